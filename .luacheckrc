@@ -1,0 +1,10 @@
+std = "lua54"
+max_line_length = 80
+cache = false
+self = false  -- a method need not use what it is called on
+exclude_files = { "build/", "lua_modules/", "luarocks/" }
+
+files["spec/**/*.lua"] = { std = "lua54+busted" }
+files["rockspec/*.rockspec"] = { std = "rockspec" }
+files[".busted"] = { std = "lua54" }
+files[".luacheckrc"] = { std = "luacheckrc" }

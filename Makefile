@@ -1,0 +1,267 @@
+# raft: what developers run. `make help` lists it.
+# Needs GNU make. Everything that is made lies in build/.
+
+LUA ?= lua5.4
+LUA_INCDIR ?= /usr/include/lua5.4
+CLANG ?= clang
+CLANG_FORMAT ?= clang-format
+GCC ?= gcc
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+TREE ?=
+
+MAKEFLAGS += --no-print-directory
+SUM := $(LUA) tools/sum.lua
+BUSTED := $(LUA) tools/busted.lua --ignore-lua
+
+# Where Lua finds this tree's modules, in tests and in what tests start.
+# Set once: a make below this one must not put the same in front again.
+ifndef RAFT_ROOT
+export RAFT_ROOT := $(CURDIR)
+lua_path := $(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;
+lua_cpath := $(CURDIR)/build/?.so;
+export LUA_PATH := $(lua_path)$(or $(LUA_PATH),;)
+export LUA_CPATH := $(lua_cpath)$(or $(LUA_CPATH),;)
+# Lua asks for these first; who has them set would not find us otherwise.
+ifdef LUA_PATH_5_4
+export LUA_PATH_5_4 := $(lua_path)$(LUA_PATH_5_4)
+endif
+ifdef LUA_CPATH_5_4
+export LUA_CPATH_5_4 := $(lua_cpath)$(LUA_CPATH_5_4)
+endif
+endif
+export LUA LUA_INCDIR
+
+# $(call with_cpath,DIR): for one command, DIR/raft/core.so is the C module.
+with_cpath = LUA_CPATH="$(CURDIR)/$1/?.so;$$LUA_CPATH" \
+  $(if $(LUA_CPATH_5_4),LUA_CPATH_5_4="$(CURDIR)/$1/?.so;$$LUA_CPATH_5_4")
+
+# ------------------------------------------------------------------- sources
+
+BINDING := $(wildcard csrc/lua_*.c)
+CORE := $(filter-out $(BINDING),$(wildcard csrc/*.c))
+HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/support/*.h)
+TESTS := $(wildcard spec/c/*_test.c)
+SUPPORT := $(wildcard spec/c/support/*.c)
+TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
+ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(wildcard tools/*.c)
+PLAIN_CORE := $(filter-out csrc/host.c,$(CORE))
+
+# --------------------------------------------------------------------- flags
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
+  -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum -Wundef
+STANDARD := -std=c11 $(WARNINGS) -Icsrc
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all \
+  -fno-omit-frame-pointer
+
+tiny := $(if $(filter-out 0,$(TINY)),-DRAFT_TINY=1)
+optimize := $(if $(filter-out 0,$(DEBUG)),-O0 -g3,-O2)
+test_include := -Ispec/c -Ispec/c/support
+lua_include := -isystem $(LUA_INCDIR)
+
+ifeq ($(shell uname -s),Darwin)
+SHARED := -bundle -undefined dynamic_lookup
+else
+SHARED := -shared
+endif
+
+# One flavour per way to compile: build/<flavour>/ holds its objects.
+flags_core := $(STANDARD) $(optimize) $(tiny) -fPIC $(lua_include) $(CFLAGS)
+flags_unit := $(STANDARD) -O1 -g -DRAFT_TINY=1 $(SANITIZE) $(test_include)
+flags_asan := $(STANDARD) -O1 -g $(tiny) $(SANITIZE) -fPIC $(lua_include)
+flags_cov := $(STANDARD) -O0 -g --coverage -fPIC $(lua_include)
+flags_covunit := $(STANDARD) -O0 -g -DRAFT_TINY=1 --coverage $(test_include)
+
+# ------------------------------------------------------------ what is for you
+
+.PHONY: all build
+all: build
+build: build/raft/core.so  ## the C module (DEBUG=1, TINY=1)
+	@:
+
+.PHONY: demo
+demo:  ## three processes, a killed leader, every word counted (FILE=a text)
+	@tools/deps run
+	@$(MAKE) -s -j$(JOBS) build
+	@$(LUA) examples/demo/demo.lua $(if $(FILE),"$(FILE)")
+
+.PHONY: test
+test:  ## all tests: C units and specs; installs what is missing (SEED=n)
+	@tools/deps test
+	@$(MAKE) -s -j$(JOBS) build unit-programs
+	@$(SUM) "$(MAKE) unit" "$(MAKE) spec"
+
+.PHONY: unit
+unit:  ## C unit tests, tiny limits, under ASan and UBSan
+	@$(MAKE) -s -j$(JOBS) unit-programs
+	@$(SUM) -q $(TESTS:spec/c/%.c=build/unit/%)
+
+.PHONY: spec
+spec: build  ## the busted specs (ONLY=spec/x_spec.lua, ARGS=--filter=x)
+	@$(BUSTED) $(ARGS) $(ONLY)
+
+# The C module is what the sanitizers watch. Specs tagged #house are about
+# tools and packaging, and start compilers that leak as they please.
+asan_module = build/asan/raft/core.so build/asan/dlclose.so
+asan_env = RAFT_ASAN=1 \
+  LD_PRELOAD="$(shell $(CC) -print-file-name=libasan.so) $(lastword \
+    $(asan_module:%=$(CURDIR)/%))" \
+  UBSAN_OPTIONS=print_stacktrace=1 \
+  LSAN_OPTIONS=suppressions=$(CURDIR)/tools/leaks.supp:print_suppressions=0
+
+.PHONY: asan
+asan:  ## the specs again, the C module under ASan and UBSan
+	@$(MAKE) -s -j$(JOBS) $(asan_module)
+	@$(call with_cpath,build/asan) $(asan_env) \
+	  $(BUSTED) --exclude-tags=house $(ARGS) $(ONLY)
+
+.PHONY: examples
+examples: build  ## runs every example's own check, examples/*/check.lua
+	@$(SUM) --check $(patsubst %,"$(LUA) %",\
+	  $(shell find examples -name check.lua -perm -u+x 2>/dev/null | sort))
+
+.PHONY: check
+check:  ## everything CI runs
+	@.ci/run
+
+.PHONY: lint
+lint:  ## arrows, tidiness, formatting, luacheck, warnings as errors
+	@tools/deps lint
+	@$(MAKE) -s -k -j$(JOBS) $(LINTS)
+
+.PHONY: format
+format:  ## formats the C files, and rewrites the rockspec's list of modules
+	@$(CLANG_FORMAT) -i $(ALL_C) $(HEADERS)
+	@$(LUA) tools/rockspec.lua --write
+
+.PHONY: tidy
+tidy:  ## the measured figures: function and file lengths, asserts
+	@$(LUA) tools/tidy.lua --report
+
+.PHONY: coverage
+coverage:  ## lines and branches of csrc that C tests and specs reach
+	@find build/cov build/covunit -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) -s -j$(JOBS) build/cov/raft/core.so \
+	  $(TESTS:spec/c/%.c=build/covunit/%)
+	@$(SUM) -q $(TESTS:spec/c/%.c=build/covunit/%)
+	@$(call with_cpath,build/cov) $(BUSTED) --exclude-tags=house $(ARGS)
+	@$(LUA) tools/coverage.lua build/cov build/covunit
+
+.PHONY: bench
+bench: build  ## the benchmarks, as tables
+	@$(LUA) bench/run.lua $(ARGS)
+
+.PHONY: traces
+traces:  ## rewrites spec/traces/*.txt; review the diff
+	@$(MAKE) -s -j$(JOBS) $(TRACES:spec/c/%.c=build/unit/%)
+	@$(foreach t,$(TRACES:spec/c/%.c=build/unit/%),$(t) --write &&) true
+
+# tools/deps has seen to luv, which luarocks would look for on the network.
+.PHONY: install
+install:  ## installs with luarocks (TREE=directory)
+	@tools/deps test
+	luarocks --lua-version=5.4 $(TREE:%=--tree="%") make --deps-mode=none \
+	  rockspec/raft-scm-1.rockspec
+	@rm -rf raft $(ALL_C:%.c=%.o)  # luarocks builds in the source tree
+
+.PHONY: clean
+clean:  ## removes what was built
+	@rm -rf build
+
+.PHONY: help
+help:  ## this list
+	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-10s %s\n", $$1, $$2 }' \
+	  Makefile
+
+# -------------------------------------------------------------------- lint
+
+LINTS := lint-arrows lint-tidy lint-rockspec lint-luacheck lint-format lint-c
+.PHONY: $(LINTS)
+
+lint-arrows lint-tidy lint-rockspec: lint-%:
+	@$(LUA) tools/$*.lua
+
+lint-luacheck:
+	@luacheck -q --no-color .busted .luacheckrc rockspec \
+	  $(wildcard lua spec tools examples bench)
+
+lint-format:
+	@$(CLANG_FORMAT) --dry-run -Werror $(ALL_C) $(HEADERS)
+
+lint_flags = -fsyntax-only -Werror $(STANDARD) $(test_include) $(lua_include)
+
+# A stamp per file that was found clean, so that lint is quick the next time.
+lint-c: $(ALL_C:%.c=build/lint/%.warned) $(PLAIN_CORE:%.c=build/lint/%.analyzed)
+
+build/lint/%.warned: %.c $(HEADERS) Makefile
+	@mkdir -p $(@D)
+	@$(GCC) $(lint_flags) $<
+	@$(GCC) $(lint_flags) -DRAFT_TINY=1 $<
+	@$(CLANG) $(lint_flags) $<
+	@touch $@
+
+# With -O2 gcc also sees what only the optimizer can: values never set.
+build/lint/%.analyzed: %.c $(HEADERS) Makefile
+	@mkdir -p $(@D)
+	@$(GCC) -c -o /dev/null -O2 -fanalyzer -Werror $(STANDARD) $<
+	@touch $@
+
+# ------------------------------------------------------------------- compile
+
+.PHONY: FORCE
+FORCE:
+
+# $(call flavour,NAME): how a C file becomes an object of that flavour. The
+# flags are kept in a file, so that other flags mean other objects.
+define flavour
+build/$1/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$(CC) $(flags_$1)' | cmp -s - $$@ || \
+	  echo '$(CC) $(flags_$1)' > $$@
+
+build/$1/%.o: %.c build/$1/flags
+	@mkdir -p $$(@D)
+	@echo "  cc $1 $$<"
+	@$$(CC) $$(flags_$1) -MMD -MP -c -o $$@ $$<
+
+# Worth keeping: make would remove what lies between a test and its source.
+.PRECIOUS: build/$1/%.o
+
+build/$1/core.a: $(CORE:%.c=build/$1/%.o)
+	@rm -f $$@
+	@$(AR) rcs $$@ $$^
+
+-include $(patsubst %.c,build/$1/%.d,$(ALL_C))
+endef
+
+# $(call module,TARGET,FLAVOUR): the C module.
+define module
+$1: $(patsubst %.c,build/$2/%.o,$(CORE) $(BINDING))
+	@mkdir -p $$(@D)
+	@echo "  ld $$@"
+	@$$(CC) $$(flags_$2) $$(SHARED) -o $$@ $$^ $$(LDFLAGS)
+endef
+
+# $(call program,FLAVOUR): every C test is a program of its own.
+define program
+build/$1/%_test: build/$1/spec/c/%_test.o build/$1/core.a \
+  $(SUPPORT:%.c=build/$1/%.o)
+	@echo "  ld $$@"
+	@$$(CC) $$(flags_$1) -o $$@ $$< $(SUPPORT:%.c=build/$1/%.o) \
+	  build/$1/core.a
+endef
+
+$(foreach f,core unit asan cov covunit,$(eval $(call flavour,$(f))))
+$(eval $(call module,build/raft/core.so,core))
+$(eval $(call module,build/asan/raft/core.so,asan))
+$(eval $(call module,build/cov/raft/core.so,cov))
+$(eval $(call program,unit))
+$(eval $(call program,covunit))
+
+.PHONY: unit-programs
+unit-programs: $(TESTS:spec/c/%.c=build/unit/%)
+	@:
+
+build/asan/dlclose.so: tools/dlclose.c
+	@mkdir -p $(@D)
+	@$(CC) -shared -fPIC -o $@ $<

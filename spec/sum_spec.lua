@@ -1,0 +1,72 @@
+local sum = require "tools.sum"
+
+-- Runs the script as make does; its whole output, and whether it succeeded.
+local function run(args)
+  local lua = os.getenv("LUA") or "lua5.4"
+  local pipe = assert(io.popen(lua .. " tools/sum.lua " .. args .. " 2>&1"))
+  local text = pipe:read("a")
+  return text, (pipe:close())
+end
+
+local function last_line(text)
+  return text:match("([^\n]*)\n?$")
+end
+
+describe("tools.sum #house", function()
+  it("adds the results of suites, with and without skipped ones", function()
+    local text, ok = run [["echo 3 passed, 0 failed" \
+      "echo 4 passed, 0 failed, 2 skipped"]]
+    assert.are.equal("7 passed, 0 failed, 2 skipped", last_line(text))
+    assert.is_true(ok)
+  end)
+
+  it("takes the last result a suite prints", function()
+    local text = run [["echo 1 passed, 0 failed; echo 5 passed, 0 failed"]]
+    assert.are.equal("5 passed, 0 failed, 0 skipped", last_line(text))
+  end)
+
+  it("ends in error when a suite reports a failure", function()
+    local text, ok = run [["echo 3 passed, 1 failed" "echo 1 passed, 0 failed"]]
+    assert.are.equal("4 passed, 1 failed, 0 skipped", last_line(text))
+    assert.is_falsy(ok)
+  end)
+
+  it("counts a crash after a good report as one failed", function()
+    local text, ok = run [["echo 3 passed, 0 failed; kill -9 \$\$"]]
+    assert.are.equal("3 passed, 1 failed, 0 skipped", last_line(text))
+    assert.matches("ended in error %(signal 9%)", text)
+    assert.is_falsy(ok)
+  end)
+
+  it("counts silence as one failed", function()
+    local text, ok = run [["true"]]
+    assert.are.equal("0 passed, 1 failed, 0 skipped", last_line(text))
+    assert.is_falsy(ok)
+  end)
+
+  it("counts a suite without tests as one failed", function()
+    local text, ok = run [["echo 0 passed, 0 failed, 0 skipped"]]
+    assert.are.equal("0 passed, 1 failed, 0 skipped", last_line(text))
+    assert.is_falsy(ok)
+  end)
+
+  it("counts a check by its exit status", function()
+    local text, ok = run [["echo 1 passed, 0 failed" --check true false]]
+    assert.are.equal("2 passed, 1 failed, 0 skipped", last_line(text))
+    assert.is_falsy(ok)
+  end)
+
+  it("is quiet on demand, unless something failed", function()
+    local text = run [[-q "echo noise; echo 1 passed, 0 failed"]]
+    assert.is_nil(text:find("noise\n", 1, true))
+    text = run [[-q "echo noise; echo 1 passed, 1 failed"]]
+    assert.is_truthy(text:find("noise\n", 1, true))
+  end)
+
+  it("takes only whole result lines for results", function()
+    assert.is_nil(sum.parse("log_test 3 passed, 0 failed"))
+    assert.is_nil(sum.parse("3 passed, 0 failed, none skipped"))
+    assert.are.same({ passed = 3, failed = 0, skipped = 1 },
+      sum.parse("3 passed, 0 failed, 1 skipped"))
+  end)
+end)

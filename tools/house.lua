@@ -1,0 +1,94 @@
+--- The house: who may know whom, as docs/ARCHITECTURE.md draws it.
+-- Two tables say it all: `rooms` for C, `floors` for Lua. To add a file, put
+-- its name into the group it belongs to; to add an arrow, name the group.
+-- tools/arrows.lua holds the tree against them.
+local M = {}
+
+--------------------------------------------------------------------- the C --
+
+-- Room -> the files in it, and the rooms whose headers they may include.
+-- "log" is log.c, log.h and what was split from them: log_block.c and so on.
+-- A room always knows itself. What stands in no room is an error: somebody
+-- has to decide where a new file belongs.
+M.rooms = {
+  { name = "contract", files = { "raft.h" }, knows = {} },
+
+  -- Leaves know no roles: each is a noun of its own, tested on its own.
+  { name = "leaves", knows = { "contract" }, files = { "bytes.h", "error.c",
+    "crc32c", "digest", "entry", "config", "identity", "frame", "wire",
+    "greeting", "wal", "quorum", "progress", "log", "effects" } },
+
+  -- The private struct and the verbs the role files share.
+  { name = "replica", files = { "replica.h" },
+    knows = { "contract", "leaves" } },
+
+  -- One file per concern of the paper.
+  { name = "roles", files = { "raft.c", "election", "replication",
+    "forward", "membership", "snapshot", "read", "status" },
+    knows = { "contract", "leaves", "replica" } },
+
+  -- Reads everything, and is read by nobody in the core.
+  { name = "check", files = { "check" },
+    knows = { "contract", "leaves", "replica", "roles" } },
+
+  -- POSIX services for the driver: lock, preallocation, wall clock.
+  { name = "host", files = { "host" }, knows = {} },
+
+  -- The binding. The only code in the project that knows Lua's C API.
+  { name = "binding", files = { "lua_core.c", "lua_*", "lua_raft.h" },
+    knows = { "contract", "leaves", "check" }, system = "any", lua = true },
+  { name = "host binding", files = { "lua_host.c" },
+    knows = { "host", "binding" }, system = "any", lua = true },
+
+  -- Tests may look at anything but Lua.
+  { name = "C tests", files = { "spec/c/*" }, system = "any",
+    knows = { "contract", "leaves", "replica", "roles", "check", "host" } },
+}
+
+-- The core needs a freestanding compiler and little more.
+M.core_headers = { ["assert.h"] = true, ["stdbool.h"] = true,
+  ["stddef.h"] = true, ["stdint.h"] = true, ["string.h"] = true }
+
+-- Files that may include system headers beyond these, and why.
+M.system_guests = {
+  ["crc32c.c"] = "processor intrinsics",
+  ["raft.c"] = "stdlib.h, for the allocator of those who bring none",
+  ["host.c"] = "POSIX",
+  ["host.h"] = "POSIX",
+}
+
+M.lua_headers = { ["lua.h"] = true, ["lauxlib.h"] = true,
+  ["lualib.h"] = true, ["luaconf.h"] = true }
+
+-------------------------------------------------------------------- the Lua --
+
+-- Module patterns of a floor -> patterns of what they may require; the first
+-- floor that fits counts. `uv`: may use the event loop; all other files get
+-- what they need from those that may.
+M.base = "raft.*"  -- anything of ours but what `never` keeps back
+M.floors = {
+  { "raft", may = { M.base, "raft.node*" } },
+  -- The simulation stands in for the world, so it may know all of it.
+  { "raft.sim*", may = { M.base, "raft", "raft.node*", "raft.sim*",
+    "raft.storage*", "raft.transport*", "raft.clock", "raft.link*", "luv" },
+    uv = true },
+  { "raft.testing*", may = { M.base, "raft", "raft.node*", "luv" }, uv = true },
+  -- Only node touches storage, transport and clock, all three.
+  { "raft.node*", may = { M.base, "raft.node*", "raft.storage*",
+    "raft.transport*", "raft.link*", "raft.clock" } },
+  { "raft.storage*", may = { M.base, "raft.storage*" }, uv = true },
+  { "raft.transport*", "raft.link*", uv = true,
+    may = { M.base, "raft.transport*", "raft.link*" } },
+  { "raft.clock", may = { M.base }, uv = true },
+  -- Runs coroutines on the loop; looks luv up when none was handed to it.
+  { "raft.task", "raft.scheduler", may = { M.base, "luv" }, uv = true },
+  { "raft.*", may = { M.base } },
+  { "examples.*", may = { "raft", "raft.services.*", "raft.testing",
+    "raft.sim", "luv", "examples.*" }, uv = true },
+}
+
+-- What `raft.*` does not cover: these are named by those who may know them.
+M.never = { "raft.sim*", "raft.testing*", "raft.node*",
+  "raft.storage*", "raft.transport*", "raft.link*", "raft.clock" }
+
+return M
