@@ -1,0 +1,18 @@
+/* crc32c.h - the Castagnoli checksum (RFC 3720), the only one in this house.
+ * Hardware instructions where the machine has them, tables elsewhere. */
+#ifndef RAFT_CRC32C_H
+#define RAFT_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* The checksum of `crc`'s bytes followed by these; start with 0. */
+uint32_t raft_crc32c(uint32_t crc, const void *data, size_t size);
+
+/* The same in portable C, for machines without the instruction and tests. */
+uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size);
+
+#pragma GCC visibility pop
+#endif

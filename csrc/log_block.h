@@ -1,0 +1,69 @@
+/* log_block.h - one block of the log in memory: its layout. Part of log.
+ *
+ * One allocation. Encoded entries grow up from the start, their u32 offsets
+ * grow down from the end, so that entry i is found at once:
+ *
+ *    0            used                            capacity
+ *   +----+----+----+----+-------------+----+----+----+
+ *   | e0 | e1 |////| e2 |    free     | o2 | o1 | o0 |     o2 = offset of e2
+ *   +----+----+----+----+-------------+----+----+----+
+ *                ^ dead: cut off by truncation, but its bytes were lent out
+ *
+ * A cut takes entries away and leaves their bytes alone, because slices over
+ * them may still be in use; reclaim makes the end free again once they are not.
+ * So neither bytes nor offsets ever leave less room than before a cut.
+ */
+#ifndef RAFT_LOG_BLOCK_H
+#define RAFT_LOG_BLOCK_H
+
+#include "raft.h"
+
+#pragma GCC visibility push(hidden)
+
+struct raft_block {
+  struct raft_block *next; /* the older one in the graveyard, or NULL */
+  raft_index first;        /* index of its first entry, also of one to come */
+  uint32_t count;          /* entries in it */
+  uint32_t used;           /* bytes behind which is free.
+                              Invariant: used + 4 * count <= capacity */
+  uint32_t capacity;       /* bytes of data */
+  uint32_t gaps;           /* how often dead bytes part two entries.
+                              Invariant: as counted */
+  uint8_t data[];
+};
+
+/* What an entry costs beyond its encoding: its offset. */
+#define RAFT_BLOCK_ENTRY_BYTES 4u
+
+/* Empties a block of this capacity, for entries from `first` on. */
+void raft_block_init(struct raft_block *b, uint32_t capacity, raft_index first);
+
+/* Is there room for `count` more entries of `bytes` encoded bytes in all? */
+bool raft_block_fits(const struct raft_block *b, size_t bytes, uint32_t count);
+
+/* Room for one more entry, which the caller writes at once. Ask fits
+ * first. */
+uint8_t *raft_block_grow(struct raft_block *b, size_t bytes);
+
+/* The encoded bytes of entry i. */
+const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i);
+
+/* Encoded bytes of entry i. */
+size_t raft_block_size(const struct raft_block *b, uint32_t i);
+
+/* Keeps the first `count` entries; the bytes of the others stay. */
+void raft_block_cut(struct raft_block *b, uint32_t count);
+
+/* Nothing is lent out any more: dead bytes at the end become free. */
+void raft_block_reclaim(struct raft_block *b);
+
+/* The index behind the last entry. */
+static inline raft_index raft_block_until(const struct raft_block *b) {
+  return b->first + b->count;
+}
+
+/* NULL, or the broken invariant. Verifies the checksum of every header. */
+const char *raft_block_check(const struct raft_block *b);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,377 @@
+/* raft.h - the public contract of the core: one replica of one Raft group.
+ *
+ * A replica is a pure state machine. It owns its term, vote, log and view of
+ * the cluster; it owns no clock, socket, file or thread. Facts about the world
+ * go in as events, work comes out as effects:
+ *
+ *     raft_step(r, &event)    as often as you like; each is one fact
+ *     raft_take(r, &batch)    once per loop turn: the work those facts caused
+ *
+ * What must hold. An effect may be performed once every store batch numbered
+ * <= effect.after was reported by RAFT_EV_STORED (0: at once). Only SEND may
+ * overtake others; STORE, APPLY and READ are performed in order of birth.
+ * A failed write ends the replica: report nothing more and free it.
+ *
+ * Ownership. What an event points at is yours and is copied if kept. What a
+ * batch points at is the core's and valid until the next raft_take.
+ *
+ * Errors are negative and mean that nothing has changed.
+ */
+#ifndef RAFT_H
+#define RAFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+typedef uint64_t raft_term;  /* election number; 0 before the first */
+typedef uint64_t raft_index; /* position in the log, from 1; 0 is none */
+typedef uint64_t raft_id;    /* a node: the hash of its name; 0 is nobody */
+typedef uint64_t raft_seq;   /* number of a store batch, from 1; 0 is none */
+typedef uint64_t raft_ms;    /* milliseconds, monotonic or wall by its name */
+
+/* ---- limits -------------------------------------------------------------- */
+
+#ifdef RAFT_TINY /* test builds: small, so that the rare becomes common */
+#define RAFT_MEMBERS_MAX 9
+#define RAFT_NAME_BYTES 12
+#define RAFT_ADDRESS_BYTES 24
+#define RAFT_SETS_MAX 4
+#define RAFT_INFLIGHT_MAX 2     /* append messages under way to one peer */
+#define RAFT_STORES_MAX 4       /* store batches under way */
+#define RAFT_READS_MAX 4        /* reads that wait for one quorum round */
+#define RAFT_BLOCK_BYTES 512    /* one block of the log in memory */
+#else
+#define RAFT_MEMBERS_MAX 32     /* masks of members are 32 bits wide */
+#define RAFT_NAME_BYTES 64
+#define RAFT_ADDRESS_BYTES 262  /* a DNS name of 253, ':' and a port */
+#define RAFT_SETS_MAX 16        /* quorum sets for one purpose */
+#define RAFT_INFLIGHT_MAX 64
+#define RAFT_STORES_MAX 64
+#define RAFT_READS_MAX 4096
+#define RAFT_BLOCK_BYTES 262144
+#endif
+#define RAFT_IDENTITY_BYTES 16
+#define RAFT_COMMAND_BYTES_MAX (64u << 20) /* the largest payload of an entry */
+
+/* ---- errors -------------------------------------------------------------- */
+
+#define RAFT_ERRORS(X)                                                         \
+  X(NOMEM, -1, "no memory")                                                    \
+  X(USAGE, -2, "the caller broke the contract")                                \
+  X(NOT_LEADER, -3, "not the leader")                                          \
+  X(BUSY, -4, "too much is pending")                                           \
+  X(TOO_LARGE, -5, "command too large")                                        \
+  X(CORRUPT, -6, "bytes are damaged")                                          \
+  X(MORE, -7, "bytes end too early")                                           \
+  X(VERSION, -8, "format version not supported")                               \
+  X(BAD_CONFIG, -9, "configuration breaks a rule")                             \
+  X(DIVERGED, -10, "another entry where one is committed")                     \
+  X(NO_LEADER, -11, "no leader is known")                                      \
+  X(UNSUPPORTED, -12, "not supported")
+
+enum raft_error {
+  RAFT_OK = 0,
+#define X(name, value, text) RAFT_E_##name = (value),
+  RAFT_ERRORS(X)
+#undef X
+};
+
+/* The meaning of an error, for people. Never NULL. */
+const char *raft_error_text(int code);
+
+/* ---- memory -------------------------------------------------------------- */
+
+/* The shape of lua_Alloc: new_size 0 frees, a NULL answer refuses. */
+typedef void *(*raft_alloc)(void *ud, void *ptr, size_t old_size,
+                            size_t new_size);
+
+struct raft_slice { /* bytes that somebody else owns */
+  const uint8_t *data;
+  size_t size;
+};
+
+/* ---- the cluster configuration ------------------------------------------- */
+
+/* It is an entry of the log and takes effect when appended. [Raft 6] */
+
+enum raft_role {
+  RAFT_ROLE_NONE = 0,    /* no member in this half */
+  RAFT_ROLE_VOTER = 1,   /* full member */
+  RAFT_ROLE_LEARNER = 2, /* receives the log, counts nowhere */
+  RAFT_ROLE_WITNESS = 3, /* votes and acknowledges, keeps no commands */
+};
+
+enum raft_half { RAFT_OLD = 0, RAFT_NEW = 1 }; /* the two halves of a joint */
+
+enum raft_purpose { RAFT_ELECTION = 0, RAFT_COMMIT = 1 };
+
+enum raft_rule_kind {
+  RAFT_RULE_MAJORITY = 1,
+  RAFT_RULE_SIZES = 2, /* any `size` voters */
+  RAFT_RULE_SETS = 3,  /* any superset of one of the sets */
+};
+
+struct raft_rule {
+  uint8_t kind;                         /* enum raft_rule_kind */
+  uint8_t size[2];                      /* by purpose; for SIZES */
+  uint8_t set_count[2];                 /* by purpose; for SETS */
+  uint32_t sets[2][RAFT_SETS_MAX];      /* masks of member positions */
+};
+
+struct raft_member {
+  raft_id id;           /* raft_id_of(name) */
+  uint64_t incarnation; /* the directory that counts as this member; 0 unset */
+  uint8_t role[2];      /* enum raft_role by half; equal when not joint */
+  uint8_t goal;         /* the role it is to reach; equals role when there */
+  uint8_t priority;     /* 0 highest: scales election time-outs up */
+  char name[RAFT_NAME_BYTES + 1];
+  char address[RAFT_ADDRESS_BYTES + 1]; /* "host:port" */
+};
+
+struct raft_config {
+  uint8_t identity[RAFT_IDENTITY_BYTES]; /* of the cluster, drawn at forming */
+  uint32_t election_min_ms; /* no vote is granted sooner after a leader spoke */
+  bool leases;              /* may leases serve reads? */
+  bool joint;               /* do the halves differ? */
+  struct raft_rule rule[2]; /* by half; equal when not joint */
+  uint32_t count;           /* Invariant: 0 <= count <= RAFT_MEMBERS_MAX */
+  struct raft_member members[RAFT_MEMBERS_MAX]; /* Invariant: ids ascend */
+};
+
+/* The id of a name: its 64-bit FNV-1a hash, 1 where that is 0. */
+raft_id raft_id_of(const char *name);
+
+/* ---- recovery ------------------------------------------------------------ */
+
+struct raft_run { /* from `first` on entries are of `term`, to the next run */
+  raft_index first;
+  raft_term term;
+};
+
+struct raft_recovered_config {
+  raft_index index; /* of its entry; 0: there is none */
+  struct raft_slice payload;
+};
+
+/* What the disk held. All zero for an empty directory. */
+struct raft_recovery {
+  raft_term term;           /* hard state */
+  raft_id vote;             /* whom we voted for in `term`, 0 nobody */
+  raft_index commit;        /* a lower bound, may lie past `last`: clipped */
+  raft_index base_index;    /* last entry the snapshot covers, 0 without */
+  raft_term base_term;      /* its term */
+  raft_index last;          /* newest entry; base_index when there is none */
+  const struct raft_run *runs; /* terms of (base_index, last], ascending */
+  size_t run_count;
+  raft_index tail_first;    /* oldest entry in `tail`; last + 1 when empty */
+  struct raft_slice tail;   /* encoded entries [tail_first, last] */
+  raft_ms last_time;        /* stamp of the newest entry, 0 unknown */
+  /* The newest configuration and the one before it (which is committed). */
+  struct raft_recovered_config config;
+  struct raft_recovered_config config_before;
+};
+
+/* ---- birth --------------------------------------------------------------- */
+
+struct raft_options {
+  raft_id self;
+  uint64_t incarnation;       /* of our directory */
+  uint64_t seed;              /* of the generator; also makes contexts unique */
+  uint32_t election_min_ms;   /* until a configuration says otherwise */
+  uint32_t election_max_ms;   /* > election_min_ms */
+  uint32_t heartbeat_ms;      /* < election_min_ms */
+  uint32_t command_bytes_max; /* one command */
+  size_t pending_bytes_max;   /* everything appended and not yet committed */
+  size_t message_bytes_max;   /* entries in one append; one entry always fits */
+  size_t inflight_bytes_max;  /* entries under way to one peer */
+  size_t memory_bytes_max;    /* log kept in memory beyond what must be */
+  raft_alloc alloc;           /* NULL: malloc and free */
+  void *alloc_ud;
+};
+
+struct raft;
+
+/* A new replica, or NULL when options break a rule or memory is out. It does
+ * nothing until RAFT_EV_START. */
+struct raft *raft_new(const struct raft_options *options);
+void raft_free(struct raft *r);
+
+/* A deep copy that behaves the same from here on; NULL without memory. */
+struct raft *raft_clone(const struct raft *r);
+
+/* A digest of the whole state: equal for equal replicas (for replay). */
+void raft_digest(const struct raft *r, uint64_t out[2]);
+
+/* ---- events -------------------------------------------------------------- */
+
+#define RAFT_EVENTS(X)                                                         \
+  X(START) X(TICK) X(RECEIVE) X(STORED) X(APPLIED) X(LOADED) X(PROPOSE)        \
+  X(FORWARD) X(READ) X(FORM) X(UNREACHABLE) X(CHANGE) X(TRANSFER)              \
+  X(COMPACTED) X(SNAPSHOT_MADE) X(SNAPSHOT_RECEIVED)
+
+enum raft_event_kind {
+  RAFT_EV_NONE = 0,
+#define X(name) RAFT_EV_##name,
+  RAFT_EVENTS(X)
+#undef X
+};
+
+struct raft_event {
+  enum raft_event_kind kind;
+  raft_ms now;  /* monotonic, read fresh; never goes back */
+  raft_ms wall; /* wall clock: data for entry stamps, compared with nothing */
+  union {
+    const struct raft_recovery *start; /* first, exactly once; NULL: empty */
+    struct {
+      raft_id from;         /* the greeted id of the connection */
+      uint64_t incarnation; /* the greeted incarnation */
+      struct raft_slice frame; /* exactly one frame */
+    } receive;
+    raft_seq stored;     /* cumulative: this batch and all before are durable */
+    raft_index applied;  /* cumulative */
+    struct {             /* the answer to a LOAD effect */
+      raft_id peer;      /* as the effect had it; 0: for applying */
+      raft_index first;  /* as the effect had it */
+      struct raft_slice entries; /* encoded, from `first`; may be fewer */
+    } loaded;
+    struct {
+      const struct raft_slice *commands; /* one entry each */
+      uint32_t count;                    /* all are taken or none */
+      uint64_t token;                    /* FORWARD only: names the answer */
+    } propose;                           /* PROPOSE (leader), FORWARD (other) */
+    uint64_t read;                       /* token of a linearizable read */
+    const struct raft_config *form;      /* identity and incarnations filled */
+    raft_id unreachable;                 /* sends to this peer were dropped */
+  };
+};
+
+/* Takes in one fact. PROPOSE answers the index of the first entry; all others
+ * answer RAFT_OK. Negative: nothing has happened. */
+int64_t raft_step(struct raft *r, const struct raft_event *ev);
+
+/* ---- effects ------------------------------------------------------------- */
+
+#define RAFT_EFFECTS(X)                                                        \
+  X(STORE) X(SEND) X(LOAD) X(APPLY) X(READ) X(ROLE) X(CONFIG) X(FORWARDED)     \
+  X(SHIP) X(INSTALL)
+
+enum raft_effect_kind {
+  RAFT_FX_NONE = 0,
+#define X(name) RAFT_FX_##name,
+  RAFT_EFFECTS(X)
+#undef X
+};
+
+struct raft_effect {
+  enum raft_effect_kind kind;
+  raft_seq after; /* perform once all batches <= after are durable */
+  union {
+    struct { /* write it, sync it, then report STORED(seq) */
+      raft_seq seq;
+      raft_term term; /* hard state; as it shall be after this batch */
+      raft_id vote;
+      bool hard_changed; /* does this batch need to carry it? */
+      raft_index commit; /* a hint for the next start */
+      raft_index first;  /* entries [first, last]; first > last: none */
+      raft_index last;
+    } store;
+    raft_id to; /* SEND */
+    struct {    /* LOAD: hand back entries [first, last] from the disk */
+      raft_id peer; /* 0: for applying */
+      raft_index first;
+      raft_index last;
+    } load;
+    struct { /* APPLY: in order; then report APPLIED */
+      raft_index first;
+      raft_index last;
+    } apply;
+    struct { /* READ: serve once `index` is applied */
+      uint64_t token;
+      raft_index index;
+    } read;
+    struct { /* ROLE: who we are and whom we follow has changed */
+      raft_term term;
+      raft_id leader; /* 0: none known */
+      uint8_t role;   /* enum raft_state */
+    } role;
+    raft_index config; /* CONFIG: index of the configuration now in force */
+    struct {           /* FORWARDED: the leader's answer to a FORWARD */
+      uint64_t token;
+      int code;         /* RAFT_OK: appended at [index, ...] in `term`;
+                           else it is in no log and never will be */
+      raft_index index; /* of the first command */
+      raft_term term;
+    } forwarded;
+  };
+  /* STORE: the encoded entries. SEND: the frame(s). In this order. */
+  uint32_t part_count;
+  const struct raft_slice *parts;
+};
+
+struct raft_batch {
+  const struct raft_effect *effects;
+  uint32_t count;
+  raft_ms deadline; /* deliver a TICK then at the latest; UINT64_MAX: never */
+};
+
+/* Hands out the work that is due. Effects that memory has no room for stay
+ * for the next call. Never fails. */
+void raft_take(struct raft *r, struct raft_batch *batch);
+
+/* ---- questions ----------------------------------------------------------- */
+
+enum raft_state { /* the role within the protocol */
+  RAFT_FOLLOWER = 1,
+  RAFT_PRE_CANDIDATE,
+  RAFT_CANDIDATE,
+  RAFT_LEADER,
+};
+
+enum raft_progress_state {
+  RAFT_PROBE = 1, /* we do not know where its log fits ours */
+  RAFT_REPLICATE, /* it fits: send ahead of the answers */
+  RAFT_SNAPSHOT,  /* what it needs is compacted: a snapshot is on its way */
+};
+
+struct raft_peer_status {
+  raft_id id;
+  enum raft_progress_state state;
+  raft_index match; /* known to be durable there and equal to ours */
+  raft_index next;  /* the next entry to send */
+  raft_ms heard;    /* when it last spoke; 0 never */
+};
+
+struct raft_status {
+  enum raft_state state;
+  raft_term term;
+  raft_id vote;
+  raft_id leader;
+  raft_index first, last, stored, commit, applied;
+  raft_index memory_first; /* oldest entry in memory */
+  size_t memory_bytes;     /* of the log in memory, blocks as allocated */
+  size_t pending_bytes;    /* appended here and not yet committed */
+  uint32_t read_count;     /* reads that wait for a quorum */
+  uint32_t peer_count;     /* leader only */
+  struct raft_peer_status peers[RAFT_MEMBERS_MAX];
+  uint64_t bad_frames;     /* received and not understood */
+};
+void raft_status(const struct raft *r, struct raft_status *out);
+
+/* The configuration in force and the index of its entry (0: none). */
+const struct raft_config *raft_config_in_force(const struct raft *r,
+                                               raft_index *index);
+
+/* The entry at `index`, of [first handed out .. not yet applied] or in memory.
+ * False when it is not there. */
+struct raft_entry;
+bool raft_entry_at(const struct raft *r, raft_index index,
+                   struct raft_entry *out);
+
+/* The term of the entry at `index`; 0 when the log does not reach it. */
+raft_term raft_term_at(const struct raft *r, raft_index index);
+
+#pragma GCC visibility pop
+#endif

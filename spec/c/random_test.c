@@ -1,0 +1,234 @@
+/* random_test.c - random schedules of a whole cluster: frames lost, doubled and
+ * overtaken, crashes with half-done writes, cuts, failing allocations; checked
+ * after each step (see support/cluster.h), healed at the end.
+ *
+ *   SEED=7 N=5000 build/unit/random_test
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cluster.h"
+
+static struct cluster_counts all; /* of all runs */
+
+static uint32_t draw(struct cluster *c, uint32_t below) {
+  return (uint32_t)(test_random(&c->random) % below);
+}
+
+static bool is_up(const struct cluster *c, uint32_t node) {
+  return c->nodes[node].raft != NULL;
+}
+
+/* ---- what may happen ----------------------------------------------------- */
+
+static void some_frame(struct cluster *c, uint32_t node) {
+  (void)node;
+  if (c->packet_count == 0) return;
+  uint32_t any = draw(c, c->packet_count);
+  struct raft_message m;
+  cluster_look(c, any, &m);
+  uint32_t fate = draw(c, 20);
+  if (fate == 0) cluster_drop(c, any);
+  /* A command doubled would be two commands: connections do not do that. */
+  else if (fate == 1 && m.kind != RAFT_MSG_PROPOSE) cluster_double(c, any);
+  else cluster_deliver(c, fate < 14 ? 0 : any);
+}
+
+static void some_time(struct cluster *c, uint32_t node) {
+  c->now += draw(c, 8);
+  if (!is_up(c, node) || c->nodes[node].deadline > c->now) return;
+  cluster_tick(c, node);
+}
+
+static void next_time(struct cluster *c, uint32_t node) {
+  raft_ms due = UINT64_MAX;
+  for (uint32_t i = 0; i < c->count; i++) {
+    if (!is_up(c, i) || c->nodes[i].deadline >= due) continue;
+    due = c->nodes[i].deadline;
+    node = i;
+  }
+  if (due == UINT64_MAX) return;
+  if (due > c->now) c->now = due;
+  cluster_tick(c, node);
+}
+
+static void some_command(struct cluster *c, uint32_t node) {
+  static const char text[] = "forty commands were given to the cluster, and "
+                             "of these not one was ever to be lost by anybody";
+  const char *command = text + draw(c, sizeof text);
+  if (!is_up(c, node)) return;
+  struct raft_status s = cluster_status(c, node);
+  if (s.last + 20 > CLUSTER_LOG) return;
+  if (s.state == RAFT_LEADER) (void)cluster_propose(c, node, command);
+  else (void)cluster_forward(c, node, command); /* busy, no leader: fine */
+}
+
+static void some_read(struct cluster *c, uint32_t node) {
+  if (is_up(c, node)) (void)cluster_read(c, node); /* may be busy */
+}
+
+static void some_disk(struct cluster *c, uint32_t node) {
+  if (is_up(c, node)) cluster_disk(c, node, 1 + draw(c, 3));
+}
+
+static void some_flush(struct cluster *c, uint32_t node) {
+  (void)cluster_flush(c, node); /* nothing to do is fine */
+}
+
+static void some_apply(struct cluster *c, uint32_t node) {
+  if (is_up(c, node)) cluster_applied(c, node);
+  c->nodes[node].is_apply_held = draw(c, 2) == 0;
+}
+
+static void some_crash(struct cluster *c, uint32_t node) {
+  if (is_up(c, node))
+    cluster_crash(c, node, draw(c, c->nodes[node].disk.count + 1));
+  else
+    (void)cluster_restart(c, node); /* what fails is noted */
+}
+
+static void some_cut(struct cluster *c, uint32_t node) {
+  uint32_t other = draw(c, c->count);
+  if (other != node) c->cut[node][other] = draw(c, 3) == 0;
+}
+
+static void some_partition(struct cluster *c, uint32_t node) {
+  cluster_isolate(c, node, draw(c, 2) == 0);
+}
+
+static void some_loss(struct cluster *c, uint32_t node) {
+  uint32_t other = draw(c, c->count);
+  if (is_up(c, node) && other != node) cluster_unreachable(c, node, other);
+}
+
+static void some_swap(struct cluster *c, uint32_t node) {
+  if (is_up(c, node)) cluster_swap(c, node);
+}
+
+static void some_poverty(struct cluster *c, uint32_t node) {
+  (void)node;
+  if (c->memory.fail_in == 0) c->memory.fail_in = 1 + draw(c, 20);
+}
+
+static const struct {
+  uint32_t weight;
+  void (*act)(struct cluster *c, uint32_t node);
+} actions[] = {
+    {400, some_frame}, {200, some_disk}, {250, some_flush}, {60, some_time},
+    {12, next_time},   {60, some_command}, {30, some_read}, {40, some_apply},
+    {4, some_crash},   {4, some_cut},    {2, some_partition}, {4, some_loss},
+    {4, some_swap},    {4, some_poverty},
+};
+
+static void act(struct cluster *c) {
+  uint32_t total = 0;
+  uint32_t count = sizeof actions / sizeof *actions;
+  for (uint32_t i = 0; i < count; i++)
+    total += actions[i].weight;
+  uint32_t ticket = draw(c, total);
+  uint32_t i = 0;
+  for (; ticket >= actions[i].weight; i++)
+    ticket -= actions[i].weight;
+  actions[i].act(c, draw(c, c->count));
+}
+
+/* ---- one run ------------------------------------------------------------- */
+
+static void heal(struct cluster *c) {
+  c->memory.fail_in = 0;
+  for (uint32_t i = 0; i < c->count; i++) {
+    cluster_isolate(c, i, false);
+    c->nodes[i].is_apply_held = false;
+    if (!is_up(c, i)) CHECK(cluster_restart(c, i) == RAFT_OK);
+    cluster_applied(c, i);
+  }
+  cluster_run(c, 3000);
+}
+
+/* A command is committed by all, and every log and machine is at its end. */
+static void demand_life(struct cluster *c) {
+  int leader = cluster_leader(c);
+  CHECK(leader >= 0);
+  if (leader < 0) return;
+  int64_t index = cluster_propose(c, (uint32_t)leader, "after the storm");
+  CHECK(index > 0);
+  cluster_run(c, 1000);
+  for (uint32_t i = 0; i < c->count; i++) {
+    struct raft_status s = cluster_status(c, i);
+    EQ(s.term, cluster_status(c, (uint32_t)leader).term);
+    EQ(s.last, index);
+    EQ(s.commit, index);
+    EQ(s.applied, index);
+    EQ(c->nodes[i].read_count, 0); /* served, or void by a new role */
+    EQ(s.read_count, 0);
+  }
+}
+
+static void add_counts(const struct cluster_counts *n) {
+  const uint64_t *from = (const uint64_t *)n;
+  uint64_t *to = (uint64_t *)&all;
+  for (size_t i = 0; i < sizeof all / sizeof *to; i++)
+    to[i] += from[i];
+}
+
+static struct cluster *make(uint64_t seed) {
+  uint64_t random = seed;
+  struct cluster_options o = {.seed = seed, .nodes = 3};
+  uint32_t shape = (uint32_t)(test_random(&random) % 8);
+  if (shape == 0) o.nodes = 1;
+  if (shape == 1) o.nodes = 2;
+  if (shape >= 6) o.nodes = 5;
+  if (shape == 3) o.roles[1] = RAFT_ROLE_LEARNER;
+  if (shape == 6) o.roles[2] = RAFT_ROLE_LEARNER;
+  if (test_random(&random) % 2) o.memory_bytes_max = 600;
+  if (test_random(&random) % 2) o.tail_max = 3;
+  if (test_random(&random) % 4 == 0) o.pending_bytes_max = 300;
+  return cluster_new(&o);
+}
+
+static bool run(uint64_t seed, uint32_t steps) {
+  struct cluster *c = make(seed);
+  for (uint32_t i = 0; i < steps && c->broken == NULL; i++)
+    act(c);
+  if (c->broken == NULL) heal(c);
+  if (c->broken == NULL) demand_life(c);
+  bool is_sound = cluster_is_sound(c);
+  CHECK(is_sound);
+  if (!is_sound) printf("again with SEED=%" PRIu64 " N=1\n", seed);
+  add_counts(&c->seen_counts);
+  cluster_free(c);
+  return is_sound;
+}
+
+static uint32_t runs(void) {
+  const char *given = getenv("N");
+  return given != NULL ? (uint32_t)strtoul(given, NULL, 10) : 60;
+}
+
+static void survives_random_schedules(void) {
+  uint64_t seed = test_seed();
+  uint32_t n = runs();
+  for (uint32_t i = 0; i < n; i++)
+    if (!run(seed + i, 6000)) return;
+}
+
+/* A run that meets nothing proves nothing. */
+static void meets_every_kind_of_trouble(void) {
+  if (runs() < 60) return;
+#define SEEN(what)                                                             \
+  printf("%-20s %" PRIu64 "\n", #what, all.what), CHECK(all.what > 0)
+  SEEN(steps), SEEN(elections), SEEN(split_votes), SEEN(truncations);
+  SEEN(step_downs), SEEN(lost_touch), SEEN(refused_votes);
+  SEEN(refused_appends), SEEN(loads), SEEN(crashes), SEEN(torn_stores);
+  SEEN(accepted_forwards), SEEN(refused_forwards), SEEN(commits);
+  SEEN(leader_reads), SEEN(follower_reads), SEEN(void_reads);
+  SEEN(full_windows), SEEN(busy), SEEN(failed_allocations), SEEN(full_disks);
+#undef SEEN
+}
+
+int main(void) {
+  CASE(survives_random_schedules);
+  CASE(meets_every_kind_of_trouble);
+  return test_end();
+}

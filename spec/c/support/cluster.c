@@ -1,0 +1,879 @@
+/* cluster.c - the virtual cluster: events in, effects out, all checked. */
+#include "cluster.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "config.h"
+
+static void *need(void *p) {
+  if (p != NULL) return p;
+  fprintf(stderr, "the test ran out of memory\n");
+  exit(2);
+}
+
+static uint8_t *copy_of(const void *data, size_t size) {
+  uint8_t *out = need(malloc(size + 1));
+  if (size > 0) memcpy(out, data, size);
+  return out;
+}
+
+static void note(struct cluster *c, uint32_t node, const char *broken) {
+  if (broken == NULL || c->broken != NULL) return;
+  c->broken = broken;
+  c->broken_at = node;
+}
+
+bool cluster_is_sound(const struct cluster *c) {
+  if (c->broken == NULL) return true;
+  printf("%s at %" PRIu64 " ms: %s\n", c->nodes[c->broken_at].name, c->now,
+         c->broken);
+  return false;
+}
+
+/* ---- stories ------------------------------------------------------------- */
+
+void cluster_listen(struct cluster *c) {
+  c->story_size = 0;
+  if (c->story == NULL) c->story = need(malloc(c->story_room = 4096));
+  c->story[0] = '\0';
+}
+
+void cluster_say(struct cluster *c, const char *format, ...) {
+  if (c->story == NULL) return;
+  char line[400];
+  int head = snprintf(line, 32, "t=%-4" PRIu64 " ", c->now);
+  va_list list;
+  va_start(list, format);
+  int size = vsnprintf(line + head, sizeof line - (size_t)head - 2, format,
+                       list);
+  va_end(list);
+  size_t all = (size_t)(head + size);
+  line[all++] = '\n';
+  if (c->story_size + all + 1 > c->story_room) {
+    c->story_room = 2 * (c->story_size + all + 1);
+    c->story = need(realloc(c->story, c->story_room));
+  }
+  memcpy(c->story + c->story_size, line, all);
+  c->story_size += all;
+  c->story[c->story_size] = '\0';
+}
+
+static uint32_t node_of(const struct cluster *c, raft_id id) {
+  for (uint32_t i = 0; i < c->count; i++)
+    if (c->nodes[i].id == id) return i;
+  return c->count;
+}
+
+static const char *name_of(const struct cluster *c, raft_id id) {
+  uint32_t i = node_of(c, id);
+  return i < c->count ? c->nodes[i].name : "nobody";
+}
+
+/* ---- birth --------------------------------------------------------------- */
+
+static void set_defaults(struct cluster_options *o) {
+  if (o->election_min_ms == 0) o->election_min_ms = 100;
+  if (o->election_max_ms == 0) o->election_max_ms = 2 * o->election_min_ms;
+  if (o->heartbeat_ms == 0) o->heartbeat_ms = o->election_min_ms / 5;
+  if (o->pending_bytes_max == 0) o->pending_bytes_max = 65536;
+  if (o->message_bytes_max == 0) o->message_bytes_max = 256;
+  if (o->memory_bytes_max == 0) o->memory_bytes_max = 1u << 20;
+}
+
+static void make_config(struct cluster *c) {
+  struct raft_config *config = &c->config;
+  config->election_min_ms = c->options.election_min_ms;
+  config->leases = c->options.leases;
+  config->rule[0].kind = config->rule[1].kind = RAFT_RULE_MAJORITY;
+  config->count = c->count;
+  for (uint32_t i = 0; i < c->count; i++) {
+    struct raft_member *m = &config->members[i];
+    uint8_t role = c->options.roles[i];
+    m->id = c->nodes[i].id;
+    m->incarnation = c->nodes[i].incarnation;
+    m->role[0] = m->role[1] = m->goal = role != 0 ? role : RAFT_ROLE_VOTER;
+    memcpy(m->name, c->nodes[i].name, sizeof c->nodes[i].name);
+    snprintf(m->address, sizeof m->address, "h:%u", (unsigned)i + 1);
+  }
+  raft_config_sort(config);
+  uint8_t payload[RAFT_CONFIG_BYTES_MAX];
+  struct raft_entry e = {.index = 1, .term = 1, .kind = RAFT_ENTRY_CONFIG};
+  e.size = (uint32_t)raft_config_encode(config, payload);
+  e.payload = payload;
+  if (raft_entry_bytes(&e) > sizeof c->first_entry) exit(2);
+  c->first_size = raft_entry_encode(&e, c->first_entry);
+}
+
+static void write_entry(struct cluster_disk *d, const struct raft_entry *e,
+                        const uint8_t *bytes) {
+  if (e->index > CLUSTER_LOG) return; /* the checks say so */
+  for (raft_index i = e->index; i <= d->last; i++)
+    free(d->log[i].bytes);
+  d->last = e->index;
+  d->log[e->index] = (struct cluster_record){
+      .term = e->term,
+      .kind = e->kind,
+      .bytes = copy_of(bytes, raft_entry_bytes(e)),
+      .size = raft_entry_bytes(e),
+  };
+}
+
+static void write_first(struct cluster *c, struct cluster_disk *d) {
+  struct raft_entry e;
+  raft_entry_view(c->first_entry, &e);
+  write_entry(d, &e, c->first_entry);
+  d->term = 1;
+  d->commit = 1;
+}
+
+struct cluster *cluster_new(const struct cluster_options *options) {
+  struct cluster *c = need(calloc(1, sizeof *c));
+  c->options = *options;
+  set_defaults(&c->options);
+  c->count = options->nodes;
+  c->random = options->seed;
+  c->now = 1000;
+  for (uint32_t i = 0; i < c->count; i++) {
+    struct cluster_node *n = &c->nodes[i];
+    n->name[0] = 'n';
+    n->name[1] = (char)('1' + i);
+    n->id = raft_id_of(n->name);
+    n->incarnation = 100 + i;
+  }
+  make_config(c);
+  if (!options->unformed) {
+    c->commit = 1;
+    c->committed[1] = 1;
+  }
+  for (uint32_t i = 0; i < c->count; i++) {
+    if (!options->unformed) write_first(c, &c->nodes[i].disk);
+    (void)cluster_restart(c, i); /* what fails is noted */
+  }
+  return c;
+}
+
+static void forget_held(struct cluster_node *n) {
+  for (uint32_t i = 0; i < n->held_count; i++)
+    free(n->held[i].bytes);
+  n->held_count = 0;
+}
+
+static void free_node(struct cluster *c, uint32_t i) {
+  struct cluster_node *n = &c->nodes[i];
+  if (n->raft != NULL) cluster_crash(c, i, 0);
+  free(n->held);
+  for (raft_index k = 1; k <= n->disk.last; k++)
+    free(n->disk.log[k].bytes);
+}
+
+void cluster_free(struct cluster *c) {
+  c->story_room = 0;
+  free(c->story);
+  c->story = NULL;
+  for (uint32_t i = 0; i < c->count; i++)
+    free_node(c, i);
+  cluster_drop_all(c);
+  free(c->packets);
+  EQ(c->memory.live, 0); /* nothing leaks */
+  free(c);
+}
+
+void cluster_write_log(struct cluster *c, uint32_t node, raft_term term,
+                       const raft_term *terms, uint32_t count) {
+  struct cluster_disk *d = &c->nodes[node].disk;
+  uint8_t bytes[128];
+  for (uint32_t i = 0; i < count; i++) {
+    struct raft_entry e;
+    (void)cluster_entries(2 + i, &terms[i], 1, bytes); /* its size is in it */
+    raft_entry_view(bytes, &e);
+    write_entry(d, &e, bytes);
+  }
+  d->term = term;
+  d->vote = 0;
+}
+
+size_t cluster_entries(raft_index first, const raft_term *terms, uint32_t count,
+                       uint8_t *out) {
+  size_t size = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    char text[32];
+    int length = snprintf(text, sizeof text, "%" PRIu64 "/%" PRIu64, first + i,
+                          terms[i]);
+    struct raft_entry e = {
+        .index = first + i,
+        .term = terms[i],
+        .kind = RAFT_ENTRY_COMMAND,
+        .size = (uint32_t)length,
+        .payload = (const uint8_t *)text,
+    };
+    size += raft_entry_encode(&e, out + size);
+  }
+  return size;
+}
+
+/* ---- recovery ------------------------------------------------------------ */
+
+/* The newest configuration of the log, and the one before it. */
+static void recover_configs(const struct cluster_disk *d,
+                            struct raft_recovery *rec) {
+  for (raft_index i = 1; i <= d->last; i++) {
+    if (d->log[i].kind != RAFT_ENTRY_CONFIG) continue;
+    rec->config_before = rec->config;
+    rec->config.index = i;
+    rec->config.payload =
+        (struct raft_slice){d->log[i].bytes + RAFT_ENTRY_HEADER_BYTES,
+                            d->log[i].size - RAFT_ENTRY_HEADER_BYTES};
+  }
+}
+
+static uint8_t *recover_tail(const struct cluster *c,
+                             const struct cluster_disk *d,
+                             struct raft_recovery *rec) {
+  raft_index count = d->last;
+  if (c->options.tail_max > 0 && count > c->options.tail_max)
+    count = c->options.tail_max;
+  rec->tail_first = d->last - count + 1;
+  size_t size = 0;
+  for (raft_index i = rec->tail_first; i <= d->last; i++)
+    size += d->log[i].size;
+  uint8_t *tail = need(malloc(size + 1));
+  rec->tail = (struct raft_slice){tail, size};
+  size = 0;
+  for (raft_index i = rec->tail_first; i <= d->last; i++) {
+    memcpy(tail + size, d->log[i].bytes, d->log[i].size);
+    size += d->log[i].size;
+  }
+  return tail;
+}
+
+static size_t recover_runs(const struct cluster_disk *d, struct raft_run *runs) {
+  size_t count = 0;
+  for (raft_index i = 1; i <= d->last; i++) {
+    if (count > 0 && runs[count - 1].term == d->log[i].term) continue;
+    runs[count++] = (struct raft_run){.first = i, .term = d->log[i].term};
+  }
+  return count;
+}
+
+static raft_ms time_of(const struct cluster_record *record) {
+  struct raft_entry e;
+  raft_entry_view(record->bytes, &e);
+  return e.time;
+}
+
+static int start(struct cluster *c, uint32_t node) {
+  const struct cluster_disk *d = &c->nodes[node].disk;
+  static struct raft_run runs[CLUSTER_LOG];
+  struct raft_recovery rec = {
+      .term = d->term,
+      .vote = d->vote,
+      .commit = d->commit,
+      .last = d->last,
+      .runs = runs,
+      .run_count = recover_runs(d, runs),
+      .last_time = d->last > 0 ? time_of(&d->log[d->last]) : 0,
+  };
+  recover_configs(d, &rec);
+  uint8_t *tail = recover_tail(c, d, &rec);
+  struct raft_event ev = {.kind = RAFT_EV_START, .start = &rec};
+  int64_t rc = cluster_step(c, node, &ev);
+  free(tail);
+  return (int)rc;
+}
+
+static struct raft *make_raft(struct cluster *c, uint32_t node) {
+  const struct cluster_options *o = &c->options;
+  const struct raft_options options = {
+      .self = c->nodes[node].id,
+      .incarnation = c->nodes[node].incarnation,
+      .seed = test_random(&c->random),
+      .election_min_ms = o->election_min_ms,
+      .election_max_ms = o->election_max_ms,
+      .heartbeat_ms = o->heartbeat_ms,
+      .command_bytes_max = 600,
+      .pending_bytes_max = o->pending_bytes_max,
+      .message_bytes_max = o->message_bytes_max,
+      .inflight_bytes_max = 1024,
+      .memory_bytes_max = o->memory_bytes_max,
+      .alloc = test_alloc,
+      .alloc_ud = &c->memory,
+  };
+  return raft_new(&options);
+}
+
+int cluster_restart(struct cluster *c, uint32_t node) {
+  struct cluster_node *n = &c->nodes[node];
+  raft_seq none = 0;
+  while (n->raft == NULL) /* a refused allocation? the next one will do */
+    n->raft = make_raft(c, node);
+  n->reported = none;
+  n->performed = n->told = 0;
+  n->read_count = 0;
+  cluster_say(c, "%s starts", n->name);
+  int rc = start(c, node);
+  note(c, node, rc == RAFT_OK ? NULL : "a recovery failed");
+  (void)cluster_flush(c, node); /* nothing done is fine */
+  return rc;
+}
+
+/* ---- disk ---------------------------------------------------------------- */
+
+static void free_batch(struct cluster_batch *b) {
+  free(b->bytes);
+  b->bytes = NULL;
+}
+
+/* One batch becomes durable. */
+static void complete(struct cluster *c, uint32_t node) {
+  struct cluster_disk *d = &c->nodes[node].disk;
+  struct cluster_batch b = d->under_way[0];
+  memmove(d->under_way, d->under_way + 1, --d->count * sizeof b);
+  note(c, node, b.term < d->term ? "a batch takes a term back" : NULL);
+  d->term = b.term;
+  d->vote = b.vote;
+  d->commit = b.commit;
+  for (size_t at = 0; at < b.size;) {
+    struct raft_entry e;
+    raft_entry_view(b.bytes + at, &e);
+    write_entry(d, &e, b.bytes + at);
+    at += raft_entry_bytes(&e);
+  }
+  free_batch(&b);
+}
+
+void cluster_disk(struct cluster *c, uint32_t node, uint32_t count) {
+  struct cluster_node *n = &c->nodes[node];
+  raft_seq seq = n->reported;
+  for (; count > 0 && n->disk.count > 0; count--) {
+    seq = n->disk.under_way[0].seq;
+    complete(c, node);
+  }
+  if (seq == n->reported) return;
+  n->reported = seq;
+  struct raft_event ev = {.kind = RAFT_EV_STORED, .stored = seq};
+  if (cluster_step(c, node, &ev) != RAFT_OK)
+    note(c, node, "a report of the disk was refused");
+  (void)cluster_flush(c, node);
+}
+
+static void perform_store(struct cluster *c, uint32_t node,
+                          struct cluster_held *h) {
+  struct cluster_disk *d = &c->nodes[node].disk;
+  const struct raft_effect *fx = &h->fx;
+  if (d->count == RAFT_STORES_MAX) {
+    note(c, node, "more stores under way than the core says");
+    return;
+  }
+  d->under_way[d->count++] = (struct cluster_batch){
+      .seq = fx->store.seq,
+      .term = fx->store.term,
+      .vote = fx->store.vote,
+      .commit = fx->store.commit,
+      .first = fx->store.first,
+      .last = fx->store.last,
+      .bytes = h->bytes,
+      .size = h->size,
+  };
+  h->bytes = NULL;
+  bool has_entries = fx->store.first <= fx->store.last;
+  const char *name = c->nodes[node].name;
+  if (fx->store.hard_changed)
+    cluster_say(c, "%s writes term %" PRIu64 ", vote for %s", name,
+                fx->store.term, name_of(c, fx->store.vote));
+  if (has_entries)
+    cluster_say(c, "%s writes entries %" PRIu64 " to %" PRIu64, name,
+                fx->store.first, fx->store.last);
+}
+
+/* ---- effects ------------------------------------------------------------- */
+
+static void add_packet(struct cluster *c, const struct cluster_packet *p) {
+  if (c->packet_count == c->packet_room) {
+    c->packet_room = 2 * c->packet_room + 16;
+    c->packets = need(realloc(c->packets, c->packet_room * sizeof *p));
+  }
+  c->packets[c->packet_count++] = *p;
+}
+
+static void perform_send(struct cluster *c, uint32_t node,
+                         struct cluster_held *h) {
+  struct cluster_packet p = {.from = node, .to = node_of(c, h->fx.to)};
+  struct raft_message m;
+  int rc = raft_wire_decode(h->bytes, h->size, &m);
+  note(c, node, rc == RAFT_OK ? NULL : "a frame that nobody can read");
+  if (rc == RAFT_OK)
+    note(c, node, cluster_check_send(c, node, h->fx.to, &m));
+  if (p.to == c->count) return; /* to a stranger */
+  p.bytes = h->bytes;
+  p.size = h->size;
+  h->bytes = NULL;
+  add_packet(c, &p);
+  char words[300];
+  if (c->story == NULL) return;
+  cluster_words(c, &p, words, sizeof words);
+  cluster_say(c, "%s", words);
+}
+
+static void report_applied(struct cluster *c, uint32_t node) {
+  struct cluster_node *n = &c->nodes[node];
+  if (n->told == n->performed) return;
+  n->told = n->performed;
+  struct raft_event ev = {.kind = RAFT_EV_APPLIED, .applied = n->told};
+  if (cluster_step(c, node, &ev) != RAFT_OK)
+    note(c, node, "a report of applying was refused");
+}
+
+void cluster_applied(struct cluster *c, uint32_t node) {
+  report_applied(c, node);
+  (void)cluster_flush(c, node);
+}
+
+static void perform_apply(struct cluster *c, uint32_t node,
+                          const struct raft_effect *fx) {
+  struct cluster_node *n = &c->nodes[node];
+  for (raft_index i = fx->apply.first; i <= fx->apply.last; i++) {
+    struct raft_entry e;
+    if (i != n->performed + 1) note(c, node, "applied out of order");
+    if (!raft_entry_at(n->raft, i, &e)) note(c, node, "nothing to apply");
+    else if (i > c->commit || e.term != c->committed[i])
+      note(c, node, "applied another entry than the others");
+    if (n->disk.last < i) note(c, node, "applied before it was durable");
+    n->performed = i;
+  }
+  cluster_say(c, "%s applies %" PRIu64 " to %" PRIu64, n->name, fx->apply.first,
+              fx->apply.last);
+  if (!n->is_apply_held) report_applied(c, node);
+}
+
+/* A few entries at a time: loads may be answered in part. */
+static void perform_load(struct cluster *c, uint32_t node,
+                         const struct raft_effect *fx) {
+  struct cluster_node *n = &c->nodes[node];
+  const struct cluster_disk *d = &n->disk;
+  uint8_t bytes[4096];
+  size_t size = 0;
+  raft_index i = fx->load.first;
+  for (; i <= fx->load.last && i <= d->last && i < fx->load.first + 3; i++) {
+    memcpy(bytes + size, d->log[i].bytes, d->log[i].size);
+    size += d->log[i].size;
+  }
+  c->seen_counts.loads++;
+  cluster_say(c, "%s loads %" PRIu64 " to %" PRIu64 " for %s", n->name,
+              fx->load.first, i - 1,
+              fx->load.peer == 0 ? "applying" : name_of(c, fx->load.peer));
+  struct raft_event ev = {.kind = RAFT_EV_LOADED};
+  ev.loaded.peer = fx->load.peer;
+  ev.loaded.first = fx->load.first;
+  ev.loaded.entries = (struct raft_slice){bytes, size};
+  if (cluster_step(c, node, &ev) != RAFT_OK)
+    note(c, node, "loaded entries were refused");
+}
+
+/* [Thesis 6.4] a read misses nothing that was committed when it was asked. */
+static void perform_read(struct cluster *c, uint32_t node,
+                         const struct raft_effect *fx) {
+  struct cluster_node *n = &c->nodes[node];
+  for (uint32_t i = 0; i < n->read_count; i++) {
+    if (n->reads[i].token != fx->read.token) continue;
+    if (fx->read.index < n->reads[i].floor) note(c, node, "a stale read");
+    n->reads[i] = n->reads[--n->read_count];
+    bool leads = cluster_status(c, node).state == RAFT_LEADER;
+    c->seen_counts.leader_reads += leads;
+    c->seen_counts.follower_reads += !leads;
+    cluster_say(c, "%s serves a read at %" PRIu64, n->name, fx->read.index);
+    return;
+  }
+  note(c, node, "a read that nobody waits for");
+}
+
+static void perform_role(struct cluster *c, uint32_t node,
+                         const struct raft_effect *fx) {
+  static const char *const names[] = {"?", "follower", "pre-candidate",
+                                      "candidate", "leader"};
+  struct cluster_node *n = &c->nodes[node];
+  c->seen_counts.void_reads += n->read_count;
+  n->read_count = 0; /* whoever waits asks again */
+  cluster_say(c, "%s is %s in term %" PRIu64 ", leader %s", n->name,
+              names[fx->role.role], fx->role.term,
+              name_of(c, fx->role.leader));
+}
+
+static void perform_forwarded(struct cluster *c, const struct raft_effect *fx) {
+  bool is_taken = fx->forwarded.code == RAFT_OK;
+  c->forwarded.token = fx->forwarded.token;
+  c->forwarded.code = fx->forwarded.code;
+  c->forwarded.index = fx->forwarded.index;
+  c->forwarded.term = fx->forwarded.term;
+  c->seen_counts.accepted_forwards += is_taken;
+  c->seen_counts.refused_forwards += !is_taken;
+}
+
+static void perform(struct cluster *c, uint32_t node, struct cluster_held *h) {
+  switch (h->fx.kind) {
+  case RAFT_FX_STORE: perform_store(c, node, h); break;
+  case RAFT_FX_SEND: perform_send(c, node, h); break;
+  case RAFT_FX_LOAD: perform_load(c, node, &h->fx); break;
+  case RAFT_FX_APPLY: perform_apply(c, node, &h->fx); break;
+  case RAFT_FX_READ: perform_read(c, node, &h->fx); break;
+  case RAFT_FX_ROLE: perform_role(c, node, &h->fx); break;
+  case RAFT_FX_FORWARDED: perform_forwarded(c, &h->fx); break;
+  case RAFT_FX_CONFIG: break;
+  case RAFT_FX_NONE:
+  case RAFT_FX_SHIP:
+  case RAFT_FX_INSTALL: note(c, node, "an effect of another age"); break;
+  }
+}
+
+static void hold(struct cluster_node *n, const struct raft_effect *fx) {
+  if (n->held_count == n->held_room) {
+    n->held_room = 2 * n->held_room + 16;
+    n->held = need(realloc(n->held, n->held_room * sizeof *n->held));
+  }
+  struct cluster_held *h = &n->held[n->held_count++];
+  *h = (struct cluster_held){.fx = *fx};
+  h->fx.parts = NULL;
+  for (uint32_t i = 0; i < fx->part_count; i++)
+    h->size += fx->parts[i].size;
+  h->bytes = need(malloc(h->size + 1));
+  size_t at = 0;
+  for (uint32_t i = 0; i < fx->part_count; i++) {
+    memcpy(h->bytes + at, fx->parts[i].data, fx->parts[i].size);
+    at += fx->parts[i].size;
+  }
+}
+
+static bool is_ordered(const struct raft_effect *fx) {
+  return fx->kind == RAFT_FX_STORE || fx->kind == RAFT_FX_APPLY ||
+         fx->kind == RAFT_FX_READ;
+}
+
+static bool is_due(const struct cluster *c, const struct cluster_node *n,
+                   const struct raft_effect *fx) {
+  if (fx->after > n->reported) return false;
+  if (fx->kind == RAFT_FX_LOAD && n->is_load_held) return false;
+  if (fx->kind == RAFT_FX_READ && n->told < fx->read.index) return false;
+  return !(c->broken != NULL && fx->kind == RAFT_FX_APPLY);
+}
+
+/* Performs the first effect that may be; false when there is none. */
+static bool perform_one(struct cluster *c, uint32_t node) {
+  struct cluster_node *n = &c->nodes[node];
+  bool is_blocked = false;
+  for (uint32_t i = 0; i < n->held_count; i++) {
+    bool waits = is_ordered(&n->held[i].fx) && is_blocked;
+    if (waits || !is_due(c, n, &n->held[i].fx)) {
+      is_blocked = is_blocked || is_ordered(&n->held[i].fx);
+      continue;
+    }
+    struct cluster_held h = n->held[i];
+    memmove(n->held + i, n->held + i + 1,
+            (--n->held_count - i) * sizeof *n->held);
+    perform(c, node, &h);
+    free(h.bytes);
+    return true;
+  }
+  return false;
+}
+
+bool cluster_flush(struct cluster *c, uint32_t node) {
+  struct cluster_node *n = &c->nodes[node];
+  if (n->raft == NULL) return false;
+  struct raft_batch batch;
+  struct raft_facts before = raft_facts_of(n->raft);
+  raft_take(n->raft, &batch);
+  note(c, node, cluster_check(c, node, &before));
+  n->deadline = batch.deadline;
+  for (uint32_t i = 0; i < batch.count; i++)
+    hold(n, &batch.effects[i]);
+  bool has_done = batch.count > 0;
+  while (perform_one(c, node))
+    has_done = true;
+  return has_done;
+}
+
+/* ---- events -------------------------------------------------------------- */
+
+/* A step that lacked memory must have changed nothing. */
+static int64_t step_without_memory(struct cluster *c, uint32_t node,
+                                   const struct raft_event *ev) {
+  struct raft *r = c->nodes[node].raft;
+  uint64_t before[2];
+  uint64_t after[2];
+  raft_digest(r, before);
+  uint64_t fail_in = c->memory.fail_in;
+  int64_t rc = raft_step(r, ev);
+  if (rc != RAFT_E_NOMEM) return rc;
+  raft_digest(r, after);
+  if (before[0] != after[0] || before[1] != after[1])
+    note(c, node, "a step without memory changed something");
+  note(c, node, fail_in == 0 ? "no memory, for no reason" : NULL);
+  c->seen_counts.failed_allocations++;
+  return raft_step(r, ev);
+}
+
+int64_t cluster_step(struct cluster *c, uint32_t node, struct raft_event *ev) {
+  struct cluster_node *n = &c->nodes[node];
+  ev->now = c->now;
+  ev->wall = c->now + 1000000 + (raft_ms)n->wall_ahead;
+  struct raft_facts before = raft_facts_of(n->raft);
+  int64_t rc = c->memory.fail_in > 0 ? step_without_memory(c, node, ev)
+                                     : raft_step(n->raft, ev);
+  if (rc == RAFT_E_DIVERGED) note(c, node, "diverged");
+  note(c, node, cluster_check(c, node, &before));
+  return rc;
+}
+
+void cluster_tick(struct cluster *c, uint32_t node) {
+  struct raft_event ev = {.kind = RAFT_EV_TICK};
+  if (cluster_step(c, node, &ev) != RAFT_OK) note(c, node, "a tick failed");
+}
+
+static int64_t give(struct cluster *c, uint32_t node, enum raft_event_kind kind,
+                    const char *command) {
+  struct raft_slice slice = {(const uint8_t *)command, strlen(command)};
+  struct raft_event ev = {.kind = kind};
+  ev.propose.commands = &slice;
+  ev.propose.count = 1;
+  ev.propose.token = ++c->next_token;
+  int64_t rc = cluster_step(c, node, &ev);
+  if (rc == RAFT_E_BUSY) c->seen_counts.busy++;
+  return rc;
+}
+
+int64_t cluster_propose(struct cluster *c, uint32_t node, const char *command) {
+  cluster_say(c, "%s is given a command", c->nodes[node].name);
+  return give(c, node, RAFT_EV_PROPOSE, command);
+}
+
+int64_t cluster_forward(struct cluster *c, uint32_t node, const char *command) {
+  return give(c, node, RAFT_EV_FORWARD, command);
+}
+
+int64_t cluster_read(struct cluster *c, uint32_t node) {
+  struct cluster_node *n = &c->nodes[node];
+  if (n->read_count == sizeof n->reads / sizeof *n->reads) return RAFT_E_BUSY;
+  struct raft_event ev = {.kind = RAFT_EV_READ, .read = ++c->next_token};
+  int64_t rc = cluster_step(c, node, &ev);
+  if (rc != RAFT_OK) return rc;
+  n->reads[n->read_count++] =
+      (struct cluster_read){.token = ev.read, .floor = c->commit};
+  return (int64_t)ev.read;
+}
+
+void cluster_unreachable(struct cluster *c, uint32_t node, uint32_t peer) {
+  struct raft_event ev = {.kind = RAFT_EV_UNREACHABLE};
+  ev.unreachable = c->nodes[peer].id;
+  if (cluster_step(c, node, &ev) != RAFT_OK)
+    note(c, node, "a dropped send was refused");
+}
+
+int64_t cluster_form(struct cluster *c, uint32_t node) {
+  c->commit = c->commit > 1 ? c->commit : 1;
+  c->committed[1] = 1;
+  struct raft_event ev = {.kind = RAFT_EV_FORM, .form = &c->config};
+  return cluster_step(c, node, &ev);
+}
+
+static int64_t receive(struct cluster *c, uint32_t node, uint32_t from,
+                       struct raft_slice frame) {
+  struct raft_event ev = {.kind = RAFT_EV_RECEIVE};
+  ev.receive.from = c->nodes[from].id;
+  ev.receive.incarnation = c->nodes[from].incarnation;
+  ev.receive.frame = frame;
+  return cluster_step(c, node, &ev);
+}
+
+int64_t cluster_receive(struct cluster *c, uint32_t node, uint32_t from,
+                        const struct raft_message *m) {
+  uint8_t frame[RAFT_FRAME_FIXED_MAX + 4096];
+  size_t size = raft_wire_encode(m, frame);
+  if (m->tail.size > 0) memcpy(frame + size, m->tail.data, m->tail.size);
+  size += m->tail.size;
+  uint8_t *exact = copy_of(frame, size); /* so that no byte more is read */
+  int64_t rc = receive(c, node, from, (struct raft_slice){exact, size});
+  free(exact);
+  return rc;
+}
+
+/* ---- life and death ------------------------------------------------------ */
+
+void cluster_crash(struct cluster *c, uint32_t node, uint32_t keep) {
+  struct cluster_node *n = &c->nodes[node];
+  cluster_say(c, "%s crashes", n->name);
+  if (keep < n->disk.count) c->seen_counts.torn_stores++;
+  for (; keep > 0 && n->disk.count > 0; keep--)
+    complete(c, node);
+  for (; n->disk.count > 0; n->disk.count--)
+    free_batch(&n->disk.under_way[n->disk.count - 1]);
+  forget_held(n);
+  raft_free(n->raft);
+  n->raft = NULL;
+  c->seen_counts.crashes++;
+}
+
+void cluster_swap(struct cluster *c, uint32_t node) {
+  struct cluster_node *n = &c->nodes[node];
+  uint64_t before[2];
+  uint64_t after[2];
+  struct raft *copy = raft_clone(n->raft);
+  if (copy == NULL) return; /* no memory */
+  raft_digest(n->raft, before);
+  raft_digest(copy, after);
+  if (before[0] != after[0] || before[1] != after[1])
+    note(c, node, "a clone differs");
+  raft_free(n->raft);
+  n->raft = copy;
+  note(c, node, raft_check(copy));
+}
+
+/* ---- the network --------------------------------------------------------- */
+
+static struct cluster_packet remove_packet(struct cluster *c, uint32_t i) {
+  struct cluster_packet p = c->packets[i];
+  memmove(c->packets + i, c->packets + i + 1,
+          (--c->packet_count - i) * sizeof p);
+  return p;
+}
+
+void cluster_drop(struct cluster *c, uint32_t i) {
+  struct cluster_packet p = remove_packet(c, i);
+  free(p.bytes);
+}
+
+void cluster_drop_all(struct cluster *c) {
+  while (c->packet_count > 0)
+    cluster_drop(c, c->packet_count - 1);
+}
+
+void cluster_double(struct cluster *c, uint32_t i) {
+  struct cluster_packet p = c->packets[i];
+  p.bytes = copy_of(p.bytes, p.size);
+  add_packet(c, &p);
+}
+
+void cluster_deliver(struct cluster *c, uint32_t i) {
+  struct cluster_packet p = remove_packet(c, i);
+  bool is_lost = c->cut[p.from][p.to] || c->nodes[p.to].raft == NULL;
+  if (!is_lost) {
+    uint8_t *exact = need(malloc(p.size)); /* so that no byte more is read */
+    memcpy(exact, p.bytes, p.size);
+    int64_t rc =
+        receive(c, p.to, p.from, (struct raft_slice){exact, p.size});
+    free(exact);
+    note(c, p.to, rc == RAFT_OK ? NULL : "a frame was refused");
+  }
+  free(p.bytes);
+}
+
+void cluster_isolate(struct cluster *c, uint32_t node, bool is_cut) {
+  for (uint32_t i = 0; i < c->count; i++)
+    if (i != node) c->cut[i][node] = c->cut[node][i] = is_cut;
+  cluster_say(c, "%s is %s the others", c->nodes[node].name,
+              is_cut ? "cut off from" : "joined again with");
+}
+
+void cluster_look(const struct cluster *c, uint32_t i, struct raft_message *m) {
+  const struct cluster_packet *p = &c->packets[i];
+  EQ(raft_wire_decode(p->bytes, p->size, m), RAFT_OK);
+}
+
+int cluster_find(const struct cluster *c, uint32_t from, uint32_t to,
+                 enum raft_message_kind kind) {
+  for (uint32_t i = 0; i < c->packet_count; i++) {
+    struct raft_message m;
+    if (c->packets[i].from != from || c->packets[i].to != to) continue;
+    cluster_look(c, i, &m);
+    if (m.kind == kind) return (int)i;
+  }
+  return -1;
+}
+
+/* ---- many events --------------------------------------------------------- */
+
+static bool work_on(struct cluster *c, uint32_t node) {
+  struct cluster_node *n = &c->nodes[node];
+  if (n->raft == NULL) return false;
+  bool has_done = cluster_flush(c, node);
+  if (n->disk.count > 0 && !n->is_disk_held) {
+    cluster_disk(c, node, n->disk.count);
+    has_done = true;
+  }
+  return has_done;
+}
+
+void cluster_work(struct cluster *c) {
+  uint32_t idle = 0; /* twice, for what lacked memory the first time */
+  for (uint32_t turn = 0; turn < 20000 && idle < 2; turn++) {
+    bool has_done = c->packet_count > 0;
+    if (c->packet_count > 0) cluster_deliver(c, 0);
+    for (uint32_t i = 0; i < c->count; i++)
+      has_done = work_on(c, i) || has_done;
+    if (c->broken != NULL) return;
+    idle = has_done ? 0 : idle + 1;
+  }
+  note(c, 0, idle < 2 ? "the work never ends" : NULL);
+}
+
+static raft_ms next_deadline(const struct cluster *c) {
+  raft_ms next = UINT64_MAX;
+  for (uint32_t i = 0; i < c->count; i++)
+    if (c->nodes[i].raft != NULL && c->nodes[i].deadline < next)
+      next = c->nodes[i].deadline;
+  return next;
+}
+
+void cluster_run(struct cluster *c, raft_ms ms) {
+  raft_ms end = c->now + ms;
+  cluster_work(c);
+  while (c->broken == NULL && next_deadline(c) <= end) {
+    raft_ms next = next_deadline(c);
+    if (next > c->now) c->now = next;
+    for (uint32_t i = 0; i < c->count; i++) {
+      if (c->nodes[i].raft == NULL || c->nodes[i].deadline > c->now) continue;
+      cluster_tick(c, i);
+      (void)cluster_flush(c, i);
+    }
+    cluster_work(c);
+  }
+  c->now = end;
+}
+
+void cluster_time_out(struct cluster *c, uint32_t node) {
+  raft_ms due = c->nodes[node].deadline;
+  if (due != UINT64_MAX && due > c->now) c->now = due;
+  /* nobody shall think that it still hears a leader */
+  c->now += c->options.election_min_ms;
+  cluster_say(c, "%s times out", c->nodes[node].name);
+  cluster_tick(c, node);
+  (void)cluster_flush(c, node);
+}
+
+bool cluster_elect(struct cluster *c, uint32_t node) {
+  cluster_time_out(c, node);
+  cluster_work(c);
+  return cluster_status(c, node).state == RAFT_LEADER;
+}
+
+int cluster_leader(const struct cluster *c) {
+  int leader = -1;
+  raft_term newest = 0;
+  for (uint32_t i = 0; i < c->count; i++) {
+    if (c->nodes[i].raft == NULL) continue;
+    struct raft_status s = cluster_status(c, i);
+    if (s.state != RAFT_LEADER || s.term < newest) continue;
+    leader = (int)i;
+    newest = s.term;
+  }
+  return leader;
+}
+
+struct raft_status cluster_status(const struct cluster *c, uint32_t node) {
+  struct raft_status s;
+  raft_status(c->nodes[node].raft, &s);
+  return s;
+}

@@ -1,0 +1,255 @@
+/* cluster.h - a virtual cluster: replicas, their disks, a network, one clock.
+ *
+ * Nothing happens by itself. A test delivers, drops or doubles each frame,
+ * completes each write, moves the time; or lets cluster_work and cluster_run do
+ * all of it in order. After every single step the invariants of check.h are
+ * checked, and those that hold between nodes: one leader in a term, equal logs,
+ * leader completeness, equal commands applied, committed means durable on a
+ * quorum, reads that miss nothing. The first one that breaks is kept.
+ *
+ * Disks keep batches as bytes: a crash keeps what was reported durable and as
+ * much of what was under way as the test says; a restart is a real recovery.
+ * Effects are performed as raft.h has it: STORE, APPLY and READ in order of
+ * birth, each not before its `after`; only SEND may overtake.
+ */
+#ifndef RAFT_CLUSTER_H
+#define RAFT_CLUSTER_H
+
+#include "entry.h"
+#include "raft.h"
+#include "test.h"
+#include "wire.h"
+
+#define CLUSTER_NODES 7
+#define CLUSTER_LOG   1200 /* entries, at most */
+#define CLUSTER_TERMS 2400
+
+struct cluster_options {
+  uint32_t nodes;    /* all of them voters, unless roles say otherwise */
+  uint32_t unformed; /* 1: nobody has a configuration yet */
+  uint8_t roles[CLUSTER_NODES]; /* 0: a voter */
+  uint64_t seed;
+  uint32_t election_min_ms, election_max_ms, heartbeat_ms; /* 0: 100 200 20 */
+  size_t pending_bytes_max;                                /* 0: 64 KiB */
+  size_t message_bytes_max;                                /* 0: 256 */
+  size_t memory_bytes_max;                                 /* 0: 1 MiB */
+  uint32_t tail_max; /* entries that a recovery hands over; 0: all */
+  bool leases;
+};
+
+struct cluster_batch { /* one write */
+  raft_seq seq;
+  raft_term term;
+  raft_id vote;
+  raft_index commit;
+  raft_index first, last;
+  uint8_t *bytes;
+  size_t size;
+};
+
+struct cluster_record { /* one entry on a disk */
+  raft_term term;
+  uint8_t kind;
+  uint8_t *bytes;
+  size_t size;
+};
+
+struct cluster_disk {
+  raft_term term; /* durable from here on */
+  raft_id vote;
+  raft_index commit;
+  raft_index last;
+  struct cluster_record log[CLUSTER_LOG + 1]; /* by index */
+  struct cluster_batch under_way[RAFT_STORES_MAX];
+  uint32_t count; /* batches under way */
+};
+
+struct cluster_held { /* an effect and its bytes */
+  struct raft_effect fx;
+  uint8_t *bytes;
+  size_t size;
+};
+
+struct cluster_read {
+  uint64_t token;
+  raft_index floor; /* what it must not miss */
+};
+
+struct cluster_node {
+  struct raft *raft; /* NULL: it is down */
+  raft_id id;
+  char name[8];
+  uint64_t incarnation;
+  bool is_disk_held;  /* writes wait for cluster_disk */
+  bool is_apply_held; /* applies are not reported */
+  bool is_load_held;  /* loads are not answered */
+  int64_t wall_ahead; /* its wall clock against the others' */
+  struct cluster_disk disk;
+  struct cluster_held *held;
+  uint32_t held_count, held_room;
+  raft_seq reported;    /* newest batch it heard of */
+  raft_index performed; /* newest entry its machine has applied */
+  raft_index told;      /* newest APPLIED */
+  raft_ms deadline;
+  struct cluster_read reads[64];
+  uint32_t read_count;
+  raft_id votes[CLUSTER_TERMS]; /* whom it promised, by term */
+};
+
+struct cluster_packet {
+  uint32_t from, to; /* positions */
+  uint8_t *bytes;
+  size_t size;
+};
+
+struct cluster_seen { /* an entry that some log has had */
+  raft_term term, before; /* its term, and that of the entry before it */
+  uint64_t digest;
+};
+
+struct cluster_counts { /* what a run has met */
+  uint64_t steps, elections, split_votes, truncations, step_downs;
+  uint64_t lost_touch, refused_votes, refused_appends, loads, crashes;
+  uint64_t torn_stores, accepted_forwards, refused_forwards, commits;
+  uint64_t leader_reads, follower_reads, void_reads, full_windows;
+  uint64_t busy, failed_allocations, full_disks;
+};
+
+struct cluster {
+  struct cluster_options options;
+  struct test_memory memory;
+  raft_ms now;
+  uint64_t random;
+  uint32_t count;
+  struct cluster_node nodes[CLUSTER_NODES];
+  struct raft_config config; /* the one entry 1 has */
+  uint8_t first_entry[512];  /* entry 1, encoded */
+  size_t first_size;
+  struct cluster_packet *packets; /* in order of sending */
+  uint32_t packet_count, packet_room;
+  bool cut[CLUSTER_NODES][CLUSTER_NODES]; /* from, to */
+
+  uint32_t leaders[CLUSTER_TERMS]; /* position + 1 of a term's leader */
+  uint8_t campaigns[CLUSTER_TERMS];
+  struct cluster_seen seen[CLUSTER_LOG + 1][8]; /* by index */
+  uint32_t seen_count[CLUSTER_LOG + 1];
+  raft_term committed[CLUSTER_LOG + 1]; /* terms, up to commit */
+  raft_index commit;
+  uint64_t next_token;
+  struct { /* the newest answer to a forward */
+    uint64_t token;
+    int code;
+    raft_index index;
+    raft_term term;
+  } forwarded;
+  struct cluster_counts seen_counts;
+  const char *broken; /* the first invariant that broke; NULL */
+  uint32_t broken_at; /* position of the node */
+  char *story;        /* NULL, or what happens in words */
+  size_t story_size, story_room;
+};
+
+struct cluster *cluster_new(const struct cluster_options *options);
+void cluster_free(struct cluster *c);
+
+/* Checks that nothing was broken, and says what was. */
+bool cluster_is_sound(const struct cluster *c);
+
+/* ---- single events; each is followed by all checks ----------------------- */
+
+/* raft_step with the time of now. A failed allocation must change nothing and
+ * is tried again. */
+int64_t cluster_step(struct cluster *c, uint32_t node, struct raft_event *ev);
+void cluster_tick(struct cluster *c, uint32_t node);
+int64_t cluster_propose(struct cluster *c, uint32_t node, const char *command);
+int64_t cluster_forward(struct cluster *c, uint32_t node, const char *command);
+int64_t cluster_read(struct cluster *c, uint32_t node); /* the token */
+void cluster_unreachable(struct cluster *c, uint32_t node, uint32_t peer);
+int64_t cluster_form(struct cluster *c, uint32_t node);
+
+/* Gives a crafted message to a node, as if `from` had sent it. */
+int64_t cluster_receive(struct cluster *c, uint32_t node, uint32_t from,
+                        const struct raft_message *m);
+
+/* raft_take, and what may be performed at once. True when it did anything. */
+bool cluster_flush(struct cluster *c, uint32_t node);
+
+/* Completes and reports `count` writes of those under way. */
+void cluster_disk(struct cluster *c, uint32_t node, uint32_t count);
+
+/* Reports what was applied, where that is held. */
+void cluster_applied(struct cluster *c, uint32_t node);
+
+/* ---- life and death ------------------------------------------------------ */
+
+/* Keeps `keep` of the writes under way, whole. */
+void cluster_crash(struct cluster *c, uint32_t node, uint32_t keep);
+int cluster_restart(struct cluster *c, uint32_t node);
+
+/* Replaces the replica by its clone: nobody may notice. */
+void cluster_swap(struct cluster *c, uint32_t node);
+
+/* Before a start: the log [2, ..] of these terms, entry 1 being there. */
+void cluster_write_log(struct cluster *c, uint32_t node, raft_term term,
+                       const raft_term *terms, uint32_t count);
+
+/* ---- the network --------------------------------------------------------- */
+
+void cluster_deliver(struct cluster *c, uint32_t packet);
+void cluster_drop(struct cluster *c, uint32_t packet);
+void cluster_double(struct cluster *c, uint32_t packet);
+void cluster_drop_all(struct cluster *c);
+void cluster_isolate(struct cluster *c, uint32_t node, bool is_cut);
+
+/* Decodes packet `packet`. */
+void cluster_look(const struct cluster *c, uint32_t packet,
+                  struct raft_message *m);
+
+/* The first packet of that kind from one to the other; -1: there is none. */
+int cluster_find(const struct cluster *c, uint32_t from, uint32_t to,
+                 enum raft_message_kind kind);
+
+/* ---- many events --------------------------------------------------------- */
+
+/* All work and all frames in order, until there are none; no time passes. */
+void cluster_work(struct cluster *c);
+
+/* Lets time pass, ticks at deadlines. */
+void cluster_run(struct cluster *c, raft_ms ms);
+
+/* Time passes until this node's time-out alone has come; it ticks. */
+void cluster_time_out(struct cluster *c, uint32_t node);
+
+/* time_out and work; true when it leads now. */
+bool cluster_elect(struct cluster *c, uint32_t node);
+
+/* Position of the leader of the newest term, or -1. */
+int cluster_leader(const struct cluster *c);
+
+struct raft_status cluster_status(const struct cluster *c, uint32_t node);
+
+/* Encodes entries from `first` of these terms into out; the bytes. A command
+ * of entry i in term t is "i/t". */
+size_t cluster_entries(raft_index first, const raft_term *terms, uint32_t count,
+                       uint8_t *out);
+
+/* ---- stories ------------------------------------------------------------- */
+
+/* From now on what happens is written down; what has been is forgotten. */
+void cluster_listen(struct cluster *c);
+void cluster_say(struct cluster *c, const char *format, ...);
+
+/* What a frame says, in words (cluster_words.c). */
+void cluster_words(const struct cluster *c, const struct cluster_packet *p,
+                   char *out, size_t room);
+
+/* The checks of a node after a step, and those between nodes
+ * (cluster_check.c). NULL or what is broken. */
+struct raft_facts;
+const char *cluster_check(struct cluster *c, uint32_t node,
+                          const struct raft_facts *before);
+/* May this frame leave? A granted vote is a promise for ever. */
+const char *cluster_check_send(struct cluster *c, uint32_t node, raft_id to,
+                               const struct raft_message *m);
+
+#endif

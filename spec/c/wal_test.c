@@ -1,0 +1,186 @@
+/* wal_test.c - segment heads and batches as bytes. */
+#include "wal.h"
+
+#include "golden.h"
+#include "test.h"
+#include "wal_files.h"
+
+#include <string.h>
+
+static const struct raft_wal_segment SEGMENT = {
+    .size = 1 << 20,
+    .number = 7,
+    .salt = 0x1122334455667788,
+    .next_index = 1000,
+    .last_term = 5,
+    .batch = (UINT64_C(3) << RAFT_WAL_COUNT_BITS) + 12,
+    .chain = 0xcafef00d,
+};
+
+static struct raft_wal_batch batch(void) {
+  return (struct raft_wal_batch){
+      .salt = SEGMENT.salt,
+      .offset = 2 * RAFT_WAL_SECTOR,
+      .number = raft_wal_number(3, 13),
+      .chain = SEGMENT.chain,
+      .term = 5,
+      .vote = 0x99,
+      .commit = 998,
+      .kind = RAFT_WAL_DATA,
+  };
+}
+
+static size_t encode_batch(uint8_t *out, struct raft_wal_batch *b) {
+  uint8_t entries[512];
+  struct raft_slice parts[2];
+  size_t first = wal_entries(1000, 1000, 5, 3, entries);
+  size_t second = wal_entries(1001, 1001, 5, 0, entries + first);
+  parts[0] = (struct raft_slice){entries, first};
+  parts[1] = (struct raft_slice){entries + first, second};
+  *b = batch();
+  raft_wal_batch_encode(b, parts, 2, out);
+  return (size_t)RAFT_WAL_BATCH_BYTES + b->size;
+}
+
+static bool all_zero(const uint8_t *data, size_t size) {
+  for (size_t i = 0; i < size; i++)
+    if (data[i] != 0) return false;
+  return true;
+}
+
+static void a_segment_head_survives_the_trip(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_segment s;
+  uint32_t version = 0;
+  raft_wal_segment_encode(&SEGMENT, bytes);
+  EQ(raft_wal_segment_decode(bytes, sizeof bytes, &s, &version), RAFT_OK);
+  EQ(s.size, SEGMENT.size);
+  EQ(s.number, SEGMENT.number);
+  EQ(s.salt, SEGMENT.salt);
+  EQ(s.next_index, SEGMENT.next_index);
+  EQ(s.last_term, SEGMENT.last_term);
+  EQ(s.batch, SEGMENT.batch);
+  EQ(s.chain, SEGMENT.chain);
+  EQ(raft_wal_segment_decode(bytes, sizeof bytes - 1, &s, &version),
+     RAFT_E_MORE);
+}
+
+static void every_flipped_bit_of_a_segment_head_is_seen(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_segment s;
+  uint32_t version = 0;
+  raft_wal_segment_encode(&SEGMENT, bytes);
+  for (size_t bit = 0; bit < 8 * sizeof bytes; bit++) {
+    bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    EQ(raft_wal_segment_decode(bytes, sizeof bytes, &s, &version),
+       RAFT_E_CORRUPT);
+    bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+  }
+}
+
+static void the_bytes_of_a_segment_head_never_change(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  raft_wal_segment_encode(&SEGMENT, bytes);
+  GOLDEN("wal_segment", bytes, 72);
+  CHECK(all_zero(bytes + 72, sizeof bytes - 72));
+}
+
+static void the_bytes_of_a_batch_never_change(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b;
+  size_t size = encode_batch(bytes, &b);
+  GOLDEN("wal_batch", bytes, size);
+  CHECK(all_zero(bytes + size, sizeof bytes - size));
+}
+
+static void a_batch_survives_the_trip(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b;
+  struct raft_wal_batch got;
+  struct raft_slice entries;
+  size_t size = encode_batch(bytes, &b);
+  EQ(raft_wal_batch_bytes(size - 80), RAFT_WAL_SECTOR);
+  EQ(raft_wal_batch_decode(bytes, size, &got), RAFT_OK);
+  EQ(got.salt, b.salt);
+  EQ(got.offset, b.offset);
+  EQ(got.number, b.number);
+  EQ(got.chain, b.chain);
+  EQ(got.crc, b.crc);
+  EQ(got.term, b.term);
+  EQ(got.vote, b.vote);
+  EQ(got.commit, b.commit);
+  EQ(got.kind, b.kind);
+  EQ(raft_wal_batch_entries(&got, bytes, size, &entries), RAFT_OK);
+  EQ(entries.size, size - 80);
+  CHECK(entries.data == bytes + 80);
+}
+
+static void a_batch_without_entries_is_one_sector(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b = batch();
+  struct raft_slice entries = {bytes, 1};
+  b.kind = RAFT_WAL_MARK;
+  raft_wal_batch_encode(&b, NULL, 0, bytes);
+  EQ(raft_wal_batch_bytes(0), RAFT_WAL_SECTOR);
+  EQ(raft_wal_batch_decode(bytes, sizeof bytes, &b), RAFT_OK);
+  EQ(raft_wal_batch_entries(&b, bytes, sizeof bytes, &entries), RAFT_OK);
+  EQ(entries.size, 0);
+}
+
+static int read_batch(const uint8_t *bytes, size_t size) {
+  struct raft_wal_batch b;
+  struct raft_slice entries;
+  int error = raft_wal_batch_decode(bytes, size, &b);
+  if (error != RAFT_OK) return error;
+  return raft_wal_batch_entries(&b, bytes, size, &entries);
+}
+
+static void every_flipped_bit_of_a_batch_is_seen(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b;
+  size_t size = encode_batch(bytes, &b);
+  for (size_t bit = 0; bit < 8 * size; bit++) {
+    bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    EQ(read_batch(bytes, sizeof bytes), RAFT_E_CORRUPT);
+    bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+  }
+  EQ(read_batch(bytes, sizeof bytes), RAFT_OK);
+}
+
+static void every_cut_of_a_batch_asks_for_more(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b;
+  size_t size = encode_batch(bytes, &b);
+  for (size_t cut = 0; cut < size; cut++)
+    EQ(read_batch(bytes, cut), RAFT_E_MORE);
+}
+
+static void numbers_follow_each_other_within_a_start(void) {
+  CHECK(raft_wal_follows(raft_wal_number(1, 1), 0));
+  CHECK(raft_wal_follows(raft_wal_number(1, 2), raft_wal_number(1, 1)));
+  CHECK(!raft_wal_follows(raft_wal_number(1, 3), raft_wal_number(1, 1)));
+  CHECK(!raft_wal_follows(raft_wal_number(1, 1), raft_wal_number(1, 1)));
+}
+
+static void a_later_start_begins_with_one(void) {
+  uint64_t before = raft_wal_number(2, 9);
+  CHECK(raft_wal_follows(raft_wal_number(3, 1), before));
+  CHECK(raft_wal_follows(raft_wal_number(7, 1), before));
+  CHECK(!raft_wal_follows(raft_wal_number(3, 2), before));
+  CHECK(!raft_wal_follows(raft_wal_number(1, 1), before));
+  CHECK(!raft_wal_follows(0, before));
+}
+
+int main(void) {
+  CASE(a_segment_head_survives_the_trip);
+  CASE(every_flipped_bit_of_a_segment_head_is_seen);
+  CASE(the_bytes_of_a_segment_head_never_change);
+  CASE(the_bytes_of_a_batch_never_change);
+  CASE(a_batch_survives_the_trip);
+  CASE(a_batch_without_entries_is_one_sector);
+  CASE(every_flipped_bit_of_a_batch_is_seen);
+  CASE(every_cut_of_a_batch_asks_for_more);
+  CASE(numbers_follow_each_other_within_a_start);
+  CASE(a_later_start_begins_with_one);
+  return test_end();
+}
