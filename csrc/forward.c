@@ -1,0 +1,164 @@
+/* forward.c - commands on their way into the log.
+ *
+ * Only a leader appends. A follower's commands travel to the leader of the term
+ * it knows and are accepted in that very term only: so a proposal that was
+ * given up can not slip in behind a later one. Nothing is ever sent twice.
+ */
+#include <assert.h>
+
+#include "crc32c.h"
+#include "replica.h"
+
+/* May these be appended now? RAFT_OK or why not. */
+static int judge(const struct raft *r, const struct raft_slice *commands,
+                 uint32_t count, size_t *bytes) {
+  *bytes = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    if (commands[i].size > r->options.command_bytes_max)
+      return RAFT_E_TOO_LARGE;
+    *bytes += RAFT_ENTRY_HEADER_BYTES + commands[i].size;
+  }
+  size_t pending = r->pending_bytes;
+  if (pending > 0 && pending + *bytes > r->options.pending_bytes_max)
+    return RAFT_E_BUSY;
+  return RAFT_OK;
+}
+
+/* Appends one command; room was reserved. */
+static void append(struct raft *r, struct raft_slice command, raft_ms time) {
+  assert(r->state == RAFT_LEADER);
+  struct raft_entry e = {
+      .index = r->log.last + 1,
+      .term = r->term,
+      .time = time,
+      .kind = RAFT_ENTRY_COMMAND,
+      .size = (uint32_t)command.size,
+      .payload = command.data,
+  };
+  raft_log_append(&r->log, &e);
+  r->last_time = time;
+  r->pending_bytes += raft_entry_bytes(&e);
+  assert(r->log.last == e.index);
+}
+
+int64_t raft_on_propose(struct raft *r, const struct raft_event *ev) {
+  const struct raft_slice *commands = ev->propose.commands;
+  uint32_t count = ev->propose.count;
+  if (count == 0) return RAFT_E_USAGE;
+  if (r->state != RAFT_LEADER) return RAFT_E_NOT_LEADER;
+  size_t bytes = 0;
+  int rc = judge(r, commands, count, &bytes);
+  if (rc == RAFT_OK) rc = raft_log_reserve(&r->log, bytes, count);
+  if (rc != RAFT_OK) return rc;
+  raft_index first = r->log.last + 1;
+  raft_ms time = raft_stamp(r);
+  for (uint32_t i = 0; i < count; i++) append(r, commands[i], time);
+  return (int64_t)first;
+}
+
+/* ---- a follower sends ---------------------------------------------------- */
+
+static uint8_t *put_command(uint8_t *out, struct raft_slice command) {
+  uint32_t size = (uint32_t)command.size;
+  for (int i = 0; i < 4; i++) *out++ = (uint8_t)(size >> (8 * i));
+  for (size_t i = 0; i < command.size; i++) *out++ = command.data[i];
+  return out;
+}
+
+int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
+  if (ev->propose.count == 0) return RAFT_E_USAGE;
+  if (r->state == RAFT_LEADER) return RAFT_E_USAGE; /* propose instead */
+  if (r->leader == 0) return RAFT_E_NO_LEADER;
+  size_t bytes = 0;
+  for (uint32_t i = 0; i < ev->propose.count; i++) {
+    size_t size = ev->propose.commands[i].size;
+    if (size > r->options.command_bytes_max) return RAFT_E_TOO_LARGE;
+    bytes += 4 + size;
+  }
+  int rc = raft_outbox_reserve(&r->out, 0, bytes + RAFT_OUTBOX_ALIGN);
+  if (rc != RAFT_OK) return rc;
+  uint8_t *tail = raft_outbox_bytes(&r->out, bytes);
+  rc = raft_reserve_send(r, bytes);
+  if (rc != RAFT_OK) return rc;
+  uint8_t *end = tail;
+  for (uint32_t i = 0; i < ev->propose.count; i++)
+    end = put_command(end, ev->propose.commands[i]);
+  assert((size_t)(end - tail) == bytes);
+  struct raft_message m = {.kind = RAFT_MSG_PROPOSE, .term = r->term};
+  m.propose.token = ev->propose.token;
+  m.propose.count = ev->propose.count;
+  m.propose.crc = raft_crc32c(0, tail, bytes);
+  m.tail = (struct raft_slice){tail, bytes};
+  raft_send(r, r->leader, raft_hard_after(r), &m);
+  return RAFT_OK;
+}
+
+void raft_on_propose_reply(struct raft *r, const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_PROPOSE_REPLY);
+  struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_FORWARDED, 0);
+  fx->forwarded.token = m->propose_reply.token;
+  fx->forwarded.code = m->propose_reply.code;
+  fx->forwarded.index = m->propose_reply.index;
+  fx->forwarded.term = m->term;
+}
+
+/* ---- a leader receives --------------------------------------------------- */
+
+/* Verifies the commands and makes room. RAFT_E_CORRUPT: a broken frame; any
+ * other code is the verdict that the sender is told. */
+int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_PROPOSE);
+  if (raft_crc32c(0, m->tail.data, m->tail.size) != m->propose.crc)
+    return RAFT_E_CORRUPT;
+  struct raft_slice rest = m->tail;
+  struct raft_slice command;
+  size_t bytes = 0;
+  int verdict = RAFT_OK;
+  for (uint32_t i = 0; i < m->propose.count; i++) {
+    if (raft_wire_command_next(&rest, &command) != RAFT_OK)
+      return RAFT_E_CORRUPT;
+    if (command.size > r->options.command_bytes_max) verdict = RAFT_E_TOO_LARGE;
+    bytes += RAFT_ENTRY_HEADER_BYTES + command.size;
+  }
+  if (rest.size != 0 || m->propose.count == 0) return RAFT_E_CORRUPT;
+  if (verdict != RAFT_OK) return verdict;
+  size_t pending = r->pending_bytes;
+  if (pending > 0 && pending + bytes > r->options.pending_bytes_max)
+    return RAFT_E_BUSY;
+  bool has_room = raft_log_reserve(&r->log, bytes, m->propose.count) == RAFT_OK;
+  return has_room ? RAFT_OK : RAFT_E_BUSY;
+}
+
+static void answer(struct raft *r, raft_id to, const struct raft_message *m,
+                   int code, raft_index index) {
+  struct raft_message reply = {.kind = RAFT_MSG_PROPOSE_REPLY, .term = r->term};
+  reply.propose_reply.token = m->propose.token;
+  reply.propose_reply.code = code;
+  reply.propose_reply.index = index;
+  raft_send(r, to, raft_hard_after(r), &reply);
+}
+
+void raft_refuse_propose(struct raft *r, raft_id to,
+                         const struct raft_message *m, int code) {
+  assert(code != RAFT_OK);
+  answer(r, to, m, code, 0);
+}
+
+void raft_on_propose_request(struct raft *r, raft_id from,
+                             const struct raft_message *m, int verdict) {
+  assert(m->kind == RAFT_MSG_PROPOSE);
+  if (r->state != RAFT_LEADER || m->term != r->term)
+    verdict = RAFT_E_NOT_LEADER;
+  if (verdict != RAFT_OK) {
+    raft_refuse_propose(r, from, m, verdict);
+    return;
+  }
+  raft_index first = r->log.last + 1;
+  raft_ms time = raft_stamp(r);
+  struct raft_slice rest = m->tail;
+  struct raft_slice command;
+  while (raft_wire_command_next(&rest, &command) == RAFT_OK)
+    append(r, command, time);
+  assert(r->log.last - first + 1 == m->propose.count);
+  answer(r, from, m, RAFT_OK, first);
+}

@@ -1,0 +1,134 @@
+/* membership.c - which configuration is in force, and how a cluster forms.
+ *
+ * A configuration is in force from the moment it is appended, committed or
+ * not; truncating it brings the one before back. [Raft 6] At most one is
+ * uncommitted, so remembering one before is enough.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "config.h"
+#include "quorum.h"
+#include "replica.h"
+
+#define CLOCK_SLACK_MS 1000 /* a leader's clock may be so much ahead */
+
+static bool is_voter_in(const struct raft_member *m, enum raft_half half) {
+  return m->role[half] == RAFT_ROLE_VOTER;
+}
+
+/* A witness votes and never campaigns; a learner does neither. */
+bool raft_is_candidate_material(const struct raft *r) {
+  int i = raft_config_find(&r->config, r->options.self);
+  if (i < 0) return false;
+  assert((uint32_t)i < r->config.count);
+  const struct raft_member *m = &r->config.members[i];
+  return is_voter_in(m, RAFT_OLD) || is_voter_in(m, RAFT_NEW);
+}
+
+/* Does an answer come from the directory that the configuration means? */
+bool raft_counts(const struct raft *r, const struct raft_event *ev) {
+  assert(ev->kind == RAFT_EV_RECEIVE);
+  int i = raft_config_find(&r->config, ev->receive.from);
+  if (i < 0) return false;
+  uint64_t known = r->config.members[i].incarnation;
+  return known == 0 || known == ev->receive.incarnation;
+}
+
+uint32_t raft_election_min(const struct raft *r) {
+  if (r->config.count > 0) return r->config.election_min_ms;
+  return r->options.election_min_ms;
+}
+
+static bool is_peer_of(const struct raft *r, raft_id id) {
+  return id != r->options.self;
+}
+
+/* Fresh progress for every member of the configuration but us. */
+void raft_peers_reset(struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  r->peer_count = 0;
+  for (uint32_t i = 0; i < r->config.count; i++) {
+    raft_id id = r->config.members[i].id;
+    if (!is_peer_of(r, id)) continue;
+    struct raft_progress *p = &r->peers[r->peer_count++];
+    memset(p, 0, sizeof *p);
+    p->id = id;
+    raft_progress_reset(p, r->log.last);
+    p->heard = r->now; /* it gets one time-out to speak */
+  }
+  assert(r->peer_count <= r->config.count);
+}
+
+void raft_config_append(struct raft *r, const struct raft_entry *e) {
+  assert(e->kind == RAFT_ENTRY_CONFIG);
+  assert(e->index > r->config_index);
+  r->config_before = r->config;
+  r->config_before_index = r->config_index;
+  int rc = raft_config_decode(e->payload, e->size, &r->config);
+  assert(rc == RAFT_OK); /* verified before it was appended */
+  r->config_index = e->index;
+  if (r->state == RAFT_FOLLOWER && r->election_due == RAFT_NEVER)
+    raft_set_election_timer(r);
+}
+
+void raft_config_truncate(struct raft *r, raft_index from) {
+  assert(from > r->commit);
+  if (r->config_index < from) return;
+  assert(r->config_before_index < from); /* committed: never truncated */
+  r->config = r->config_before;
+  r->config_index = r->config_before_index;
+  memset(&r->config_before, 0, sizeof r->config_before);
+  r->config_before_index = 0;
+}
+
+/* Every initial voter writes the very same entry 1 of term 1. It needs no vote:
+ * all of them have it, or will have it, before any of them votes. */
+int raft_on_form(struct raft *r, const struct raft_config *config) {
+  if (r->log.last != 0 || r->term > 1) return RAFT_E_USAGE; /* formed? */
+  if (raft_config_check(config) != NULL) return RAFT_E_BAD_CONFIG;
+  uint8_t payload[RAFT_CONFIG_BYTES_MAX];
+  struct raft_entry e = {.index = 1, .term = 1, .kind = RAFT_ENTRY_CONFIG};
+  e.size = (uint32_t)raft_config_encode(config, payload);
+  e.payload = payload;
+  int rc = raft_log_reserve(&r->log, raft_entry_bytes(&e), 1);
+  if (rc != RAFT_OK) return rc;
+  if (r->term < 1) raft_set_hard(r, 1, 0);
+  raft_log_append(&r->log, &e);
+  raft_config_append(r, &e);
+  r->commit = 1;
+  raft_set_election_timer(r);
+  assert(r->log.last == 1);
+  return RAFT_OK;
+}
+
+static int recover_one(const struct raft_recovered_config *from,
+                       struct raft_config *out, raft_index *index) {
+  *index = from->index;
+  if (from->index == 0) return RAFT_OK;
+  return raft_config_decode(from->payload.data, from->payload.size, out);
+}
+
+int raft_config_recover(struct raft *r, const struct raft_recovery *rec) {
+  assert(r->config_index == 0);
+  int rc = recover_one(&rec->config, &r->config, &r->config_index);
+  if (rc != RAFT_OK) return rc;
+  return recover_one(&rec->config_before, &r->config_before,
+                     &r->config_before_index);
+}
+
+/* The stamp of a new entry: never below the last one, and our clock counts only
+ * as far as a quorum's clocks come near it. */
+raft_ms raft_stamp(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  uint64_t walls[RAFT_MEMBERS_MAX] = {0};
+  for (uint32_t i = 0; i < r->config.count; i++) {
+    raft_id id = r->config.members[i].id;
+    if (id == r->options.self) walls[i] = r->wall;
+    for (uint32_t k = 0; k < r->peer_count; k++)
+      if (r->peers[k].id == id) walls[i] = r->peers[k].wall;
+  }
+  raft_ms limit = raft_quorum_value(&r->config, walls) + CLOCK_SLACK_MS;
+  raft_ms stamp = r->wall < limit ? r->wall : limit;
+  return stamp > r->last_time ? stamp : r->last_time;
+}

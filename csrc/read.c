@@ -1,0 +1,176 @@
+/* read.c - ReadIndex: linearizable reads without the log. [Thesis 6.4]
+ *
+ * A read joins a round. The leader puts the round on its appends; when a commit
+ * quorum has answered them, it was still the leader after the read came, so its
+ * commit index of then covers all that was acknowledged before. A round that
+ * was sent is joined no more: older answers prove nothing about newer reads.
+ *
+ * A follower asks the leader under a context that is unique over restarts; an
+ * answer to a context serves it and all older ones.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "quorum.h"
+#include "replica.h"
+
+static bool is_full(const struct raft *r) {
+  assert(r->read_count <= RAFT_READS_MAX);
+  return r->read_count == RAFT_READS_MAX;
+}
+
+static void push(struct raft *r, const struct raft_read *read) {
+  assert(!is_full(r));
+  assert(r->read_count == 0 ||
+         r->reads[r->read_count - 1].round <= read->round);
+  r->reads[r->read_count++] = *read;
+}
+
+static void drop_oldest(struct raft *r, uint32_t count) {
+  assert(count <= r->read_count);
+  r->read_count -= count;
+  memmove(r->reads, r->reads + count, r->read_count * sizeof *r->reads);
+}
+
+/* The round that a read of now may join. */
+static uint64_t open_round(struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  if (r->round_is_sent || r->read_round == 0) {
+    r->read_round++;
+    r->round_is_sent = false;
+  }
+  return r->read_round;
+}
+
+/* Before our no-op is committed we do not know what is; the read then waits
+ * for it. [Thesis 6.4] */
+static raft_index read_index(const struct raft *r) {
+  return r->commit >= r->term_start ? r->commit : r->term_start;
+}
+
+static void register_read(struct raft *r, uint64_t token, raft_id from) {
+  assert(r->state == RAFT_LEADER);
+  push(r, &(struct raft_read){
+              .token = token,
+              .from = from,
+              .round = open_round(r),
+              .index = read_index(r),
+          });
+}
+
+int64_t raft_on_read(struct raft *r, uint64_t token) {
+  if (is_full(r)) return RAFT_E_BUSY;
+  if (r->state == RAFT_LEADER) {
+    register_read(r, token, r->options.self);
+    return RAFT_OK;
+  }
+  if (r->leader == 0) return RAFT_E_NO_LEADER;
+  push(r, &(struct raft_read){
+              .token = token,
+              .from = r->options.self,
+              .round = ++r->read_context,
+          });
+  r->is_read_due = true;
+  return RAFT_OK;
+}
+
+void raft_on_read_request(struct raft *r, raft_id from,
+                          const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_READ);
+  if (r->state == RAFT_LEADER && m->term == r->term) {
+    if (!is_full(r)) register_read(r, m->read.context, from); /* asks again */
+    return;
+  }
+  struct raft_message no = {.kind = RAFT_MSG_READ_REPLY, .term = r->term};
+  no.read.context = m->read.context;
+  raft_send(r, from, raft_hard_after(r), &no);
+}
+
+void raft_on_read_reply(struct raft *r, raft_id from,
+                        const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_READ_REPLY);
+  if (r->state != RAFT_FOLLOWER || r->leader != from) return;
+  if (m->read.index == 0) return; /* refused; we ask again in time */
+  for (uint32_t i = 0; i < r->read_count; i++)
+    if (r->reads[i].round <= m->read.context && r->reads[i].index == 0)
+      r->reads[i].index = m->read.index;
+}
+
+/* The driver asks again when it hears of ROLE, so it must hear of it even when
+ * the same leader is back within one turn. */
+void raft_drop_reads(struct raft *r) {
+  if (r->read_count > 0) r->told_term = UINT64_MAX;
+  r->read_count = 0;
+  r->is_read_due = false;
+  r->read_resend = RAFT_NEVER;
+}
+
+void raft_read_tick(struct raft *r) {
+  if (r->now < r->read_resend) return;
+  r->is_read_due = r->state == RAFT_FOLLOWER && r->read_count > 0;
+  r->read_resend = RAFT_NEVER;
+}
+
+bool raft_read_waits_for(const struct raft *r, const struct raft_progress *p) {
+  assert(r->state == RAFT_LEADER);
+  if (r->read_count == 0) return false;
+  return r->reads[r->read_count - 1].round > p->round_sent;
+}
+
+/* ---- at take ------------------------------------------------------------- */
+
+static void serve(struct raft *r, const struct raft_read *read) {
+  assert(read->index > 0);
+  if (read->from == r->options.self) {
+    struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_READ, 0);
+    fx->read.token = read->token;
+    fx->read.index = read->index;
+    return;
+  }
+  struct raft_message m = {.kind = RAFT_MSG_READ_REPLY, .term = r->term};
+  m.read.context = read->token;
+  m.read.index = read->index;
+  raft_send(r, read->from, 0, &m);
+}
+
+/* The newest round that a commit quorum has answered. */
+static uint64_t confirmed_round(const struct raft *r) {
+  uint64_t acked[RAFT_MEMBERS_MAX] = {0};
+  for (uint32_t i = 0; i < r->config.count; i++) {
+    raft_id id = r->config.members[i].id;
+    if (id == r->options.self) acked[i] = r->read_round;
+    for (uint32_t k = 0; k < r->peer_count; k++)
+      if (r->peers[k].id == id) acked[i] = r->peers[k].round_acked;
+  }
+  return raft_quorum_value(&r->config, acked);
+}
+
+static bool is_ready(const struct raft *r, const struct raft_read *read,
+                     uint64_t confirmed) {
+  if (r->state != RAFT_LEADER) return read->index != 0;
+  return read->round <= confirmed && r->commit >= read->index;
+}
+
+static void ask_leader(struct raft *r) {
+  if (!r->is_read_due || r->state != RAFT_FOLLOWER || r->leader == 0) return;
+  if (raft_reserve_send(r, 0) != RAFT_OK) return;
+  struct raft_message m = {.kind = RAFT_MSG_READ, .term = r->term};
+  m.read.context = r->read_context;
+  raft_send(r, r->leader, raft_hard_after(r), &m);
+  r->is_read_due = false;
+  r->read_resend = r->now + r->options.heartbeat_ms;
+}
+
+void raft_emit_reads(struct raft *r) {
+  if (r->read_count == 0) return;
+  ask_leader(r);
+  bool is_leader = r->state == RAFT_LEADER;
+  uint64_t confirmed = is_leader ? confirmed_round(r) : 0;
+  uint32_t served = 0;
+  for (; served < r->read_count; served++) {
+    if (!is_ready(r, &r->reads[served], confirmed)) break;
+    if (raft_reserve_send(r, 0) != RAFT_OK) break;
+    serve(r, &r->reads[served]);
+  }
+  drop_oldest(r, served);
+}

@@ -1,0 +1,190 @@
+/* replica.h - the private struct and the verbs the role files share.
+ *
+ *   raft.c         birth, the one door (step), the term rule, take
+ *   election.c     time-outs, pre-vote, votes, becoming leader   [Raft 5.2]
+ *   replication.c  appends, answers, commit                      [Raft 5.3]
+ *   membership.c   which configuration is in force, forming      [Raft 6]
+ *   read.c         ReadIndex, on leaders and followers       [Thesis 6.4]
+ *   forward.c      proposals: our own, and those of followers
+ *
+ * Every step reserves what its handlers may need before anything changes, so
+ * that handlers cannot fail half-way.
+ */
+#ifndef RAFT_REPLICA_H
+#define RAFT_REPLICA_H
+
+#include "effects.h"
+#include "entry.h"
+#include "log.h"
+#include "progress.h"
+#include "raft.h"
+#include "wire.h"
+
+#pragma GCC visibility push(hidden)
+
+#define RAFT_NEVER UINT64_MAX /* a deadline that does not come */
+
+struct raft_ballot {    /* one election of ours, pre or real */
+  uint64_t round;       /* names it; answers that echo another are dropped */
+  uint32_t granted;     /* masks of member positions.
+                           Invariant: granted & refused == 0 */
+  uint32_t refused;
+  raft_seq own_vote;    /* CANDIDATE: batch that makes our vote durable; 0: it
+                           counts already */
+  bool is_transfer;     /* the leader asked for it */
+};
+
+struct raft_ack {    /* what we owe the leader at the next take */
+  raft_id to;        /* 0: nothing */
+  raft_index index;  /* equal to the leader's log up to here.
+                        Invariant: index <= log.last */
+  uint64_t round;    /* newest read round seen */
+  bool is_prompt;    /* answer even before `index` is durable */
+};
+
+struct raft_read {   /* a read that waits */
+  uint64_t token;    /* the driver's; of a remote read its context */
+  raft_id from;      /* leader: who asked; self: our own driver */
+  uint64_t round;    /* leader: confirmed when a quorum acked this round;
+                        follower: the context it was asked under */
+  raft_index index;  /* leader: serve when applied */
+};
+
+struct raft {
+  struct raft_options options;
+  bool is_started;
+  raft_ms now;      /* of the newest event */
+  raft_ms wall;     /* of the newest event; data only */
+  raft_ms started;  /* when START came */
+  uint64_t random;  /* state of the generator */
+  uint64_t bad_frames;
+
+  /* hard state: durable before any answer that rests on it [Raft 5.1] */
+  raft_term term;
+  raft_id vote;           /* in `term`, 0 nobody */
+  bool hard_changed;      /* not yet given to a store batch */
+  raft_seq hard_seq;      /* the batch that holds it */
+
+  enum raft_state state;
+  raft_id leader;         /* 0 unknown. Invariant: self iff LEADER */
+  raft_ms leader_heard;   /* when it last spoke; 0 never */
+  raft_ms election_due;   /* RAFT_NEVER: not from us */
+
+  struct raft_log log;
+  raft_index commit;      /* Invariant: base <= applied <= apply_handed <=
+                             commit <= log.last */
+  raft_index apply_handed; /* newest entry in an APPLY effect */
+  raft_index applied;     /* reported by the driver */
+  bool is_apply_loading;  /* a LOAD for applying is out */
+  raft_ms last_time;      /* stamp of the newest entry */
+
+  /* The configuration in force and the committed one it would fall back to. */
+  struct raft_config config;
+  struct raft_config config_before;
+  raft_index config_index; /* Invariant: <= log.last; 0: none */
+  raft_index config_before_index;
+
+  struct raft_ballot ballot;
+  struct raft_ack ack;
+  raft_ms voter_walls[RAFT_MEMBERS_MAX]; /* what voters' clocks said, by
+                                            position; 0 unknown */
+
+  /* leader */
+  uint32_t peer_count;    /* members but us, in id order */
+  struct raft_progress peers[RAFT_MEMBERS_MAX];
+  raft_index term_start;  /* index of the no-op that opened our term */
+  raft_ms heartbeat_due;
+  size_t pending_bytes;   /* of entries (commit, last] */
+  uint64_t read_round;    /* newest round */
+  bool round_is_sent;     /* a read may join it no more */
+
+  /* reads that wait: on a leader for rounds, on a follower for its answer */
+  uint64_t read_context;  /* newest context; starts at random: unique */
+  bool is_read_due;       /* follower: ask at the next take */
+  raft_ms read_resend;    /* follower: ask again then */
+  uint32_t read_count;    /* Invariant: <= RAFT_READS_MAX */
+  struct raft_read reads[RAFT_READS_MAX]; /* round ascends */
+
+  /* what was announced by ROLE and CONFIG effects */
+  enum raft_state told_state;
+  raft_term told_term;
+  raft_id told_leader;
+  raft_index told_config;
+
+  struct raft_outbox out;   /* grows in step */
+  struct raft_outbox taken; /* lent to the driver until the next take */
+};
+
+/* raft.c */
+#define RAFT_SEND_BYTES 192 /* room for one frame without tail, all in all */
+uint64_t raft_random(struct raft *r);
+raft_seq raft_hard_after(const struct raft *r); /* batch that holds it, or 0 */
+void raft_set_hard(struct raft *r, raft_term term, raft_id vote);
+/* A frame to a peer; the tail is copied. Room is reserved by step or caller. */
+void raft_send(struct raft *r, raft_id to, raft_seq after,
+               const struct raft_message *m);
+int raft_reserve_send(struct raft *r, size_t tail_bytes);
+
+/* election.c */
+void raft_become_follower(struct raft *r, raft_term term, raft_id leader);
+void raft_set_election_timer(struct raft *r);
+void raft_election_tick(struct raft *r);
+void raft_election_stored(struct raft *r);
+bool raft_is_sticky(const struct raft *r); /* did a leader speak just now? */
+void raft_on_vote(struct raft *r, raft_id from, const struct raft_message *m);
+void raft_on_vote_reply(struct raft *r, const struct raft_event *ev,
+                        const struct raft_message *m);
+void raft_on_timeout_now(struct raft *r, raft_id from,
+                         const struct raft_message *m);
+
+/* replication.c */
+int raft_append_prepare(struct raft *r, const struct raft_message *m);
+void raft_on_append(struct raft *r, raft_id from,
+                    const struct raft_message *m);
+void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
+                          const struct raft_message *m);
+void raft_refuse_append(struct raft *r, raft_id to,
+                        const struct raft_message *m);
+int raft_on_loaded(struct raft *r, const struct raft_event *ev);
+void raft_on_unreachable(struct raft *r, raft_id peer);
+void raft_lead(struct raft *r); /* begin: progress, no-op */
+void raft_leader_tick(struct raft *r);
+void raft_advance_commit(struct raft *r);
+void raft_emit_appends(struct raft *r); /* at take */
+void raft_emit_acks(struct raft *r);    /* at take */
+struct raft_progress *raft_find_peer(struct raft *r, raft_id id);
+
+/* membership.c */
+bool raft_is_candidate_material(const struct raft *r); /* may we campaign? */
+bool raft_counts(const struct raft *r, const struct raft_event *ev);
+void raft_config_append(struct raft *r, const struct raft_entry *e);
+void raft_config_truncate(struct raft *r, raft_index from);
+int raft_on_form(struct raft *r, const struct raft_config *config);
+int raft_config_recover(struct raft *r, const struct raft_recovery *rec);
+void raft_peers_reset(struct raft *r); /* progress for the config in force */
+raft_ms raft_stamp(const struct raft *r); /* the time of a new entry */
+uint32_t raft_election_min(const struct raft *r);
+
+/* read.c */
+int64_t raft_on_read(struct raft *r, uint64_t token);
+void raft_on_read_request(struct raft *r, raft_id from,
+                          const struct raft_message *m);
+void raft_on_read_reply(struct raft *r, raft_id from,
+                        const struct raft_message *m);
+void raft_read_tick(struct raft *r);
+void raft_drop_reads(struct raft *r);
+void raft_emit_reads(struct raft *r); /* at take */
+bool raft_read_waits_for(const struct raft *r, const struct raft_progress *p);
+
+/* forward.c */
+int64_t raft_on_propose(struct raft *r, const struct raft_event *ev);
+int64_t raft_on_forward(struct raft *r, const struct raft_event *ev);
+int raft_propose_prepare(struct raft *r, const struct raft_message *m);
+void raft_on_propose_request(struct raft *r, raft_id from,
+                             const struct raft_message *m, int verdict);
+void raft_refuse_propose(struct raft *r, raft_id to,
+                         const struct raft_message *m, int code);
+void raft_on_propose_reply(struct raft *r, const struct raft_message *m);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,426 @@
+/* replication.c - appends, their answers, and what becomes committed.
+ *
+ * What must hold: a follower's log changes only where it differs from the
+ * leader's [Raft 5.3]; an answer promises durable entries only; a leader
+ * commits by counting only entries of its own term [Raft 5.4.2].
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "config.h"
+#include "quorum.h"
+#include "replica.h"
+
+#define SLICES_MAX 8 /* pieces of log in one append */
+
+/* ---- the follower -------------------------------------------------------- */
+
+/* Reads the next entry of a tail that was verified. */
+static bool next_entry(struct raft_slice *tail, struct raft_entry *e) {
+  if (tail->size == 0) return false;
+  raft_entry_view(tail->data, e);
+  size_t bytes = raft_entry_bytes(e);
+  assert(bytes <= tail->size);
+  *tail = (struct raft_slice){tail->data + bytes, tail->size - bytes};
+  return true;
+}
+
+static bool is_config_sound(const struct raft_entry *e) {
+  struct raft_config config;
+  return raft_config_decode(e->payload, e->size, &config) == RAFT_OK;
+}
+
+/* Verifies one received entry and where it stands. */
+static int verify_entry(const struct raft *r, const struct raft_message *m,
+                        const struct raft_entry *e, raft_index index,
+                        raft_term *term) {
+  if (e->index != index || e->term < *term || e->term > m->term)
+    return RAFT_E_CORRUPT;
+  if (e->kind == RAFT_ENTRY_CONFIG && !is_config_sound(e))
+    return RAFT_E_CORRUPT;
+  *term = e->term;
+  bool is_current = m->term >= r->term; /* an old leader may be wrong */
+  bool is_decided = index > r->log.base_index && index <= r->commit;
+  if (is_current && is_decided && raft_log_term(&r->log, index) != e->term)
+    return RAFT_E_DIVERGED;
+  return RAFT_OK;
+}
+
+int raft_append_prepare(struct raft *r, const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_APPEND);
+  struct raft_slice tail = m->tail;
+  raft_term term = m->append.prev_term;
+  if (m->append.prev_index > UINT64_MAX - m->append.count - 1)
+    return RAFT_E_CORRUPT;
+  for (uint32_t i = 0; i < m->append.count; i++) {
+    struct raft_entry e;
+    int rc = raft_entry_decode(tail.data, tail.size, &e);
+    if (rc == RAFT_OK)
+      rc = verify_entry(r, m, &e, m->append.prev_index + 1 + i, &term);
+    if (rc != RAFT_OK) return rc == RAFT_E_MORE ? RAFT_E_CORRUPT : rc;
+    tail.data += raft_entry_bytes(&e);
+    tail.size -= raft_entry_bytes(&e);
+  }
+  if (tail.size != 0) return RAFT_E_CORRUPT;
+  if (m->term < r->term) return RAFT_OK;
+  return raft_log_reserve(&r->log, m->tail.size, m->append.count);
+}
+
+void raft_refuse_append(struct raft *r, raft_id to,
+                        const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_APPEND);
+  raft_index last = r->log.last;
+  raft_index prev = m->append.prev_index;
+  struct raft_message reply = {.kind = RAFT_MSG_APPEND_REPLY, .term = r->term};
+  reply.append_reply.index = prev;
+  reply.append_reply.hint_index = raft_log_agree(
+      &r->log, prev < last ? prev : last, m->append.prev_term);
+  reply.append_reply.hint_term =
+      raft_log_term(&r->log, reply.append_reply.hint_index);
+  reply.append_reply.round = m->term == r->term ? m->append.round : 0;
+  reply.append_reply.wall = r->wall;
+  raft_send(r, to, raft_hard_after(r), &reply);
+}
+
+/* Does the append follow something that our log has? [Raft 5.3] */
+static bool is_joining(const struct raft *r, const struct raft_message *m) {
+  raft_index prev = m->append.prev_index;
+  if (prev < r->log.base_index) return true; /* a snapshot covers it */
+  if (prev > r->log.last) return false;
+  return raft_log_term(&r->log, prev) == m->append.prev_term;
+}
+
+/* Appends what is left of a verified run; room was reserved. */
+static void extend(struct raft *r, struct raft_slice run) {
+  struct raft_entry e;
+  uint32_t count = 0;
+  for (struct raft_slice s = run; next_entry(&s, &e); count++)
+    r->last_time = e.time;
+  raft_log_append_raw(&r->log, run.data, run.size, count);
+  for (struct raft_slice s = run; next_entry(&s, &e);)
+    if (e.kind == RAFT_ENTRY_CONFIG) raft_config_append(r, &e);
+}
+
+/* Keeps what agrees, drops what conflicts, appends what is new. [Raft 5.3] A
+ * late or doubled message changes nothing: entries we have are skipped. */
+static void merge(struct raft *r, const struct raft_message *m) {
+  struct raft_slice rest = m->tail;
+  struct raft_slice run = rest;
+  struct raft_entry e;
+  while (next_entry(&rest, &e)) {
+    bool is_known = e.index <= r->log.base_index ||
+                    raft_log_term(&r->log, e.index) == e.term;
+    if (!is_known) break;
+    run = rest;
+  }
+  if (run.size == 0) return;
+  raft_entry_view(run.data, &e);
+  assert(e.index > r->commit); /* verify_entry refused the rest */
+  if (e.index <= r->log.last) {
+    raft_log_truncate(&r->log, e.index);
+    raft_config_truncate(r, e.index);
+  }
+  assert(e.index == r->log.last + 1);
+  extend(r, run);
+}
+
+static void owe_ack(struct raft *r, raft_id to, raft_index index,
+                    const struct raft_message *m) {
+  assert(index <= r->log.last);
+  if (r->ack.to != to) r->ack = (struct raft_ack){.to = to};
+  if (index > r->ack.index) r->ack.index = index;
+  if (m->append.round > r->ack.round) r->ack.round = m->append.round;
+  if (m->append.count == 0) r->ack.is_prompt = true;
+}
+
+void raft_on_append(struct raft *r, raft_id from,
+                    const struct raft_message *m) {
+  assert(m->term == r->term);
+  if (r->state == RAFT_LEADER || (r->leader != 0 && r->leader != from)) {
+    r->bad_frames++; /* two leaders in one term: not from an honest peer */
+    return;
+  }
+  raft_become_follower(r, r->term, from);
+  r->leader_heard = r->now;
+  raft_set_election_timer(r);
+  if (!is_joining(r, m)) {
+    raft_refuse_append(r, from, m);
+    return;
+  }
+  merge(r, m);
+  /* Only what this message verified may be committed, not our stale tail. */
+  raft_index verified = m->append.prev_index + m->append.count;
+  raft_index commit =
+      m->append.commit < verified ? m->append.commit : verified;
+  if (commit > r->commit && commit <= r->log.last) r->commit = commit;
+  owe_ack(r, from, verified > r->commit ? verified : r->commit, m);
+}
+
+static void send_ack(struct raft *r, raft_index index, raft_seq after) {
+  struct raft_message m = {.kind = RAFT_MSG_APPEND_REPLY, .term = r->term};
+  m.append_reply.accepted = true;
+  m.append_reply.index = index;
+  m.append_reply.round = r->ack.round;
+  m.append_reply.wall = r->wall;
+  raft_send(r, r->ack.to, after, &m);
+}
+
+/* One answer a turn; two when a part of it must wait for our disk. */
+void raft_emit_acks(struct raft *r) {
+  if (r->ack.to == 0) return;
+  assert(r->ack.index <= r->log.last);
+  if (raft_outbox_reserve(&r->out, 2, 2 * RAFT_SEND_BYTES) != RAFT_OK)
+    return; /* next turn */
+  raft_seq hard = raft_hard_after(r);
+  raft_seq log = raft_log_after(&r->log, r->ack.index);
+  raft_seq after = log > hard ? log : hard;
+  if (r->ack.is_prompt && after > hard) send_ack(r, r->log.stored, hard);
+  send_ack(r, r->ack.index, after);
+  r->ack = (struct raft_ack){0};
+}
+
+/* ---- the leader: sending ------------------------------------------------- */
+
+struct raft_progress *raft_find_peer(struct raft *r, raft_id id) {
+  if (r->state != RAFT_LEADER) return NULL;
+  for (uint32_t i = 0; i < r->peer_count; i++)
+    if (r->peers[i].id == id) return &r->peers[i];
+  return NULL;
+}
+
+static struct raft_message append_after(struct raft *r,
+                                        struct raft_progress *p) {
+  assert(r->state == RAFT_LEADER);
+  assert(p->next > 0);
+  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = r->term};
+  m.append.prev_index = p->next - 1;
+  m.append.prev_term = raft_log_term(&r->log, p->next - 1);
+  m.append.commit = r->commit;
+  m.append.round = r->read_round;
+  p->commit_sent = r->commit;
+  p->round_sent = r->read_round;
+  r->round_is_sent = true;
+  return m;
+}
+
+static void send_empty(struct raft *r, struct raft_progress *p) {
+  struct raft_message m = append_after(r, p);
+  raft_send(r, p->id, 0, &m);
+}
+
+/* An append whose tail is slices of the log, which stay where they are. */
+static void send_slices(struct raft *r, struct raft_progress *p,
+                        raft_index last, const struct raft_slice *slices,
+                        uint32_t count, size_t bytes) {
+  uint8_t head[RAFT_FRAME_FIXED_MAX];
+  struct raft_message m = append_after(r, p);
+  m.append.count = (uint32_t)(last - p->next + 1);
+  m.tail.size = bytes;
+  size_t head_bytes = raft_wire_encode(&m, head);
+  struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_SEND, 0);
+  struct raft_slice *parts =
+      raft_outbox_bytes(&r->out, (count + 1) * sizeof *parts);
+  uint8_t *copy = raft_outbox_bytes(&r->out, head_bytes);
+  memcpy(copy, head, head_bytes);
+  parts[0] = (struct raft_slice){copy, head_bytes};
+  memcpy(parts + 1, slices, count * sizeof *slices);
+  fx->to = p->id;
+  fx->parts = parts;
+  fx->part_count = count + 1;
+  raft_progress_sent(p, last, bytes);
+}
+
+static void ask_load(struct raft *r, struct raft_progress *p) {
+  if (p->is_loading) return;
+  if (raft_outbox_reserve(&r->out, 1, 0) != RAFT_OK) return;
+  struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_LOAD, 0);
+  fx->load.peer = p->id;
+  fx->load.first = p->next;
+  fx->load.last = r->log.memory_first - 1;
+  p->is_loading = true;
+}
+
+/* Sends one message of entries; false when there is nothing to send now. */
+static bool send_some(struct raft *r, struct raft_progress *p) {
+  if (p->state == RAFT_SNAPSHOT || p->next > r->log.last) return false;
+  if (p->next <= r->log.base_index) return false; /* needs a snapshot */
+  if (!raft_progress_can_send(p, r->options.inflight_bytes_max)) return false;
+  if (p->next < r->log.memory_first) {
+    ask_load(r, p);
+    return false;
+  }
+  size_t room = (SLICES_MAX + 1) * sizeof(struct raft_slice) + 256;
+  if (raft_outbox_reserve(&r->out, 1, room) != RAFT_OK) return false;
+  struct raft_slice slices[SLICES_MAX];
+  raft_index last = r->log.last;
+  size_t bytes = 0;
+  uint32_t count = raft_log_slices(&r->log, p->next, &last,
+                                   r->options.message_bytes_max, slices,
+                                   SLICES_MAX, &bytes);
+  assert(count > 0);
+  send_slices(r, p, last, slices, count, bytes);
+  return p->state == RAFT_REPLICATE;
+}
+
+/* Must it hear something though there are no entries for it? */
+static bool needs_word(const struct raft *r, const struct raft_progress *p) {
+  if (raft_read_waits_for(r, p)) return true;
+  return p->state == RAFT_REPLICATE && p->commit_sent < r->commit;
+}
+
+void raft_emit_appends(struct raft *r) {
+  if (r->state != RAFT_LEADER) return;
+  for (uint32_t i = 0; i < r->peer_count; i++) {
+    struct raft_progress *p = &r->peers[i];
+    while (send_some(r, p)) continue;
+    if (!needs_word(r, p)) continue;
+    if (raft_reserve_send(r, 0) == RAFT_OK) send_empty(r, p);
+  }
+}
+
+int raft_on_loaded(struct raft *r, const struct raft_event *ev) {
+  struct raft_progress *p = raft_find_peer(r, ev->loaded.peer);
+  if (p == NULL || !p->is_loading) return RAFT_OK; /* asked in another life */
+  bool is_wanted = p->state != RAFT_SNAPSHOT && p->next == ev->loaded.first &&
+                   raft_progress_can_send(p, r->options.inflight_bytes_max);
+  if (!is_wanted || ev->loaded.entries.size == 0) {
+    p->is_loading = false;
+    return RAFT_OK;
+  }
+  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = r->term};
+  m.append.prev_index = p->next - 1;
+  m.append.prev_term = raft_log_term(&r->log, p->next - 1);
+  m.tail = ev->loaded.entries;
+  struct raft_entry e;
+  for (struct raft_slice s = m.tail; s.size > 0;) {
+    if (raft_entry_decode(s.data, s.size, &e) != RAFT_OK) return RAFT_E_CORRUPT;
+    if (e.index != p->next + m.append.count) return RAFT_E_CORRUPT;
+    if (raft_log_term(&r->log, e.index) != e.term) return RAFT_E_CORRUPT;
+    s.data += raft_entry_bytes(&e);
+    s.size -= raft_entry_bytes(&e);
+    m.append.count++;
+  }
+  int rc = raft_reserve_send(r, m.tail.size);
+  if (rc != RAFT_OK) return rc;
+  raft_index last = p->next + m.append.count - 1;
+  uint32_t count = m.append.count;
+  m = append_after(r, p);
+  m.append.count = count;
+  m.tail = ev->loaded.entries;
+  raft_send(r, p->id, 0, &m);
+  raft_progress_sent(p, last, m.tail.size);
+  p->is_loading = false;
+  return RAFT_OK;
+}
+
+/* ---- the leader: life ---------------------------------------------------- */
+
+/* [Raft 5.2] [Raft 8] take office: no-op first, so that all before commits. */
+void raft_lead(struct raft *r) {
+  assert(r->state == RAFT_CANDIDATE);
+  assert(r->vote == r->options.self);
+  r->state = RAFT_LEADER;
+  r->leader = r->options.self;
+  r->election_due = RAFT_NEVER;
+  r->heartbeat_due = r->now + r->options.heartbeat_ms;
+  r->read_round = 0;
+  r->round_is_sent = false;
+  r->ack = (struct raft_ack){0};
+  raft_peers_reset(r);
+  for (uint32_t i = 0; i < r->peer_count; i++) {
+    int at = raft_config_find(&r->config, r->peers[i].id);
+    if (at >= 0) r->peers[i].wall = r->voter_walls[at];
+  }
+  r->pending_bytes = raft_log_bytes(&r->log, r->commit, r->log.last);
+  struct raft_entry noop = {
+      .index = r->log.last + 1,
+      .term = r->term,
+      .time = raft_stamp(r),
+      .kind = RAFT_ENTRY_NOOP,
+  };
+  raft_log_append(&r->log, &noop); /* step has reserved it */
+  r->last_time = noop.time;
+  r->pending_bytes += raft_entry_bytes(&noop);
+  r->term_start = r->log.last;
+  assert(raft_log_last_term(&r->log) == r->term);
+}
+
+/* [Thesis 6.2] a leader that no commit quorum answers serves nobody. */
+static bool has_lost_touch(const struct raft *r) {
+  uint64_t heard[RAFT_MEMBERS_MAX] = {0};
+  for (uint32_t i = 0; i < r->config.count; i++) {
+    raft_id id = r->config.members[i].id;
+    if (id == r->options.self) heard[i] = r->now;
+    for (uint32_t k = 0; k < r->peer_count; k++)
+      if (r->peers[k].id == id) heard[i] = r->peers[k].heard;
+  }
+  raft_ms since = raft_quorum_value(&r->config, heard);
+  assert(since <= r->now);
+  return r->now - since > r->options.election_max_ms;
+}
+
+void raft_leader_tick(struct raft *r) {
+  if (r->state != RAFT_LEADER || r->now < r->heartbeat_due) return;
+  if (has_lost_touch(r)) {
+    raft_become_follower(r, r->term, 0);
+    return;
+  }
+  r->heartbeat_due = r->now + r->options.heartbeat_ms;
+  for (uint32_t i = 0; i < r->peer_count; i++) send_empty(r, &r->peers[i]);
+}
+
+void raft_on_unreachable(struct raft *r, raft_id peer) {
+  struct raft_progress *p = raft_find_peer(r, peer);
+  if (p != NULL && p->state == RAFT_REPLICATE) raft_progress_probe(p);
+}
+
+/* ---- the leader: answers and commit -------------------------------------- */
+
+/* [Raft 5.3] [Raft 5.4.2] the newest entry on a commit quorum, if it is of our
+ * term; older ones follow with it. Our own disk counts like any other. */
+void raft_advance_commit(struct raft *r) {
+  if (r->state != RAFT_LEADER) return;
+  uint64_t match[RAFT_MEMBERS_MAX] = {0};
+  for (uint32_t i = 0; i < r->config.count; i++) {
+    raft_id id = r->config.members[i].id;
+    if (id == r->options.self) match[i] = r->log.stored;
+    for (uint32_t k = 0; k < r->peer_count; k++)
+      if (r->peers[k].id == id) match[i] = r->peers[k].match;
+  }
+  raft_index index = raft_quorum_value(&r->config, match);
+  assert(index <= r->log.last);
+  if (index <= r->commit) return;
+  if (raft_log_term(&r->log, index) != r->term) return;
+  size_t settled = raft_log_bytes(&r->log, r->commit, index);
+  r->pending_bytes -= settled < r->pending_bytes ? settled : r->pending_bytes;
+  r->commit = index;
+}
+
+static void take_refusal(struct raft *r, struct raft_progress *p,
+                         const struct raft_message *m) {
+  raft_index hint = m->append_reply.hint_index;
+  if (hint > r->log.last) hint = r->log.last;
+  raft_index agree =
+      raft_log_agree(&r->log, hint, m->append_reply.hint_term);
+  (void)raft_progress_reject(p, m->append_reply.index, agree); /* or stale */
+}
+
+void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
+                          const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_APPEND_REPLY);
+  assert(m->term == r->term);
+  struct raft_progress *p = raft_find_peer(r, ev->receive.from);
+  if (p == NULL || !raft_counts(r, ev)) return;
+  if (m->append_reply.index > r->log.last) {
+    r->bad_frames++; /* nobody has what we never sent */
+    return;
+  }
+  p->heard = r->now;
+  p->wall = m->append_reply.wall;
+  uint64_t round = m->append_reply.round;
+  if (round > p->round_acked && round <= r->read_round) p->round_acked = round;
+  if (!m->append_reply.accepted)
+    take_refusal(r, p, m);
+  else if (raft_progress_accept(p, m->append_reply.index))
+    raft_advance_commit(r);
+}

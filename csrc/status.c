@@ -1,0 +1,185 @@
+/* status.c - questions to a replica: status, entries, digest, clone. Nothing
+ * here changes what it looks at. */
+#include <assert.h>
+#include <string.h>
+
+#include "config.h"
+#include "digest.h"
+#include "replica.h"
+
+static void copy_peers(const struct raft *r, struct raft_status *out) {
+  out->peer_count = r->state == RAFT_LEADER ? r->peer_count : 0;
+  for (uint32_t i = 0; i < out->peer_count; i++) {
+    const struct raft_progress *p = &r->peers[i];
+    out->peers[i] = (struct raft_peer_status){
+        .id = p->id,
+        .state = p->state,
+        .match = p->match,
+        .next = p->next,
+        .heard = p->heard,
+    };
+  }
+}
+
+void raft_status(const struct raft *r, struct raft_status *out) {
+  assert(out != NULL);
+  *out = (struct raft_status){
+      .state = r->state,
+      .term = r->term,
+      .vote = r->vote,
+      .leader = r->leader,
+      .first = r->log.base_index + 1,
+      .last = r->log.last,
+      .stored = r->log.stored,
+      .commit = r->commit,
+      .applied = r->applied,
+      .memory_first = r->log.memory_first,
+      .memory_bytes = r->log.memory_bytes,
+      .pending_bytes = r->pending_bytes,
+      .read_count = r->read_count,
+      .bad_frames = r->bad_frames,
+  };
+  copy_peers(r, out);
+}
+
+const struct raft_config *raft_config_in_force(const struct raft *r,
+                                               raft_index *index) {
+  if (index != NULL) *index = r->config_index;
+  return &r->config;
+}
+
+bool raft_entry_at(const struct raft *r, raft_index index,
+                   struct raft_entry *out) {
+  assert(index > 0);
+  return raft_log_get(&r->log, index, out);
+}
+
+raft_term raft_term_at(const struct raft *r, raft_index index) {
+  return raft_log_term(&r->log, index);
+}
+
+/* ---- digest: every field that can change what happens next --------------- */
+
+static void add_many(struct raft_digest_state *d, const uint64_t *values,
+                     size_t count) {
+  for (size_t i = 0; i < count; i++) raft_digest_u64(d, values[i]);
+}
+
+static void add_config(struct raft_digest_state *d,
+                       const struct raft_config *c, raft_index index) {
+  uint8_t bytes[RAFT_CONFIG_BYTES_MAX];
+  raft_digest_u64(d, index);
+  if (index > 0) raft_digest_add(d, bytes, raft_config_encode(c, bytes));
+}
+
+static void add_log(struct raft_digest_state *d, const struct raft_log *log) {
+  const uint64_t values[] = {
+      log->base_index,   log->base_term,  log->last,       log->stored,
+      log->handed,       log->seq_handed, log->seq_stored, log->store_count,
+      log->memory_first, log->run_count,
+  };
+  add_many(d, values, sizeof values / sizeof *values);
+  for (uint32_t i = 0; i < log->run_count; i++) {
+    raft_digest_u64(d, log->runs[i].first);
+    raft_digest_u64(d, log->runs[i].term);
+  }
+  for (uint32_t i = 0; i < log->store_count; i++) {
+    uint32_t at = (log->store_head + i) % RAFT_STORES_MAX;
+    raft_digest_u64(d, log->stores[at].seq);
+    raft_digest_u64(d, log->stores[at].last);
+  }
+  struct raft_entry e;
+  for (raft_index i = log->memory_first; i <= log->last; i++) {
+    if (!raft_log_get(log, i, &e)) continue;
+    raft_digest_u64(d, e.time);
+    raft_digest_u64(d, e.kind);
+    raft_digest_add(d, e.payload, e.size);
+  }
+}
+
+static void add_peer(struct raft_digest_state *d,
+                     const struct raft_progress *p) {
+  const uint64_t values[] = {
+      p->id,          p->state,      p->match,          p->next,
+      p->is_probing,  p->is_loading, p->snapshot_index, p->commit_sent,
+      p->round_acked, p->round_sent, p->heard,          p->wall,
+      p->count,       p->bytes,
+  };
+  add_many(d, values, sizeof values / sizeof *values);
+  for (uint32_t i = 0; i < p->count; i++) {
+    uint32_t at = (p->head + i) % RAFT_INFLIGHT_MAX;
+    raft_digest_u64(d, p->flights[at].last);
+    raft_digest_u64(d, p->flights[at].bytes);
+  }
+}
+
+static void add_reads(struct raft_digest_state *d, const struct raft *r) {
+  for (uint32_t i = 0; i < r->read_count; i++) {
+    const struct raft_read *read = &r->reads[i];
+    const uint64_t values[] = {read->token, read->from, read->round,
+                               read->index};
+    add_many(d, values, sizeof values / sizeof *values);
+  }
+}
+
+static void add_outbox(struct raft_digest_state *d,
+                       const struct raft_outbox *o) {
+  for (uint32_t i = 0; i < o->count; i++) {
+    const struct raft_effect *fx = &o->effects[i];
+    raft_digest_u64(d, fx->kind);
+    raft_digest_u64(d, fx->after);
+    for (uint32_t k = 0; k < fx->part_count; k++)
+      raft_digest_add(d, fx->parts[k].data, fx->parts[k].size);
+  }
+}
+
+static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
+  const uint64_t values[] = {
+      r->options.self,   r->is_started,          r->now,
+      r->wall,           r->started,             r->random,
+      r->bad_frames,     r->term,                r->vote,
+      r->hard_changed,   r->hard_seq,            r->state,
+      r->leader,         r->leader_heard,        r->election_due,
+      r->commit,         r->apply_handed,        r->applied,
+      r->last_time,      r->is_apply_loading,    r->ballot.round,
+      r->ballot.granted, r->ballot.refused,      r->ballot.own_vote,
+      r->ack.to,         r->ballot.is_transfer,  r->ack.index,
+      r->ack.round,      r->ack.is_prompt,       r->peer_count,
+      r->term_start,     r->heartbeat_due,       r->pending_bytes,
+      r->read_round,     r->round_is_sent,       r->read_context,
+      r->is_read_due,    r->read_resend,         r->read_count,
+      r->told_state,     r->told_term,           r->told_leader,
+      r->told_config,
+  };
+  add_many(d, values, sizeof values / sizeof *values);
+  add_many(d, r->voter_walls, RAFT_MEMBERS_MAX);
+}
+
+void raft_digest(const struct raft *r, uint64_t out[2]) {
+  struct raft_digest_state d;
+  raft_digest_begin(&d);
+  add_scalars(&d, r);
+  add_log(&d, &r->log);
+  add_config(&d, &r->config, r->config_index);
+  add_config(&d, &r->config_before, r->config_before_index);
+  for (uint32_t i = 0; i < r->peer_count; i++) add_peer(&d, &r->peers[i]);
+  add_reads(&d, r);
+  add_outbox(&d, &r->out);
+  raft_digest_end(&d, out);
+}
+
+/* The copy has taken nothing: effects lent out belong to the original. */
+struct raft *raft_clone(const struct raft *r) {
+  const struct raft_options *o = &r->options;
+  struct raft *copy = o->alloc(o->alloc_ud, NULL, 0, sizeof *copy);
+  if (copy == NULL) return NULL;
+  memcpy(copy, r, sizeof *copy);
+  raft_log_init(&copy->log, o->alloc, o->alloc_ud);
+  raft_outbox_init(&copy->out, o->alloc, o->alloc_ud);
+  raft_outbox_init(&copy->taken, o->alloc, o->alloc_ud);
+  int rc = raft_log_clone(&r->log, &copy->log);
+  if (rc == RAFT_OK) rc = raft_outbox_clone(&r->out, &copy->out);
+  if (rc == RAFT_OK) return copy;
+  raft_free(copy);
+  return NULL;
+}
