@@ -1,0 +1,465 @@
+/* lua_core.c - the module raft.core, and a replica as a userdata.
+ *
+ *   core = raft_core.new{ id=, incarnation=, seed=, election_min_ms=, ... }
+ *   core:start(now, recovery)   core:tick(now)   core:receive(now, reader, s)
+ *   core:stored(now, seq)       core:applied(now, index)
+ *   core:loaded(now, peer or false, first, bytes)
+ *   core:propose(now, command, ...)       -> index of the first | nil, code
+ *   core:forward(now, token, command, ...) -> true | nil, code
+ *   core:read(now, token)       core:form(now, config)
+ *   core:unreachable(now, peer)
+ *   core:effects()  core:deadline()  core:entry(index)  core:status(t) ...
+ *
+ * Times are integers in ms. core:wall(ms) sets the wall clock of this turn.
+ */
+#include "lua_core.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "check.h"
+#include "entry.h"
+
+const char *raft_lua_code(int error) {
+  switch ((enum raft_error)error) {
+    case RAFT_OK: return "ok";
+    case RAFT_E_NOMEM: return "no_memory";
+    case RAFT_E_USAGE: return "usage";
+    case RAFT_E_NOT_LEADER: return "not_leader";
+    case RAFT_E_BUSY: return "busy";
+    case RAFT_E_TOO_LARGE: return "too_large";
+    case RAFT_E_CORRUPT: return "corrupt";
+    case RAFT_E_MORE: return "more";
+    case RAFT_E_VERSION: return "version";
+    case RAFT_E_BAD_CONFIG: return "bad_config";
+    case RAFT_E_DIVERGED: return "diverged";
+    case RAFT_E_NO_LEADER: return "no_leader";
+    case RAFT_E_UNSUPPORTED: return "unsupported";
+  }
+  return "unknown";
+}
+
+int raft_lua_fail(lua_State *L, int error) {
+  lua_pushnil(L);
+  lua_pushstring(L, raft_lua_code(error));
+  return 2;
+}
+
+/* ---- arguments ----------------------------------------------------------- */
+
+struct raft_lua_core *raft_lua_check_core(lua_State *L, int arg) {
+  struct raft_lua_core *c = luaL_checkudata(L, arg, RAFT_LUA_CORE);
+  luaL_argcheck(L, c->r != NULL, arg, "the replica is closed");
+  return c;
+}
+
+raft_ms raft_lua_check_ms(lua_State *L, int arg) {
+  lua_Integer ms = luaL_checkinteger(L, arg);
+  luaL_argcheck(L, ms >= 0, arg, "a time is not negative");
+  return (raft_ms)ms;
+}
+
+struct raft_event raft_lua_event(const struct raft_lua_core *c,
+                                 enum raft_event_kind kind, raft_ms now) {
+  return (struct raft_event){.kind = kind, .now = now, .wall = c->wall};
+}
+
+static struct raft_event event_of(lua_State *L, struct raft_lua_core **c,
+                                  enum raft_event_kind kind) {
+  *c = raft_lua_check_core(L, 1);
+  return raft_lua_event(*c, kind, raft_lua_check_ms(L, 2));
+}
+
+int raft_lua_step(lua_State *L, struct raft_lua_core *c,
+                  const struct raft_event *ev) {
+  int64_t rc = raft_step(c->r, ev);
+  if (rc < 0) return raft_lua_fail(L, (int)rc);
+  if (rc > 0)
+    lua_pushinteger(L, rc);
+  else
+    lua_pushboolean(L, true);
+  return 1;
+}
+
+/* ---- names --------------------------------------------------------------- */
+
+void raft_lua_name(lua_State *L, int core_index, raft_id id, int name_index) {
+  lua_getiuservalue(L, core_index, 1);
+  lua_pushvalue(L, name_index);
+  lua_rawseti(L, -2, (lua_Integer)id);
+  lua_pop(L, 1);
+}
+
+void raft_lua_push_name(lua_State *L, int core_index, raft_id id) {
+  if (id == 0) {
+    lua_pushboolean(L, false);
+    return;
+  }
+  lua_getiuservalue(L, core_index, 1);
+  lua_rawgeti(L, -1, (lua_Integer)id);
+  lua_remove(L, -2);
+}
+
+void raft_lua_name_members(lua_State *L, int core_index) {
+  struct raft_lua_core *c = raft_lua_check_core(L, core_index);
+  raft_index index;
+  const struct raft_config *config = raft_config_in_force(c->r, &index);
+  if (index == c->named) return;
+  for (uint32_t i = 0; i < config->count; i++) {
+    lua_pushstring(L, config->members[i].name);
+    raft_lua_name(L, core_index, config->members[i].id, lua_gettop(L));
+    lua_pop(L, 1);
+  }
+  c->named = index;
+}
+
+/* ---- birth and death ----------------------------------------------------- */
+
+static uint64_t field(lua_State *L, const char *name, lua_Integer max) {
+  if (lua_getfield(L, 1, name) != LUA_TNUMBER)
+    luaL_error(L, "raft.core.new: %s: expected an integer", name);
+  int is_integer;
+  lua_Integer value = lua_tointegerx(L, -1, &is_integer);
+  if (!is_integer || (max > 0 && (value < 0 || value > max)))
+    luaL_error(L, "raft.core.new: %s: out of range", name);
+  lua_pop(L, 1);
+  return (uint64_t)value;
+}
+
+static struct raft_options check_options(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_getfield(L, 1, "id");
+  const char *id = luaL_checkstring(L, -1);
+  const lua_Integer bytes_max = (lua_Integer)1 << 40;
+  struct raft_options o = {
+      .self = raft_id_of(id),
+      .incarnation = field(L, "incarnation", 0),
+      .seed = field(L, "seed", 0),
+      .election_min_ms = (uint32_t)field(L, "election_min_ms", INT32_MAX),
+      .election_max_ms = (uint32_t)field(L, "election_max_ms", INT32_MAX),
+      .heartbeat_ms = (uint32_t)field(L, "heartbeat_ms", INT32_MAX),
+      .command_bytes_max = (uint32_t)field(L, "command_bytes_max", INT32_MAX),
+      .pending_bytes_max = field(L, "pending_bytes_max", bytes_max),
+      .message_bytes_max = field(L, "message_bytes_max", bytes_max),
+      .inflight_bytes_max = field(L, "inflight_bytes_max", bytes_max),
+      .memory_bytes_max = field(L, "memory_bytes_max", bytes_max),
+  };
+  return o;
+}
+
+static int core_new(lua_State *L) {
+  lua_settop(L, 1);
+  struct raft_options options = check_options(L); /* leaves the id at 2 */
+  struct raft_lua_core *c = lua_newuserdatauv(L, sizeof *c, 1);
+  memset(c, 0, sizeof *c);
+  luaL_setmetatable(L, RAFT_LUA_CORE);
+  lua_createtable(L, 0, 8);
+  lua_setiuservalue(L, -2, 1);
+  raft_lua_name(L, 3, options.self, 2);
+  c->r = raft_new(&options);
+  if (c->r == NULL)
+    return luaL_error(L, "raft.core.new: options contradict, or no memory");
+  return 1;
+}
+
+static int core_close(lua_State *L) {
+  struct raft_lua_core *c = luaL_checkudata(L, 1, RAFT_LUA_CORE);
+  raft_free(c->r);
+  memset(c, 0, sizeof *c);
+  return 0;
+}
+
+/* ---- events -------------------------------------------------------------- */
+
+static int core_start(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_START);
+  if (!lua_isnoneornil(L, 3)) ev.start = raft_lua_check_recovery(L, 3);
+  return raft_lua_step(L, c, &ev);
+}
+
+static int core_tick(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_TICK);
+  return raft_lua_step(L, c, &ev);
+}
+
+static int core_stored(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_STORED);
+  ev.stored = (raft_seq)luaL_checkinteger(L, 3);
+  return raft_lua_step(L, c, &ev);
+}
+
+static int core_applied(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_APPLIED);
+  ev.applied = (raft_index)luaL_checkinteger(L, 3);
+  return raft_lua_step(L, c, &ev);
+}
+
+static int core_loaded(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_LOADED);
+  size_t size;
+  if (lua_toboolean(L, 3)) ev.loaded.peer = raft_id_of(luaL_checkstring(L, 3));
+  ev.loaded.first = (raft_index)luaL_checkinteger(L, 4);
+  const char *bytes = luaL_checklstring(L, 5, &size);
+  ev.loaded.entries = (struct raft_slice){(const uint8_t *)bytes, size};
+  return raft_lua_step(L, c, &ev);
+}
+
+/* Steps with the commands at [first, top]: few on the C stack, many in a
+ * userdata that the collector frees. */
+static int step_commands(lua_State *L, struct raft_lua_core *c,
+                         struct raft_event *ev, int first) {
+  struct raft_slice few[8];
+  int count = lua_gettop(L) - first + 1;
+  luaL_argcheck(L, count > 0, first, "a command is missing");
+  for (int i = 0; i < count; i++) luaL_checktype(L, first + i, LUA_TSTRING);
+  struct raft_slice *all = few;
+  if (count > 8) all = lua_newuserdatauv(L, (size_t)count * sizeof *all, 0);
+  for (int i = 0; i < count; i++) {
+    size_t size;
+    const char *bytes = lua_tolstring(L, first + i, &size);
+    all[i] = (struct raft_slice){(const uint8_t *)bytes, size};
+  }
+  ev->propose.commands = all;
+  ev->propose.count = (uint32_t)count;
+  return raft_lua_step(L, c, ev);
+}
+
+static int core_propose(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_PROPOSE);
+  return step_commands(L, c, &ev, 3);
+}
+
+static int core_forward(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_FORWARD);
+  ev.propose.token = (uint64_t)luaL_checkinteger(L, 3);
+  return step_commands(L, c, &ev, 4);
+}
+
+static int core_read(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_READ);
+  ev.read = (uint64_t)luaL_checkinteger(L, 3);
+  return raft_lua_step(L, c, &ev);
+}
+
+static int core_form(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_FORM);
+  struct raft_config config;
+  raft_lua_check_config(L, 3, &config);
+  ev.form = &config;
+  return raft_lua_step(L, c, &ev);
+}
+
+static int core_unreachable(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_UNREACHABLE);
+  ev.unreachable = raft_id_of(luaL_checkstring(L, 3));
+  return raft_lua_step(L, c, &ev);
+}
+
+static int core_wall(lua_State *L) {
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  c->wall = raft_lua_check_ms(L, 2);
+  return 0;
+}
+
+/* ---- questions ----------------------------------------------------------- */
+
+/* When to tick at the latest, as of the last effects(); nil: never. */
+static int core_deadline(lua_State *L) {
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  if (c->batch.deadline == UINT64_MAX) return 0;
+  lua_pushinteger(L, (lua_Integer)c->batch.deadline);
+  return 1;
+}
+
+/* core:entry(index) -> kind, term, time, payload; nothing when it is not here */
+static int core_entry(lua_State *L) {
+  static const char *const kinds[] = {
+      [RAFT_ENTRY_NOOP] = "noop",
+      [RAFT_ENTRY_COMMAND] = "command",
+      [RAFT_ENTRY_CONFIG] = "config",
+      [RAFT_ENTRY_SESSION] = "session",
+  };
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  lua_Integer index = luaL_checkinteger(L, 2);
+  struct raft_entry e;
+  if (index <= 0 || !raft_entry_at(c->r, (raft_index)index, &e)) return 0;
+  lua_pushstring(L, kinds[e.kind]);
+  lua_pushinteger(L, (lua_Integer)e.term);
+  lua_pushinteger(L, (lua_Integer)e.time);
+  lua_pushlstring(L, (const char *)e.payload, e.size);
+  return 4;
+}
+
+static int core_term_at(lua_State *L) {
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  raft_index index = (raft_index)luaL_checkinteger(L, 2);
+  lua_pushinteger(L, (lua_Integer)raft_term_at(c->r, index));
+  return 1;
+}
+
+/* core:config() -> table, index; nil before a cluster has formed */
+static int core_config(lua_State *L) {
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  raft_index index;
+  const struct raft_config *config = raft_config_in_force(c->r, &index);
+  if (index == 0) return 0;
+  raft_lua_push_config(L, config);
+  lua_pushinteger(L, (lua_Integer)index);
+  return 2;
+}
+
+static void set(lua_State *L, const char *name, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
+static void push_peer(lua_State *L, const struct raft_peer_status *p) {
+  static const char *const states[] = {
+      [RAFT_PROBE] = "probe",
+      [RAFT_REPLICATE] = "replicate",
+      [RAFT_SNAPSHOT] = "snapshot",
+  };
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, states[p->state]);
+  lua_setfield(L, -2, "state");
+  set(L, "match", p->match);
+  set(L, "next", p->next);
+  set(L, "heard", p->heard);
+}
+
+static void push_peers(lua_State *L, const struct raft_status *s) {
+  lua_createtable(L, 0, (int)s->peer_count);
+  for (uint32_t i = 0; i < s->peer_count; i++) {
+    raft_lua_push_name(L, 1, s->peers[i].id);
+    push_peer(L, &s->peers[i]);
+    lua_rawset(L, -3);
+  }
+}
+
+/* core:status([t]) -> t filled */
+static int core_status(lua_State *L) {
+  static const char *const states[] = {
+      [RAFT_FOLLOWER] = "follower",
+      [RAFT_PRE_CANDIDATE] = "pre_candidate",
+      [RAFT_CANDIDATE] = "candidate",
+      [RAFT_LEADER] = "leader",
+  };
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  struct raft_status s;
+  raft_status(c->r, &s);
+  raft_lua_name_members(L, 1);
+  lua_settop(L, 2);
+  if (!lua_istable(L, 2)) {
+    lua_settop(L, 1);
+    lua_createtable(L, 0, 16);
+  }
+  lua_pushstring(L, states[s.state]);
+  lua_setfield(L, -2, "role");
+  raft_lua_push_name(L, 1, s.leader);
+  lua_setfield(L, -2, "leader");
+  set(L, "term", s.term);
+  set(L, "first", s.first);
+  set(L, "last", s.last);
+  set(L, "stored", s.stored);
+  set(L, "commit", s.commit);
+  set(L, "applied", s.applied);
+  set(L, "memory_first", s.memory_first);
+  set(L, "memory_bytes", s.memory_bytes);
+  set(L, "pending_bytes", s.pending_bytes);
+  set(L, "reads", s.read_count);
+  set(L, "bad_frames", s.bad_frames);
+  push_peers(L, &s);
+  lua_setfield(L, -2, "peers");
+  return 1;
+}
+
+static int core_digest(lua_State *L) {
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  uint64_t digest[2];
+  raft_digest(c->r, digest);
+  char text[33];
+  snprintf(text, sizeof text, "%016" PRIx64 "%016" PRIx64, digest[0],
+           digest[1]);
+  lua_pushstring(L, text);
+  return 1;
+}
+
+/* core:check() -> true, or nil and the broken invariant */
+static int core_check(lua_State *L) {
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  const char *broken = raft_check(c->r);
+  if (broken == NULL) {
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, broken);
+  return 2;
+}
+
+/* ---- the module ---------------------------------------------------------- */
+
+static void open_core(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"start", core_start},
+      {"tick", core_tick},
+      {"receive", raft_lua_receive},
+      {"stored", core_stored},
+      {"applied", core_applied},
+      {"loaded", core_loaded},
+      {"propose", core_propose},
+      {"forward", core_forward},
+      {"read", core_read},
+      {"form", core_form},
+      {"unreachable", core_unreachable},
+      {"wall", core_wall},
+      {"reader", raft_lua_reader},
+      {"effects", raft_lua_effects},
+      {"deadline", core_deadline},
+      {"entry", core_entry},
+      {"term_at", core_term_at},
+      {"config", core_config},
+      {"status", core_status},
+      {"digest", core_digest},
+      {"check", core_check},
+      {"close", core_close},
+      {"__gc", core_close},
+      {"__close", core_close},
+      {NULL, NULL},
+  };
+  if (luaL_newmetatable(L, RAFT_LUA_CORE)) {
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+  lua_pushcfunction(L, core_new);
+  lua_setfield(L, -2, "new");
+}
+
+#pragma GCC visibility push(default)
+int luaopen_raft_core(lua_State *L);
+#pragma GCC visibility pop
+
+int luaopen_raft_core(lua_State *L) {
+  lua_createtable(L, 0, 32);
+  open_core(L);
+  raft_lua_open_reader(L);
+  raft_lua_open_wire(L);
+  raft_lua_open_config(L);
+  raft_lua_open_wal(L);
+  raft_lua_open_host(L);
+  return 1;
+}

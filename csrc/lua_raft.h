@@ -1,0 +1,44 @@
+/* lua_raft.h - what the files of the binding share. Only lua_*.c include it.
+ *
+ * `raft.core` is one table; each file adds its functions to it:
+ *   lua_core.c    a replica         lua_wire.c  hello, refusal, ping frames
+ *   lua_config.c  configurations    lua_wal.c   log batches and recovery
+ *   lua_host.c    what luv lacks: lock, preallocation, wall clock
+ *
+ * Rule of all of them: check arguments (may raise), call C (never raises), push
+ * results (may raise). Memory that malloc gave lives in a userdata with __gc
+ * before anything can raise.
+ */
+#ifndef LUA_RAFT_H
+#define LUA_RAFT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "raft.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Each adds its functions to the table on top of the stack. */
+void raft_lua_open_wire(lua_State *L);
+void raft_lua_open_config(lua_State *L);
+void raft_lua_open_wal(lua_State *L);
+void raft_lua_open_host(lua_State *L);
+
+/* The recovery object at `arg` (raises when it is none); owned by it. */
+const struct raft_recovery *raft_lua_check_recovery(lua_State *L, int arg);
+
+/* A configuration from a table and back. `check` raises with the path; `push`
+ * gives { identity=, joint=, leases=, election_min_ms=, quorum=, members =
+ * { [name] = { id=, address=, role=, goal=, priority=, incarnation= } } }. */
+void raft_lua_check_config(lua_State *L, int arg, struct raft_config *out);
+void raft_lua_push_config(lua_State *L, const struct raft_config *c);
+
+/* The code of an error for Lua: RAFT_E_CORRUPT -> "corrupt". */
+const char *raft_lua_code(int error);
+
+/* nil, code: RAFT_E_CORRUPT -> nil, "corrupt". Returns 2. */
+int raft_lua_fail(lua_State *L, int error);
+
+#pragma GCC visibility pop
+#endif
