@@ -1,0 +1,233 @@
+--- The options of raft.node: all that can be wrong with them is found here,
+-- before anything is opened. What comes out is a new table in which every
+-- option is set; `false` stands for "none".
+local members = require "raft.members"
+local schema = require "raft.schema"
+
+local M = {}
+
+local MS_MAX <const> = 3600000              -- an hour; of any time-out
+local COMMAND_BYTES_MAX <const> = 64 << 20  -- the core's limit of an entry
+local BYTES_MAX <const> = 1 << 50
+local HEARTBEATS <const> = 5                -- per minimum election time-out
+
+--- The events of a node.
+M.EVENTS = { "role", "leader", "membership", "applied", "snapshot",
+  "diverged", "drain", "warning", "error", "failed", "closed" }
+
+-------------------------------------------------------------------- rules --
+
+-- Checks what is written, then says that it cannot be had yet.
+local function not_yet(rule)
+  return function(value, path)
+    if rule(value, path) then schema.complain(path, "not supported yet") end
+    return false
+  end
+end
+
+local function list_of(rule)
+  return function(value, path)
+    if type(value) ~= "table" or #value == 0 then
+      schema.refuse(path, "a list", value)
+    end
+    for i, item in ipairs(value) do rule(item, schema.join(path, i)) end
+    return value
+  end
+end
+
+local function level_or_function(value, path)
+  if type(value) == "function" then return value end
+  local levels = { debug = true, info = true, warn = true, error = true }
+  if value ~= false and not levels[value] then
+    schema.refuse(path,
+      '"debug", "info", "warn", "error", false or a function', value)
+  end
+  return value
+end
+
+local timeout_ms = schema.integer(2, MS_MAX, "ms")
+
+local function election_timeout(value, path)
+  if type(value) == "number" then
+    local min = timeout_ms(value, path)
+    return { min = min, max = 2 * min }
+  elseif type(value) ~= "table" then
+    schema.refuse(path, "{min, max} in ms, or min alone", value)
+  end
+  for key in pairs(value) do
+    if key ~= 1 and key ~= 2 then
+      schema.refuse_key(path, key, { "1 (min)", "2 (max)" }, "field")
+    end
+  end
+  local min = timeout_ms(value[1], path .. "[1]")
+  local max = timeout_ms(value[2], path .. "[2]")
+  if min >= max then
+    schema.complain(path, ("the minimum must be below the maximum, got "
+      .. "{%d, %d}"):format(min, max))
+  end
+  return { min = min, max = max }
+end
+
+local function handlers(value, path)
+  schema.any_table(value, path)
+  local known, result = {}, {}
+  for _, name in ipairs(M.EVENTS) do known[name] = true end
+  for name, fn in pairs(value) do
+    if not known[name] then
+      schema.refuse_key(path, name, M.EVENTS, "event")
+    end
+    result[name] = schema.callable(fn, schema.join(path, name))
+  end
+  return result
+end
+
+-------------------------------------------------------------- the options --
+
+local fields = schema.fields {
+  { "id", schema.name, required = "this node's name (a script usually takes "
+    .. 'it from its first argument: id = arg[1], started as "lua5.4 '
+    .. 'script.lua n1")' },
+  { "cluster", schema.name, default = "default" },
+  { "join", not_yet(schema.or_false(list_of(members.address))) },
+  { "members", members.rule,
+    required = 'the initial voters: id = "host:port"' },
+  { "listen", members.address },
+  { "dir", schema.text },
+  { "volatile", schema.boolean },
+  { "service", not_yet(schema.any_table) },
+  { "services", not_yet(list_of(schema.any_table)) },
+  { "apply", schema.callable, required = "a function(command, entry)" },
+  { "query", schema.callable },
+  { "snapshot", schema.callable },
+  { "restore", schema.callable },
+  { "save", schema.callable },
+  { "load", schema.callable },
+  { "snapshot_mode", schema.one_of { "inline", "fork", "auto" },
+    default = "auto" },
+  { "snapshot_bytes", schema.integer(1, BYTES_MAX, "bytes"),
+    default = 64 << 20 },
+  { "election_timeout", election_timeout },
+  { "heartbeat", schema.integer(1, MS_MAX, "ms") },
+  { "quorum", schema.any_table },
+  { "leases", not_yet(schema.boolean) },
+  { "max_command_bytes", schema.integer(1, COMMAND_BYTES_MAX, "bytes"),
+    default = 1 << 20 },
+  { "max_pending_bytes", schema.integer(1, BYTES_MAX, "bytes"),
+    default = 64 << 20 },
+  { "log", level_or_function, default = "warn" },
+  { "on", handlers },
+  { "uv", schema.any_table },
+  { "host", schema.any_table },
+  { "record", not_yet(schema.text) },
+  { "tls", not_yet(schema.or_false(schema.any_table)) },
+  { "http", not_yet(schema.or_false(members.address)) },
+}
+
+-------------------------------------------------------- what goes together --
+
+local function check_self(opts)
+  local own = opts.members[opts.id]
+  if not own then
+    schema.complain("members", ("expected this node %s among them, got %s")
+      :format(schema.show(opts.id), table.concat(opts.ids, ", ")))
+  end
+  opts.listen = opts.listen or own.address
+end
+
+local function check_dir(opts)
+  if not opts.dir and not opts.volatile then
+    schema.complain("dir", "expected a directory for the durable state, got "
+      .. "nil (volatile = true does without: nothing survives)")
+  elseif opts.dir and opts.volatile then
+    schema.complain("volatile", "a volatile node keeps nothing, so it takes "
+      .. "no dir: give one of the two")
+  end
+end
+
+local function check_pair(opts, first, second)
+  if opts[first] and not opts[second] then
+    schema.complain(second, ("expected a function beside %s, got nil")
+      :format(first))
+  elseif opts[second] and not opts[first] then
+    schema.complain(first, ("expected a function beside %s, got nil")
+      :format(second))
+  end
+end
+
+local function check_snapshots(opts)
+  check_pair(opts, "snapshot", "restore")
+  check_pair(opts, "save", "load")
+  if opts.snapshot and opts.save then
+    schema.complain("save", "snapshot and restore are there already: give "
+      .. "one pair")
+  end
+end
+
+local function check_times(opts)
+  opts.election_timeout = opts.election_timeout or { min = 500, max = 1000 }
+  local min = opts.election_timeout.min
+  opts.heartbeat = opts.heartbeat or math.max(1, min // HEARTBEATS)
+  if opts.heartbeat >= min then
+    schema.complain("heartbeat", ("must be below the minimum election "
+      .. "time-out of %d ms, got %d"):format(min, opts.heartbeat))
+  end
+end
+
+local function check_sizes(opts)
+  if opts.max_pending_bytes < opts.max_command_bytes then
+    schema.complain("max_pending_bytes", ("must hold one command of "
+      .. "max_command_bytes = %d, got %d"):format(opts.max_command_bytes,
+      opts.max_pending_bytes))
+  end
+end
+
+-- Two elections must meet, or there are two leaders of a term; an election
+-- and a commit must meet, or a leader misses what was committed.
+local function check_quorum(opts)
+  if not opts.quorum then return end
+  local n = #opts.ids
+  local size = schema.integer(1, n, "voters")
+  local q = schema.fields {
+    { "election", size, required = "a number of voters" },
+    { "commit", size, required = "a number of voters" },
+  }(opts.quorum, "quorum")
+  if 2 * q.election <= n then
+    schema.complain("quorum.election", ("two elections must have a voter in "
+      .. "common: %d of %d is too few"):format(q.election, n))
+  elseif q.election + q.commit <= n then
+    schema.complain("quorum", ("an election and a commit must have a voter "
+      .. "in common: %d and %d of %d are too few"):format(q.election, q.commit,
+      n))
+  elseif q.election ~= n // 2 + 1 or q.commit ~= n // 2 + 1 then
+    schema.complain("quorum", "another rule than majority is not supported "
+      .. "yet")
+  end
+  opts.quorum = false
+end
+
+local function node_options(t)
+  local opts = fields(t, "")
+  opts.ids = members.ids(opts.members)
+  opts.on = opts.on or {}
+  check_self(opts)
+  check_dir(opts)
+  check_snapshots(opts)
+  check_times(opts)
+  check_sizes(opts)
+  check_quorum(opts)
+  return opts
+end
+
+--- The options of a node, checked and complete.
+-- Beside the options: `ids`, the members' ids sorted. `members` maps each id
+-- to { address=, role=, priority= }; `election_timeout` is { min=, max= };
+-- `quorum` is false (majority).
+-- @param t what the user gave; not changed
+-- @param level whom to blame, as for error: 3, the default, is the caller of
+--   the function that calls this one
+function M.node(t, level)
+  local opts = schema.check("raft.node", (level or 3) + 1, node_options, t)
+  return opts  -- not in one line: a tail call would take a level away
+end
+
+return M
