@@ -1,0 +1,284 @@
+--- A node: one replica of a replicated service. This is its public face.
+--
+-- Waiting calls take a callback `(err, result)` last, or suspend the running
+-- coroutine and return `result`, or `nil, err`. See docs/API.md.
+local Driver = require "raft.node.driver"
+local Machine = require "raft.machine"
+local codec = require "raft.codec"
+local errors = require "raft.errors"
+local life = require "raft.node.life"
+local option_rules = require "raft.options"
+local scheduler = require "raft.scheduler"
+local schema = require "raft.schema"
+local status = require "raft.node.status"
+local token = require "raft.node.token"
+local version = require "raft.version"
+local waiting = require "raft.waiting"
+
+local M = {}
+
+local STOP_MS <const> = 5000
+
+local Node = {}
+
+---------------------------------------------------------------- the inside --
+
+-- Where the library puts what it needs of a node; out of the way of users.
+local drivers = setmetatable({}, { __mode = "k" })
+
+local function driver_of(node, call)
+  local driver = drivers[node]
+  if driver then return driver end
+  error(call .. ": call it with a colon, on the node", 3)
+end
+
+--- Runs fn soon from the loop. (For the waiting calls.)
+function Node:defer(fn)
+  drivers[self]:defer(fn)
+end
+
+--- Takes an error that nobody waits for. (For the waiting calls.)
+function Node:report(err)
+  drivers[self]:report(err)
+end
+
+--- Ends the node because of a fault. (For its driver.)
+function Node:fail(err)
+  life.fail(drivers[self], err)
+end
+
+local function outside(name)
+  return function() Machine.check_outside("node:" .. name) end
+end
+
+local function method(name, spec)
+  spec.name = "node:" .. name
+  spec.check = outside(name)
+  Node[name] = waiting.method(spec)
+end
+
+-- nil, or the error for a node that is not running.
+local function not_running(driver)
+  if driver.state == "running" then return nil end
+  return life.ended_error(driver, false)
+end
+
+local function deadline_of(driver, opts)
+  return opts.timeout and driver:now() + opts.timeout
+end
+
+-------------------------------------------------------------------- life --
+
+--- Opens the directory, recovers, listens.
+-- @return true, or nil and an error; it may then be called again
+function Node:start()
+  Machine.check_outside("node:start")
+  return life.start(driver_of(self, "node:start"))
+end
+
+local stop_and_wait = waiting.method {
+  name = "node:stop", args = 0, timeout = STOP_MS,
+  start = function(self, opts, answer)
+    life.stop(drivers[self], opts.timeout, function() answer(nil, true) end)
+  end,
+}
+
+--- Ends in order: what is under way reaches the disk, then all is closed.
+-- Needs no callback, never raises, works without a quorum. Twice is no harm.
+function Node:stop(opts, callback)
+  Machine.check_outside("node:stop")
+  driver_of(self, "node:stop")
+  if type(opts) == "function" then opts, callback = nil, opts end
+  if callback == nil and not coroutine.isyieldable() then callback = false end
+  return stop_and_wait(self, opts or {}, callback)
+end
+
+--- Ends at once: nothing more is sent or written.
+function Node:close()
+  Machine.check_outside("node:close")
+  life.close(driver_of(self, "node:close"))
+end
+
+---------------------------------------------------------------- proposals --
+
+method("propose", {
+  args = 1,
+  options = { { "forward", schema.boolean, default = true } },
+  start = function(self, opts, answer, command, _, can_wait)
+    local driver = drivers[self]
+    if type(command) ~= "string" then
+      error("node:propose: expected the command as a string, got "
+        .. type(command) .. " (raft.codec.encode makes one of any plain value)",
+        3)
+    end
+    local err = not_running(driver)
+    local max = driver.options.max_command_bytes
+    if not err and #command > max then
+      err = errors.new("too_large", ("a command of %d bytes is over "
+        .. "max_command_bytes = %d"):format(#command, max),
+        { size = #command, max = max })
+    end
+    if err then return answer(err) end
+    driver.proposals:submit {
+      command = command, can_forward = opts.forward, can_wait = can_wait,
+      deadline = deadline_of(driver, opts), answer = answer,
+      order = 0, index = 0, term = 0,
+    }
+  end,
+})
+
+------------------------------------------------------------------- reads --
+
+local CONSISTENCIES <const> =
+  schema.one_of { "linearizable", "lease", "stale" }
+
+local read_options = {
+  { "consistency", CONSISTENCIES, default = "linearizable" },
+  { "at_least", schema.text },
+}
+
+-- Waits until local state is fresh enough, then answers done().
+local function barrier(driver, opts, answer, done)
+  local err = not_running(driver)
+  if err then return answer(err) end
+  local index
+  if opts.at_least then
+    index = token.index(opts.at_least)
+    if not index then
+      return answer(errors.new("bad_value", "at_least: not a token of "
+        .. "node:token()"))
+    end
+  elseif opts.consistency == "stale" then
+    index = 0
+  end
+  driver.reads:submit {
+    index = index,
+    deadline = deadline_of(driver, opts),
+    answer = function(why)
+      if why then return answer(why) end
+      done()
+    end,
+  }
+  driver:wants_flush()
+end
+
+method("read", {
+  args = 0,
+  options = read_options,
+  start = function(self, opts, answer)
+    barrier(drivers[self], opts, answer, function() answer(nil, true) end)
+  end,
+})
+
+method("query", {
+  args = 1,
+  is_optional = true,
+  options = read_options,
+  start = function(self, opts, answer, request)
+    local driver = drivers[self]
+    local copy = codec.copy(request)
+    barrier(driver, opts, answer, function()
+      local result, err, is_local = driver.machine:query(copy)
+      if is_local then driver:fail(err) end
+      answer(err, result)
+    end)
+  end,
+})
+
+method("ready", {
+  args = 0,
+  start = function(self, opts, answer)
+    barrier(drivers[self], opts, answer, function() answer(nil, true) end)
+  end,
+})
+
+--- A string that covers everything acknowledged to this node object.
+function Node:token()
+  Machine.check_outside("node:token")
+  return token.make(driver_of(self, "node:token").proposals.acked_index)
+end
+
+--------------------------------------------------------------- questions --
+
+--- What the node knows of itself and the cluster: a new table.
+function Node:status()
+  return status.of(driver_of(self, "node:status"))
+end
+
+--- The leader's id and address, as far as this node knows; or nil.
+function Node:leader()
+  local driver = driver_of(self, "node:leader")
+  if not driver.leader then return nil end
+  return driver.leader, driver:address_of(driver.leader)
+end
+
+--- Does this node lead, as far as it knows?
+function Node:is_leader()
+  return driver_of(self, "node:is_leader").role == "leader"
+end
+
+--- The members, as the option `members` has them: a new table.
+function Node:members()
+  Machine.check_outside("node:members")
+  return driver_of(self, "node:members"):members()
+end
+
+--- Hears an event from now on.
+-- @return fn, for off
+function Node:on(event, fn)
+  Machine.check_outside("node:on")
+  return driver_of(self, "node:on").emitter:on(event, fn)
+end
+
+--- Hears it no more. Returns true if fn was heard before.
+function Node:off(event, fn)
+  Machine.check_outside("node:off")
+  return driver_of(self, "node:off").emitter:off(event, fn)
+end
+
+------------------------------------------------------------- construction --
+
+local function refuse_write(node, key)
+  local driver = drivers[node]
+  local is_known = driver and (key == "id" or key == "cluster")
+  error(("node.%s: %s"):format(tostring(key), is_known and "read-only"
+    or "a node takes no fields"), 2)
+end
+
+local function to_text(node)
+  local driver = drivers[node]
+  return ("raft.node %s (%s)"):format(driver.id, driver.state)
+end
+
+-- Each node has a metatable of its own, so that its fields are read-only.
+local function metatable_of(driver)
+  local fields = setmetatable({
+    id = driver.id,
+    cluster = driver.options.cluster,
+    scheduler = scheduler.of(driver.uv),
+  }, { __index = Node })
+  return {
+    __index = fields,
+    __newindex = refuse_write,
+    __name = "raft.node",
+    __tostring = to_text,
+    __close = function(node) life.close(drivers[node]) end,
+  }
+end
+
+--- A node; nothing is opened before start.
+-- @param options see docs/API.md
+-- @raise when an option is wrong, naming it
+function M.new(options)
+  local checked = option_rules.node(options)
+  checked.uv = checked.uv or scheduler.uv()
+  local node = {}
+  local driver = Driver.new(checked, node)
+  drivers[node] = driver
+  setmetatable(node, metatable_of(driver))
+  life.prepare(driver)
+  driver.version = version
+  return node
+end
+
+return M

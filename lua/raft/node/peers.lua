@@ -1,0 +1,231 @@
+--- How a node meets others: hello, forming the cluster, who is a peer.
+--
+-- A cluster forms once: when every initial voter has met every other, all of
+-- them unformed, each writes the same entry 1. From then on the log knows.
+local Greeting = require "raft.greeting"
+local errors = require "raft.errors"
+local raft_core = require "raft.core"
+
+local M = {}
+
+local Peers = { __name = "raft.peers" }
+Peers.__index = Peers
+
+-- The configuration of the options, as raft.core takes it.
+local function plan_of(options)
+  local members = {}
+  for id, member in pairs(options.members) do
+    members[id] = { address = member.address, role = member.role,
+      priority = member.priority, incarnation = 0 }
+  end
+  return { members = members, leases = false,
+    election_min_ms = options.election_timeout.min }
+end
+
+-- A number that names this start.
+local function draw(uv)
+  return (string.unpack("<i8", assert(uv.random(8))))
+end
+
+--- @param driver with core and storage open
+function M.new(driver)
+  local options, storage = driver.options, driver.storage
+  local self = setmetatable({
+    driver = driver,
+    plan = plan_of(options),
+    plan_digest = false,
+    identity = false,          -- of the formed cluster: 16 bytes
+    greeting = false,
+    last_refusal = false,      -- words of the newest refusal, for time-outs
+  }, Peers)
+  self.plan_digest = raft_core.config_plan(self.plan)
+  self.greeting = Greeting.new {
+    id = options.id, cluster = options.cluster,
+    incarnation = storage.incarnation, starts = storage.starts,
+    nonce = draw(driver.uv), plan = self.plan_digest, voters = options.ids,
+    alive_ms = options.election_timeout.min,
+    expected = function(id) return self:expected(id) end,
+  }
+  return self
+end
+
+--- The incarnation that the configuration in force has for this id.
+function Peers:expected(id)
+  local config = self.driver.config
+  local member = config and config.members[id]
+  if not member or member.incarnation == 0 then return nil end
+  return member.incarnation
+end
+
+--- What we say to a peer.
+function Peers:hello(to)
+  return self.greeting:hello(to, self.driver.transport:address())
+end
+
+------------------------------------------------------------------- forming --
+
+--- The cluster exists: by our log, by what the disk says, or by its forming.
+function Peers:formed_as(identity)
+  self.identity = identity
+  self.greeting:form(identity)
+  self.driver.formed = true
+end
+
+local function core_config_identity(self)
+  local config = self.driver.core:config()
+  return config and config.identity
+end
+
+--- At start: does the disk know a cluster?
+function Peers:recover()
+  local from_log = core_config_identity(self)
+  local adopted = self.driver.storage.identity
+  if from_log and adopted and from_log ~= adopted then
+    return nil, errors.new("corrupt", "the log and the identity file belong to "
+      .. "different clusters", { path = self.driver.options.dir })
+  end
+  local identity = from_log or adopted
+  if identity then self:formed_as(identity) end
+  return true
+end
+
+--- Forms the cluster if every initial voter was met.
+function Peers:try_form()
+  local driver = self.driver
+  if self.identity then return end
+  local incarnations = self.greeting:formation()
+  if not incarnations then return end
+  local plan = plan_of(driver.options)
+  for id, member in pairs(plan.members) do
+    member.incarnation = incarnations[id]
+  end
+  plan.identity = raft_core.config_identity(plan, driver.options.cluster)
+  driver:step(driver.core:form(driver:now(), plan))
+  self:formed_as(plan.identity)
+  driver.logger:info("cluster formed", { members = #driver.options.ids })
+  driver.transport:regreet()
+end
+
+-- A formed cluster counts our directory: we belong to it.
+function Peers:adopt(identity)
+  local driver = self.driver
+  local ok, err = driver.storage:adopt(identity)
+  if not ok then return driver:fail(err) end
+  self:formed_as(identity)
+  driver.logger:info("joined the formed cluster")
+  driver.transport:regreet()
+end
+
+--- Who has not been met yet, in words.
+function Peers:missing()
+  local found, missing = self.greeting:formation()
+  if found or #missing == 0 then return "not all initial voters have met" end
+  return "not met yet: " .. table.concat(missing, ", ")
+end
+
+------------------------------------------------------------------ greeting --
+
+--- Judges a hello: true, or false and the refusal to send.
+function Peers:judge(hello)
+  local living = self.driver.transport:living(hello.id)
+  local verdict = self.greeting:judge(hello, living)
+  if verdict.fault then
+    self.driver:defer(function()
+      self.driver:fail(errors.new(verdict.fault.code, verdict.fault.text))
+    end)
+  end
+  if not verdict.accept then
+    self:note_refusal(hello.id, verdict.code, verdict.text)
+    return false, verdict
+  end
+  if verdict.adopt then
+    self.driver:defer(function()
+      if not self.identity then self:adopt(verdict.adopt) end
+    end)
+  end
+  return true
+end
+
+function Peers:note_refusal(peer, code, text)
+  self.last_refusal = ("%s: %s"):format(peer or "a peer", text)
+  self.driver:warn(errors.new(code, text, { peer = peer }))
+end
+
+--- A peer refused us. Some reasons mean that we must not run on.
+function Peers:refused(peer, code, text)
+  self:note_refusal(peer, code, text)
+  if Greeting.is_fatal(code) then
+    self.driver:fail(errors.new(code, text, { peer = peer }))
+  end
+end
+
+--- A link is up.
+function Peers:opened(link)
+  local driver = self.driver
+  link.reader = driver.core:reader(link.id, link.hello.incarnation)
+  self:try_form()
+  driver:wants_flush()
+end
+
+--- Bytes from a link. Before the cluster exists nobody votes or listens.
+function Peers:received(link, chunk)
+  local driver = self.driver
+  if not driver.formed then return end
+  driver.core:wall(driver.clock:wall())
+  local ok, code = driver:step(driver.core:receive(driver:now(), link.reader,
+    chunk))
+  if ok or driver.is_closed then return end
+  driver.logger:warn("broken frame", { peer = link.id, code = code })
+  link:close("broken frame")
+end
+
+--- A link is down.
+function Peers:closed(link)
+  local driver = self.driver
+  driver.proposals:link_lost(link.id)
+  driver:step(driver.core:unreachable(driver:now(), link.id))
+end
+
+------------------------------------------------------------------- members --
+
+local function addresses_of(members)
+  local addresses = {}
+  for id, member in pairs(members) do addresses[id] = member.address end
+  return addresses
+end
+
+--- Keeps links with the members of the configuration in force.
+function Peers:connect()
+  local config = self.driver.config
+  local members = config and config.members or self.driver.options.members
+  self.driver.transport:peers(addresses_of(members))
+end
+
+function Peers:config_changed()
+  self:connect()
+  if not self.identity then
+    self:formed_as(self.driver.config.identity)
+  end
+end
+
+local function is_as_in(options, config)
+  for id, member in pairs(options.members) do
+    local known = config.members[id]
+    if not known or known.address ~= member.address then return false end
+  end
+  for id in pairs(config.members) do
+    if not options.members[id] then return false end
+  end
+  return true
+end
+
+--- Says so when the options differ from what the log knows.
+function Peers:compare_options()
+  local config = self.driver.config
+  if not config or is_as_in(self.driver.options, config) then return end
+  self.driver:warn(errors.new("bad_membership", "the members option differs "
+    .. "from the configuration in the log, which counts: change it with "
+    .. "node:change"))
+end
+
+return M

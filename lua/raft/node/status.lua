@@ -1,0 +1,67 @@
+--- What node:status() tells: numbers and names, all copies.
+local M = {}
+
+-- Of each peer, as a leader sees it.
+local function peers_of(core)
+  local peers = {}
+  for id, peer in pairs(core.peers) do
+    peers[id] = { match = peer.match, next = peer.next, state = peer.state,
+      lag = math.max(0, core.last - peer.match) }
+  end
+  return peers
+end
+
+local function fill_from_core(status, driver)
+  local core = driver.core:status()
+  for _, name in ipairs { "first", "last", "commit", "stored", "bad_frames" } do
+    status[name] = core[name]
+  end
+  status.peers = peers_of(core)
+  status.pending_bytes = core.pending_bytes
+  status.memory_bytes = core.memory_bytes
+  status.uptime = driver:now() - driver.started_at
+end
+
+-- Of a node that is not open.
+local function fill_without_core(status)
+  for _, name in ipairs { "first", "last", "commit", "stored", "bad_frames",
+    "pending_bytes", "memory_bytes", "uptime" } do
+    status[name] = 0
+  end
+  status.peers = {}
+end
+
+--- The status of a driver's node.
+function M.of(driver)
+  local is_open = driver.core and not driver.is_closed
+  local status = {
+    id = driver.id,
+    cluster = driver.options.cluster,
+    state = driver.state,
+    formed = driver.formed,
+    role = driver.role,
+    term = driver.term,
+    leader = driver.leader or nil,
+    address = driver:address_of(driver.leader),
+    listen = is_open and driver.transport:address() or nil,
+    applied = driver.applied,
+    snapshot = 0,
+    members = driver:members(),
+    quorum = "majority",
+    pending = driver.proposals:count(),
+    loop_lag_ms = driver.loop_lag_ms,
+    disk_ms = 0,
+    version = driver.version,
+    failure = driver.failure or nil,
+  }
+  if is_open then
+    fill_from_core(status, driver)
+    status.disk_ms = driver.storage:status().disk_ms
+    status.transport = driver.transport:status()
+  else
+    fill_without_core(status)
+  end
+  return status
+end
+
+return M
