@@ -1,0 +1,123 @@
+--- A node process for the benchmarks: orders come in on stdin, answers go out
+-- on stdout, one line each. `apply` writes a table, as a real service would.
+--
+--   lua5.4 bench/child.lua <id> <dir> <members> <election min> <max>
+--
+--   load <count> <outstanding> <bytes>  -> load <seconds> <p50 ms> <p99 ms>
+--   write                               -> wrote
+--   memory                              -> memory <bytes>
+--   status                              -> status <role> <applied>
+local raft = require "raft"
+local uv = require "luv"
+
+local NS_PER_MS <const> = 1e6
+local KEYS <const> = 10000
+
+local id, dir, list = arg[1], arg[2], arg[3]
+local members = {}
+for name, address in list:gmatch("([^=,]+)=([^,]+)") do
+  members[name] = address
+end
+
+local state, applied = {}, 0
+local node = raft.node {
+  id = id, dir = dir, members = members,
+  election_timeout = { tonumber(arg[4]), tonumber(arg[5]) },
+  apply = function(command)
+    applied = applied + 1
+    state[applied % KEYS] = command
+    return applied
+  end,
+}
+
+local function say(...)
+  io.stdout:write(table.concat({ ... }, " "), "\n")
+  io.stdout:flush()
+end
+
+-------------------------------------------------------------------- load --
+
+local function percentile(sorted, share)
+  return sorted[math.max(1, math.ceil(#sorted * share))]
+end
+
+local function report(began, latencies)
+  local seconds = (uv.hrtime() - began) / NS_PER_MS / 1000
+  table.sort(latencies)
+  say("load", ("%.6f %.3f %.3f"):format(seconds, percentile(latencies, 0.5),
+    percentile(latencies, 0.99)))
+end
+
+-- Keeps `outstanding` proposals under way until `count` are acknowledged.
+local function load(count, outstanding, bytes)
+  local command = ("x"):rep(bytes)
+  local began, latencies = uv.hrtime(), {}
+  local sent, under_way = 0, 0
+  local fill
+  local function propose()
+    local at = uv.hrtime()
+    sent, under_way = sent + 1, under_way + 1
+    node:propose(command, { timeout = false }, function(err)
+      assert(not err, err and tostring(err))
+      under_way = under_way - 1
+      latencies[#latencies + 1] = (uv.hrtime() - at) / NS_PER_MS
+      if #latencies == count then report(began, latencies) else fill() end
+    end)
+  end
+  function fill()
+    while under_way < outstanding and sent < count do propose() end
+  end
+  fill()
+end
+
+-- One write, again until it is acknowledged.
+local function write()
+  node:propose("x", { timeout = 2000 }, function(err)
+    if err then return write() end
+    say "wrote"
+  end)
+end
+
+------------------------------------------------------------------- orders --
+
+local orders = {
+  load = function(count, outstanding, bytes)
+    load(tonumber(count), tonumber(outstanding), tonumber(bytes))
+  end,
+  write = write,
+  memory = function()
+    collectgarbage()
+    say("memory", math.tointeger(uv.resident_set_memory() // 1))
+  end,
+  status = function()
+    local status = node:status()
+    say("status", status.role, status.applied)
+  end,
+}
+
+local function obey(line)
+  local words = {}
+  for word in line:gmatch("%S+") do words[#words + 1] = word end
+  orders[words[1]](table.unpack(words, 2))
+end
+
+local function read_orders()
+  local stdin, rest = uv.new_pipe(false), ""
+  assert(stdin:open(0))
+  stdin:read_start(function(_, chunk)
+    if not chunk then return node:close() end  -- the parent is gone
+    rest = rest .. chunk
+    rest = rest:gsub("([^\n]*)\n", function(line)
+      obey(line)
+      return ""
+    end)
+  end)
+end
+
+node:on("role", function(role) say("role", role) end)
+raft.run(function()
+  local began = uv.hrtime()
+  assert(node:start())
+  say("started", ("%.3f"):format((uv.hrtime() - began) / NS_PER_MS))
+  read_orders()
+end)

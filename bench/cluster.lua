@@ -1,0 +1,175 @@
+--- Node processes for the benchmarks: starts them, talks to them, ends them.
+-- All waiting calls suspend the running coroutine; see run.lua.
+local uv = require "luv"
+
+local M = {}
+
+local Child = {}
+Child.__index = Child
+
+-- Hands a line to who waits for its first word, or keeps it.
+local function take_line(self, line)
+  local word = line:match("%S+")
+  self.last[word] = line
+  local waiter = self.waiters[word]
+  if not waiter then return end
+  self.waiters[word] = nil
+  waiter(line)
+end
+
+local function read_lines(self)
+  local rest = ""
+  self.stdout:read_start(function(_, chunk)
+    if not chunk then return end
+    rest = (rest .. chunk):gsub("([^\n]*)\n", function(line)
+      take_line(self, line)
+      return ""
+    end)
+  end)
+end
+
+--- Starts the process of one node.
+function M.spawn(id, dir, members, election)
+  local self = setmetatable({
+    id = id,
+    stdin = uv.new_pipe(false),
+    stdout = uv.new_pipe(false),
+    waiters = {},   -- first word of a line -> function
+    last = {},      -- first word -> the newest line
+    process = false,
+    on_exit = false,
+    has_ended = false,
+  }, Child)
+  self.process = assert(uv.spawn(arg[-1] or "lua5.4", {
+    args = { "bench/child.lua", id, dir, members, tostring(election[1]),
+      tostring(election[2]) },
+    stdio = { self.stdin, self.stdout, 2 },
+  }, function()
+    self.has_ended = true
+    self.process:close()
+    if self.on_exit then self.on_exit() end
+  end))
+  read_lines(self)
+  return self
+end
+
+function Child:send(...)
+  self.stdin:write(table.concat({ ... }, " ") .. "\n")
+end
+
+--- Waits for the next line that begins with this word.
+function Child:await(word)
+  local co = coroutine.running()
+  self.waiters[word] = function(line) assert(coroutine.resume(co, line)) end
+  return coroutine.yield()
+end
+
+--- Sends an order and waits for its answer, which begins with the same word
+-- unless another is given.
+function Child:ask(order, answer)
+  self:send(order)
+  return self:await(answer or order:match("%S+"))
+end
+
+--- Ends it with a signal and waits until it is gone.
+function Child:kill(signal)
+  if not self.has_ended then
+    local co = coroutine.running()
+    self.on_exit = function() assert(coroutine.resume(co)) end
+    self.process:kill(signal)
+    coroutine.yield()
+  end
+  if not self.stdin:is_closing() then self.stdin:close() end
+  if not self.stdout:is_closing() then self.stdout:close() end
+end
+
+-- An address that was free a moment ago.
+local function free_address()
+  local tcp = uv.new_tcp()
+  assert(tcp:bind("127.0.0.1", 0))
+  local port = tcp:getsockname().port
+  tcp:close()
+  return ("127.0.0.1:%d"):format(port)
+end
+
+local Cluster = {}
+Cluster.__index = Cluster
+
+--- Starts a cluster of n processes in a fresh directory.
+function M.new(n, election)
+  local self = setmetatable({
+    root = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp")
+      .. "/raft-bench-XXXXXX")),
+    election = election,
+    ids = {},
+    children = {},
+    members = false,
+  }, Cluster)
+  local list = {}
+  for i = 1, n do
+    self.ids[i] = "n" .. i
+    list[i] = self.ids[i] .. "=" .. free_address()
+  end
+  self.members = table.concat(list, ",")
+  for _, id in ipairs(self.ids) do self:start(id) end
+  return self
+end
+
+function Cluster:start(id)
+  self.children[id] = M.spawn(id, self.root .. "/" .. id, self.members,
+    self.election)
+  return self.children[id]
+end
+
+local function pause(ms)
+  local co, timer = coroutine.running(), uv.new_timer()
+  timer:start(ms, 0, function()
+    timer:close()
+    assert(coroutine.resume(co))
+  end)
+  coroutine.yield()
+end
+
+--- Waits until exactly one process leads: it.
+function Cluster:leader()
+  for _ = 1, 1000 do
+    for _, id in ipairs(self.ids) do
+      local child = self.children[id]
+      if not child.has_ended and child.last.role == "role leader" then
+        return child
+      end
+    end
+    pause(10)
+  end
+  error("no leader within 10 s")
+end
+
+--- All but this one.
+function Cluster:others(child)
+  local others = {}
+  for _, id in ipairs(self.ids) do
+    if id ~= child.id then others[#others + 1] = self.children[id] end
+  end
+  return others
+end
+
+local function remove_tree(path)
+  local scan = uv.fs_scandir(path)
+  while scan do
+    local name, kind = uv.fs_scandir_next(scan)
+    if not name then break end
+    local inner = path .. "/" .. name
+    if kind == "directory" then remove_tree(inner) else uv.fs_unlink(inner) end
+  end
+  uv.fs_rmdir(path)
+end
+
+--- Ends all and removes what they wrote.
+function Cluster:close()
+  for _, id in ipairs(self.ids) do self.children[id]:kill("sigkill") end
+  remove_tree(self.root)
+end
+
+M.pause = pause
+
+return M
