@@ -34,18 +34,19 @@ void raft_set_election_timer(struct raft *r) {
 void raft_become_follower(struct raft *r, raft_term term, raft_id leader) {
   assert(term >= r->term);
   assert(leader != r->options.self);
+  /* What the same node was owed in an older term, it is not owed in this. */
+  bool is_new_reign = term > r->term || leader != r->leader;
   if (term > r->term) raft_set_hard(r, term, 0);
   /* The same term keeps its vote: to forget it would be a second one. */
   bool was_passive = r->state == RAFT_FOLLOWER;
-  bool is_new_leader = leader != r->leader;
   r->state = RAFT_FOLLOWER;
   r->leader = leader;
   r->ballot = (struct raft_ballot){.round = r->ballot.round};
   r->peer_count = 0;
   r->heartbeat_due = RAFT_NEVER;
   r->pending_bytes = 0;
-  if (!was_passive || is_new_leader) raft_drop_reads(r);
-  if (is_new_leader) r->ack = (struct raft_ack){0};
+  if (!was_passive || is_new_reign) raft_drop_reads(r);
+  if (is_new_reign) r->ack = (struct raft_ack){0};
   if (!was_passive) raft_set_election_timer(r);
 }
 

@@ -5,9 +5,13 @@
  * given up can not slip in behind a later one. Nothing is ever sent twice.
  */
 #include <assert.h>
+#include <string.h>
 
 #include "crc32c.h"
 #include "replica.h"
+
+/* All commands of one forward travel in one frame. */
+#define FORWARD_BYTES_MAX (RAFT_FRAME_BYTES_MAX - RAFT_FRAME_FIXED_MAX)
 
 /* May these be appended now? RAFT_OK or why not. */
 static int judge(const struct raft *r, const struct raft_slice *commands,
@@ -61,8 +65,8 @@ int64_t raft_on_propose(struct raft *r, const struct raft_event *ev) {
 static uint8_t *put_command(uint8_t *out, struct raft_slice command) {
   uint32_t size = (uint32_t)command.size;
   for (int i = 0; i < 4; i++) *out++ = (uint8_t)(size >> (8 * i));
-  for (size_t i = 0; i < command.size; i++) *out++ = command.data[i];
-  return out;
+  if (command.size > 0) memcpy(out, command.data, command.size);
+  return out + command.size;
 }
 
 int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
@@ -74,6 +78,7 @@ int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
     size_t size = ev->propose.commands[i].size;
     if (size > r->options.command_bytes_max) return RAFT_E_TOO_LARGE;
     bytes += 4 + size;
+    if (bytes > FORWARD_BYTES_MAX) return RAFT_E_TOO_LARGE;
   }
   int rc = raft_outbox_reserve(&r->out, 0, bytes + RAFT_OUTBOX_ALIGN);
   if (rc != RAFT_OK) return rc;

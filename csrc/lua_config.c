@@ -46,29 +46,26 @@ static void fail_field(lua_State *L, const char *path, const char *key,
   luaL_error(L, "config.%s%s: expected %s, got %s", path, key, expected, got);
 }
 
-/* The integer at `key` in 0..max, 0 when there is none. */
+/* The integer at `key`, 0 when there is none. */
+static lua_Integer get_integer(lua_State *L, const char *path,
+                               const char *key) {
+  int type = lua_getfield(L, -1, key);
+  int is_integer = type == LUA_TNIL;
+  lua_Integer v = 0;
+  if (type == LUA_TNUMBER) v = lua_tointegerx(L, -1, &is_integer);
+  if (!is_integer) fail_field(L, path, key, "an integer");
+  lua_pop(L, 1);
+  return v;
+}
+
+/* The same in 0..max. */
 static uint32_t get_small(lua_State *L, const char *path, const char *key,
                           uint32_t max) {
-  int is_integer = 1;
-  lua_Integer v = 0;
-  if (lua_getfield(L, -1, key) != LUA_TNIL)
-    v = lua_tointegerx(L, -1, &is_integer);
-  if (!is_integer) fail_field(L, path, key, "an integer");
+  lua_Integer v = get_integer(L, path, key);
   if (v < 0 || v > (lua_Integer)max)
     luaL_error(L, "config.%s%s: expected 0..%I, got %I", path, key,
                (lua_Integer)max, v);
-  lua_pop(L, 1);
   return (uint32_t)v;
-}
-
-static uint64_t get_u64(lua_State *L, const char *path, const char *key) {
-  int is_integer = 1;
-  lua_Integer v = 0;
-  if (lua_getfield(L, -1, key) != LUA_TNIL)
-    v = lua_tointegerx(L, -1, &is_integer);
-  if (!is_integer) fail_field(L, path, key, "an integer");
-  lua_pop(L, 1);
-  return (uint64_t)v;
 }
 
 static bool get_bool(lua_State *L, const char *path, const char *key) {
@@ -143,7 +140,7 @@ static void get_member(lua_State *L, bool joint, struct raft_member *m) {
   m->id = raft_id_of(m->name);
   get_roles(L, path, joint, m);
   m->priority = (uint8_t)get_small(L, path, "priority", UINT8_MAX);
-  m->incarnation = get_u64(L, path, "incarnation");
+  m->incarnation = (uint64_t)get_integer(L, path, "incarnation");
   if (lua_getfield(L, -1, "address") != LUA_TSTRING)
     fail_field(L, path, "address", "a string");
   copy_text(L, -1, "members: an address", m->address, sizeof m->address);

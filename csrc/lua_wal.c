@@ -1,6 +1,6 @@
 /* lua_wal.c - the write-ahead log and the identity file, for storage.lua.
  *
- *   wal = core.wal_new(first, starts, memory_bytes)
+ *   wal = core.wal_new(first, starts before this one, memory_bytes)
  *   reading what a start finds:
  *     wal:open(number, file_bytes, is_last, head)  ok | nil, code, fault
  *     wal:want()                                   offset, size | nothing
@@ -112,11 +112,11 @@ static int push_ok(lua_State *L, int error, const struct raft_wal_fault *f) {
 static int wal_new(lua_State *L) {
   struct raft_wal_options options = {
       .first = check_u64(L, 1, 1),
-      .starts = check_u64(L, 2, 1),
+      .starts = check_u64(L, 2, 0),
       .memory_bytes = (size_t)check_u64(L, 3, 0),
       .alloc = allocate,
   };
-  luaL_argcheck(L, options.starts <= RAFT_WAL_STARTS_MAX, 2, "too many starts");
+  luaL_argcheck(L, options.starts < RAFT_WAL_STARTS_MAX, 2, "too many starts");
   struct wal *w = lua_newuserdatauv(L, sizeof(*w), 0);
   memset(w, 0, sizeof(*w));
   raft_wal_scan_init(&w->scan, &options);

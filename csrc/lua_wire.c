@@ -39,10 +39,10 @@ static void fail_field(lua_State *L, const char *key, const char *expected) {
 /* The integer at `key`, or `missing` when there is none. */
 static lua_Integer get_integer(lua_State *L, const char *key,
                                lua_Integer missing) {
-  int is_integer = 1;
+  int type = lua_getfield(L, 1, key);
+  int is_integer = type == LUA_TNIL;
   lua_Integer v = missing;
-  if (lua_getfield(L, 1, key) != LUA_TNIL)
-    v = lua_tointegerx(L, -1, &is_integer);
+  if (type == LUA_TNUMBER) v = lua_tointegerx(L, -1, &is_integer);
   if (!is_integer) fail_field(L, key, "an integer");
   lua_pop(L, 1);
   return v;

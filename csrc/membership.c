@@ -85,7 +85,7 @@ void raft_config_truncate(struct raft *r, raft_index from) {
 /* Every initial voter writes the very same entry 1 of term 1. It needs no vote:
  * all of them have it, or will have it, before any of them votes. */
 int raft_on_form(struct raft *r, const struct raft_config *config) {
-  if (r->log.last != 0 || r->term > 1) return RAFT_E_USAGE; /* formed? */
+  if (r->log.last != 0) return RAFT_E_USAGE; /* formed? */
   if (raft_config_check(config) != NULL) return RAFT_E_BAD_CONFIG;
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
   struct raft_entry e = {.index = 1, .term = 1, .kind = RAFT_ENTRY_CONFIG};
@@ -111,6 +111,10 @@ static int recover_one(const struct raft_recovered_config *from,
 
 int raft_config_recover(struct raft *r, const struct raft_recovery *rec) {
   assert(r->config_index == 0);
+  bool is_ordered = rec->config.index <= rec->last &&
+                    (rec->config_before.index == 0 ||
+                     rec->config_before.index < rec->config.index);
+  if (!is_ordered) return RAFT_E_CORRUPT;
   int rc = recover_one(&rec->config, &r->config, &r->config_index);
   if (rc != RAFT_OK) return rc;
   return recover_one(&rec->config_before, &r->config_before,

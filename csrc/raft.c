@@ -28,6 +28,7 @@ static bool are_options_sound(const struct raft_options *o) {
   if (o->heartbeat_ms >= o->election_min_ms) return false;
   if (o->election_min_ms >= o->election_max_ms) return false;
   if (o->command_bytes_max > RAFT_COMMAND_BYTES_MAX) return false;
+  if (o->message_bytes_max > RAFT_COMMAND_BYTES_MAX) return false;
   return o->message_bytes_max > 0 && o->inflight_bytes_max > 0;
 }
 
@@ -158,6 +159,8 @@ static void handle(struct raft *r, const struct raft_event *ev,
 static int receive(struct raft *r, const struct raft_event *ev) {
   struct raft_slice frame = ev->receive.frame;
   struct raft_message m;
+  if (ev->receive.from == 0 || ev->receive.from == r->options.self)
+    return RAFT_E_USAGE; /* such a greeting is refused */
   int rc = raft_wire_decode(frame.data, frame.size, &m);
   if (rc == RAFT_E_UNSUPPORTED) return RAFT_OK; /* optional and unknown */
   if (rc == RAFT_OK && !is_vote_coherent(&m)) rc = RAFT_E_CORRUPT;
@@ -182,6 +185,12 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
   if (rec == NULL) rec = &empty;
   int rc = raft_config_recover(r, rec);
   if (rc == RAFT_OK) rc = raft_log_recover(&r->log, rec);
+  /* An entry of a term that the hard state has not seen: one of them is lost.
+   * [Raft 5.1] */
+  if (rc == RAFT_OK && raft_log_last_term(&r->log) > rec->term) {
+    raft_log_free(&r->log);
+    rc = RAFT_E_CORRUPT;
+  }
   if (rc != RAFT_OK) {
     memset(&r->config, 0, sizeof r->config);
     memset(&r->config_before, 0, sizeof r->config_before);
@@ -229,11 +238,18 @@ static int applied(struct raft *r, raft_index index) {
 
 static int loaded(struct raft *r, const struct raft_event *ev) {
   if (ev->loaded.peer != 0) return raft_on_loaded(r, ev);
-  r->is_apply_loading = false;
-  if (ev->loaded.first != r->apply_handed + 1) return RAFT_OK; /* too late */
+  bool is_wanted = r->is_apply_loading && ev->loaded.entries.size > 0 &&
+                   ev->loaded.first == r->apply_handed + 1;
+  if (!is_wanted) { /* too late, or nothing: it is asked for again */
+    r->is_apply_loading = false;
+    return RAFT_OK;
+  }
   raft_index last = 0;
-  return raft_log_window(&r->log, ev->loaded.first, ev->loaded.entries.data,
-                         ev->loaded.entries.size, &last);
+  int rc = raft_log_window(&r->log, ev->loaded.first, ev->loaded.entries.data,
+                           ev->loaded.entries.size, &last);
+  if (rc == RAFT_OK) r->is_apply_loading = false;
+  assert(rc != RAFT_OK || r->log.window != NULL);
+  return rc;
 }
 
 static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
@@ -288,15 +304,20 @@ int64_t raft_step(struct raft *r, const struct raft_event *ev) {
 
 /* ---- take ---------------------------------------------------------------- */
 
-static void emit_role(struct raft *r) {
+/* The driver asks all its reads again when it hears of ROLE, so those that wait
+ * here go with it. False: there is no room to say it. */
+static bool emit_role(struct raft *r) {
   bool is_told = r->told_state == r->state && r->told_term == r->term &&
                  r->told_leader == r->leader;
-  if (is_told || raft_outbox_reserve(&r->out, 1, 0) != RAFT_OK) return;
+  if (is_told) return true;
+  if (raft_outbox_reserve(&r->out, 1, 0) != RAFT_OK) return false;
+  raft_drop_reads(r);
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_ROLE, 0);
   fx->role.term = r->told_term = r->term;
   fx->role.leader = r->told_leader = r->leader;
   r->told_state = r->state;
   fx->role.role = (uint8_t)r->state;
+  return true;
 }
 
 static void emit_config(struct raft *r) {
@@ -311,12 +332,12 @@ static void emit_store(struct raft *r) {
   bool has_entries = r->log.handed < r->log.last;
   if (!r->hard_changed && !has_entries) return;
   if (r->log.store_count == RAFT_STORES_MAX) return; /* next turn */
-  uint32_t max = r->log.block_count + 1;
+  raft_index first = r->log.handed + 1;
+  uint32_t max = raft_log_slices_max(&r->log, first);
   size_t room = max * sizeof(struct raft_slice) + RAFT_OUTBOX_ALIGN;
   if (raft_outbox_reserve(&r->out, 1, room) != RAFT_OK) return;
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_STORE, 0);
   struct raft_slice *parts = raft_outbox_bytes(&r->out, max * sizeof *parts);
-  raft_index first = r->log.handed + 1;
   raft_index last = r->log.last;
   size_t bytes = 0;
   if (has_entries)
@@ -354,10 +375,14 @@ static raft_index readable_from(const struct raft *r, raft_index first) {
   return last < r->commit ? last : r->commit;
 }
 
+/* Followers may commit what our own disk was not given yet. Such an entry is
+ * not handed out: its APPLY would be born before the STORE it waits for. */
 static void emit_apply(struct raft *r) {
   if (r->apply_handed == r->commit) return;
   raft_index first = r->apply_handed + 1;
   raft_index last = readable_from(r, first);
+  if (last > r->log.handed) last = r->log.handed;
+  if (last < first && first > r->log.handed) return;
   if (last < first) {
     emit_apply_load(r, first);
     return;
@@ -375,13 +400,13 @@ static raft_ms earlier(raft_ms a, raft_ms b) { return a < b ? a : b; }
 void raft_take(struct raft *r, struct raft_batch *batch) {
   raft_log_settle(&r->log);
   raft_outbox_clear(&r->taken);
-  emit_role(r);
+  bool is_role_told = emit_role(r);
   emit_config(r);
   emit_store(r);
   raft_emit_acks(r);
   raft_emit_appends(r);
   emit_apply(r);
-  raft_emit_reads(r);
+  if (is_role_told) raft_emit_reads(r);
   raft_log_evict(&r->log, r->options.memory_bytes_max, r->applied);
   struct raft_outbox full = r->out;
   r->out = r->taken;

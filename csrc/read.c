@@ -147,8 +147,12 @@ static uint64_t confirmed_round(const struct raft *r) {
 
 static bool is_ready(const struct raft *r, const struct raft_read *read,
                      uint64_t confirmed) {
-  if (r->state != RAFT_LEADER) return read->index != 0;
-  return read->round <= confirmed && r->commit >= read->index;
+  bool is_confirmed = r->state == RAFT_LEADER ? read->round <= confirmed &&
+                                                    r->commit >= read->index
+                                              : read->index != 0;
+  /* A READ is born after the APPLY that it waits for. */
+  bool is_ours = read->from == r->options.self;
+  return is_confirmed && (!is_ours || r->apply_handed >= read->index);
 }
 
 static void ask_leader(struct raft *r) {

@@ -12,6 +12,7 @@
 #include "replica.h"
 
 #define SLICES_MAX 8 /* pieces of log in one append */
+#define LOADED_BYTES_MAX (RAFT_FRAME_BYTES_MAX - RAFT_FRAME_FIXED_MAX)
 
 /* ---- the follower -------------------------------------------------------- */
 
@@ -40,7 +41,11 @@ static int verify_entry(const struct raft *r, const struct raft_message *m,
     return RAFT_E_CORRUPT;
   *term = e->term;
   bool is_current = m->term >= r->term; /* an old leader may be wrong */
-  bool is_decided = index > r->log.base_index && index <= r->commit;
+  /* The configuration before the one in force is committed. [Raft 6] */
+  raft_index decided = r->commit > r->config_before_index
+                           ? r->commit
+                           : r->config_before_index;
+  bool is_decided = index >= r->log.base_index && index <= decided;
   if (is_current && is_decided && raft_log_term(&r->log, index) != e->term)
     return RAFT_E_DIVERGED;
   return RAFT_OK;
@@ -193,8 +198,10 @@ static struct raft_message append_after(struct raft *r,
   assert(r->state == RAFT_LEADER);
   assert(p->next > 0);
   struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = r->term};
-  m.append.prev_index = p->next - 1;
-  m.append.prev_term = raft_log_term(&r->log, p->next - 1);
+  /* What is compacted we can not name; at 0 all logs agree. */
+  bool is_compacted = p->next - 1 < r->log.base_index;
+  m.append.prev_index = is_compacted ? 0 : p->next - 1;
+  m.append.prev_term = raft_log_term(&r->log, m.append.prev_index);
   m.append.commit = r->commit;
   m.append.round = r->read_round;
   p->commit_sent = r->commit;
@@ -281,6 +288,7 @@ void raft_emit_appends(struct raft *r) {
 int raft_on_loaded(struct raft *r, const struct raft_event *ev) {
   struct raft_progress *p = raft_find_peer(r, ev->loaded.peer);
   if (p == NULL || !p->is_loading) return RAFT_OK; /* asked in another life */
+  if (ev->loaded.entries.size > LOADED_BYTES_MAX) return RAFT_E_USAGE;
   bool is_wanted = p->state != RAFT_SNAPSHOT && p->next == ev->loaded.first &&
                    raft_progress_can_send(p, r->options.inflight_bytes_max);
   if (!is_wanted || ev->loaded.entries.size == 0) {

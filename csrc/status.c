@@ -122,12 +122,20 @@ static void add_reads(struct raft_digest_state *d, const struct raft *r) {
   }
 }
 
+/* Between two takes there is nothing but SEND and FORWARDED. */
 static void add_outbox(struct raft_digest_state *d,
                        const struct raft_outbox *o) {
   for (uint32_t i = 0; i < o->count; i++) {
     const struct raft_effect *fx = &o->effects[i];
     raft_digest_u64(d, fx->kind);
     raft_digest_u64(d, fx->after);
+    if (fx->kind == RAFT_FX_SEND) raft_digest_u64(d, fx->to);
+    if (fx->kind == RAFT_FX_FORWARDED) {
+      const uint64_t values[] = {fx->forwarded.token, fx->forwarded.index,
+                                 fx->forwarded.term,
+                                 (uint64_t)fx->forwarded.code};
+      add_many(d, values, sizeof values / sizeof *values);
+    }
     for (uint32_t k = 0; k < fx->part_count; k++)
       raft_digest_add(d, fx->parts[k].data, fx->parts[k].size);
   }
@@ -137,7 +145,7 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
   const uint64_t values[] = {
       r->options.self,   r->is_started,          r->now,
       r->wall,           r->started,             r->random,
-      r->bad_frames,     r->term,                r->vote,
+      r->term,                r->vote,
       r->hard_changed,   r->hard_seq,            r->state,
       r->leader,         r->leader_heard,        r->election_due,
       r->commit,         r->apply_handed,        r->applied,

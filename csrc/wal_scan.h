@@ -40,7 +40,7 @@ struct raft_wal_fault { /* for people and for tests */
 
 struct raft_wal_options {
   uint64_t first;      /* number of the oldest segment */
-  uint64_t starts;     /* no batch may come from a later start */
+  uint64_t starts;     /* before this one; no batch is of a later start */
   size_t memory_bytes; /* of entries to keep in memory */
   raft_alloc alloc;
   void *alloc_ud;

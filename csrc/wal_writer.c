@@ -8,11 +8,11 @@
 void raft_wal_writer_init(struct raft_wal_writer *w,
                           const struct raft_wal_scan *scan) {
   assert(scan->phase == RAFT_WAL_BETWEEN);
-  assert(scan->options.starts >= 1);
+  assert(scan->options.starts < RAFT_WAL_STARTS_MAX);
   *w = (struct raft_wal_writer){
       .segment = scan->segment,
       .offset = scan->end,
-      .starts = scan->options.starts,
+      .starts = scan->options.starts + 1,
       .number = scan->number,
       .chain = scan->chain,
       .kind = scan->kind,

@@ -183,7 +183,7 @@ local function check_field(field, t, path)
   if field.required then
     M.complain(key, ("expected %s, got nil"):format(field.required))
   end
-  return field.default == nil and false or field.default
+  return field.default or false
 end
 
 --- A table with these fields and no other.

@@ -63,9 +63,9 @@ local function open_all(self, options)
   local numbers = segments.list(files, dir)
   local owner = identity.open(files, dir, options.id, options.cluster,
     #numbers > 0)
-  owner.fields.starts = owner.fields.starts + 1
   local state = segments.recover(files, dir, owner.fields, chosen)
-  owner:save()  -- the new start counts from here on
+  owner.fields.starts = owner.fields.starts + 1
+  owner:save()  -- before anything is written or said
   self.owner = owner
   self.recovered, self.report = state.recovered, state.report
   self.incarnation, self.starts = owner.fields.incarnation, owner.fields.starts

@@ -20,7 +20,7 @@ for i = 0, 255 do
   CRC[i] = c
 end
 
-local function crc32c(bytes)
+function M.crc32c(bytes)
   local c = 0xffffffff
   for i = 1, #bytes do c = CRC[(c ~ bytes:byte(i)) & 255] ~ (c >> 8) end
   return c ~ 0xffffffff
@@ -28,9 +28,9 @@ end
 
 --- One encoded entry, written from the description of the format.
 function M.entry(index, term, payload)
-  local body = string.pack("<I4i8i8i8I4BBI2", crc32c(payload), index, term,
+  local body = string.pack("<I4i8i8i8I4BBI2", M.crc32c(payload), index, term,
     1000 + index, #payload, 2, 0, 0)
-  return string.pack("<I4", crc32c(body)) .. body .. payload
+  return string.pack("<I4", M.crc32c(body)) .. body .. payload
 end
 
 --- Encoded entries [first, last].

@@ -67,7 +67,7 @@ local function pump(watched)
     local request = watched.request
     if request then
       watched.request = false
-      watched.answer = table.pack(xpcall(request, debug.traceback))
+      watched.answer = table.pack(pcall(request))
       after(0, function() resume(watched.co) end)
     end
   end
@@ -82,6 +82,7 @@ local function drive(body)
   current = watched
   watched.co = coroutine.create(function()
     watched.outcome = table.pack(body())
+    uv.stop()  -- or a turn may sleep until the next timer
   end)
   local watchdog = after(WATCHDOG_MS, function() watched.is_late = true end)
   after(0, function() resume(watched.co) end)
@@ -97,6 +98,7 @@ end
 function M.outside_loop(fn)
   local watched = current
   watched.request = fn
+  uv.stop()
   coroutine.yield()
   if not watched.answer[1] then error(watched.answer[2], 0) end
   return table.unpack(watched.answer, 2, watched.answer.n)

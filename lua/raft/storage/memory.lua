@@ -10,7 +10,7 @@ Memory.__index = Memory
 
 --- @param options uv, and guard(fn) -> fn that never raises, if wanted
 function M.open(options)
-  local wal = core.wal_new(1, 1, 0)
+  local wal = core.wal_new(1, 0, 0)
   local recovered = wal:recovery()
   local uv = options.uv
   return setmetatable({

@@ -142,7 +142,7 @@ end
 function M.recover(files, dir, fields, options)
   local numbers = M.list(files, dir)
   local wal = core.wal_new(fields.first_segment, fields.starts,
-    options.memory_bytes)
+    options.memory_bytes)  -- starts before this one
   local report = { truncated_bytes = 0, file = false, offset = 0 }
   check_range(dir, numbers, fields)
   local fd

@@ -491,13 +491,30 @@ static void perform_read(struct cluster *c, uint32_t node,
   note(c, node, "a read that nobody waits for");
 }
 
+/* Was its READ handed out already? */
+static bool is_served(const struct cluster_node *n, uint64_t token) {
+  for (uint32_t i = 0; i < n->held_count; i++)
+    if (n->held[i].fx.kind == RAFT_FX_READ &&
+        n->held[i].fx.read.token == token)
+      return true;
+  return false;
+}
+
+/* Reads that wait in the core are void: whoever waits asks again. */
+static void drop_reads(struct cluster *c, struct cluster_node *n) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < n->read_count; i++)
+    if (is_served(n, n->reads[i].token)) n->reads[kept++] = n->reads[i];
+  c->seen_counts.void_reads += n->read_count - kept;
+  n->read_count = kept;
+}
+
 static void perform_role(struct cluster *c, uint32_t node,
                          const struct raft_effect *fx) {
   static const char *const names[] = {"?", "follower", "pre-candidate",
                                       "candidate", "leader"};
   struct cluster_node *n = &c->nodes[node];
-  c->seen_counts.void_reads += n->read_count;
-  n->read_count = 0; /* whoever waits asks again */
+  drop_reads(c, n);
   cluster_say(c, "%s is %s in term %" PRIu64 ", leader %s", n->name,
               names[fx->role.role], fx->role.term,
               name_of(c, fx->role.leader));

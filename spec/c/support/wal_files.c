@@ -23,6 +23,7 @@ void wal_files_init(struct wal_files *f) {
   struct raft_wal_scan empty;
   memset(f, 0, sizeof *f);
   f->term = 1;
+  options.starts = WAL_STARTS - 1; /* as the start before this one left it */
   raft_wal_scan_init(&empty, &options);
   raft_wal_writer_init(&f->now.writer, &empty);
   raft_wal_map_init(&f->now.map, test_alloc, &memory);
