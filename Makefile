@@ -143,9 +143,11 @@ coverage:  ## lines and branches of csrc that C tests and specs reach
 	@find build/cov build/covunit -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) -s -j$(JOBS) build/cov/raft/core.so \
 	  $(TESTS:spec/c/%.c=build/covunit/%)
-	@$(SUM) -q $(TESTS:spec/c/%.c=build/covunit/%)
-	@$(call with_cpath,build/cov) $(BUSTED) --exclude-tags=house $(ARGS)
-	@$(LUA) tools/coverage.lua build/cov build/covunit
+	@status=0; \
+	$(SUM) -q $(TESTS:spec/c/%.c=build/covunit/%) || status=1; \
+	$(call with_cpath,build/cov) $(BUSTED) --exclude-tags=house $(ARGS) || \
+	  status=1; \
+	$(LUA) tools/coverage.lua build/cov build/covunit; exit $$status
 
 .PHONY: bench
 bench: build  ## the benchmarks, as tables

@@ -4,6 +4,8 @@ local uv = require "luv"
 
 local M = {}
 
+local KILLED <const> = 9  -- the number of SIGKILL
+
 local Child = {}
 Child.__index = Child
 
@@ -44,9 +46,13 @@ function M.spawn(id, dir, members, election)
     args = { "bench/child.lua", id, dir, members, tostring(election[1]),
       tostring(election[2]) },
     stdio = { self.stdin, self.stdout, 2 },
-  }, function()
+  }, function(code, signal)
     self.has_ended = true
     self.process:close()
+    if signal ~= KILLED then
+      io.stderr:write(("%s ended by itself, status %d, signal %d\n"):format(id,
+        code, signal))
+    end
     if self.on_exit then self.on_exit() end
   end))
   read_lines(self)

@@ -26,8 +26,7 @@ static const char *check_hard(const struct raft *r) {
 
 static const char *check_role(const struct raft *r) {
   bool is_leader = r->state == RAFT_LEADER;
-  if (r->state < RAFT_FOLLOWER || r->state > RAFT_LEADER)
-    return "no such role";
+  if (r->state < RAFT_FOLLOWER || r->state > RAFT_LEADER) return "no such role";
   if ((r->leader == r->options.self) != is_leader)
     return "leader is self, and not LEADER, or the other way round";
   bool is_passive = r->state == RAFT_FOLLOWER;
@@ -115,6 +114,7 @@ static const char *check_times(const struct raft *r) {
 }
 
 static const char *check_peer(const struct raft *r, uint32_t i) {
+  assert(i < r->peer_count);
   const struct raft_progress *p = &r->peers[i];
   if (p->id == r->options.self) return "a leader that follows itself";
   if (i > 0 && r->peers[i - 1].id >= p->id) return "peers are out of order";
@@ -127,6 +127,7 @@ static const char *check_peer(const struct raft *r, uint32_t i) {
 }
 
 static const char *check_leader(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
   if (raft_log_term(&r->log, r->term_start) != r->term)
     return "a leader's term does not start where it says";
   if (raft_log_term(&r->log, r->term_start - 1) == r->term)
@@ -147,12 +148,14 @@ static const char *check_leader(const struct raft *r) {
 }
 
 static const char *check_follower(const struct raft *r) {
+  assert(r->state != RAFT_LEADER);
   if (r->peer_count != 0) return "peers without leading";
   if (r->pending_bytes != 0) return "pending bytes without leading";
   return NULL;
 }
 
 static const char *check_read(const struct raft *r, uint32_t i) {
+  assert(i < r->read_count);
   const struct raft_read *read = &r->reads[i];
   bool is_leader = r->state == RAFT_LEADER;
   uint64_t newest = is_leader ? r->read_round : r->read_context;
@@ -179,6 +182,7 @@ static const char *check_reads(const struct raft *r) {
 }
 
 static const char *check_outbox(const struct raft_outbox *o, raft_seq newest) {
+  assert(o != NULL);
   if (o->count > o->capacity) return "more effects than room";
   for (const struct raft_chunk *c = o->chunks; c != NULL; c = c->next)
     if (c->used > c->capacity) return "more bytes than a chunk has";
@@ -190,8 +194,14 @@ static const char *check_outbox(const struct raft_outbox *o, raft_seq newest) {
 const char *raft_check(const struct raft *r) {
   assert(r != NULL);
   const char *(*const checks[])(const struct raft *) = {
-      check_marks, check_hard,   check_role,  check_ballot,
-      check_ack,   check_config, check_times, check_reads,
+      check_marks,
+      check_hard,
+      check_role,
+      check_ballot,
+      check_ack,
+      check_config,
+      check_times,
+      check_reads,
       r->state == RAFT_LEADER ? check_leader : check_follower,
   };
   const char *broken = raft_log_check(&r->log);
@@ -274,8 +284,8 @@ static const char *check_log(const struct raft_facts *b, const struct raft *r) {
     return "a leader changed its own log"; /* [Raft 5.3] append-only */
   bool kept = has_kept(r, b->stored, b->stored_term);
   if (kept && r->log.stored < b->stored) return "a durable entry is not";
-  bool kept_config = b->config_index == 0 ||
-                     has_kept(r, b->config_index, b->config_term);
+  bool kept_config =
+      b->config_index == 0 || has_kept(r, b->config_index, b->config_term);
   if (kept_config && r->config_index < b->config_index)
     return "a configuration was forgotten";
   return NULL;

@@ -89,29 +89,6 @@ static bool is_same_rule(const struct raft_rule *a, const struct raft_rule *b) {
   return true;
 }
 
-/* Do all members that the set names exist? */
-static bool is_inside(const struct raft_config *c, uint32_t mask) {
-  assert(c->count <= RAFT_MEMBERS_MAX);
-  return c->count == 32 || mask >> c->count == 0;
-}
-
-static const char *check_rule(const struct raft_config *c,
-                              enum raft_half half) {
-  assert(half == RAFT_OLD || half == RAFT_NEW);
-  assert(c->count <= RAFT_MEMBERS_MAX);
-  const struct raft_rule *rule = &c->rule[half];
-  if (rule->kind < RAFT_RULE_MAJORITY || rule->kind > RAFT_RULE_SETS)
-    return "a quorum rule is of no known kind";
-  if (rule->kind != RAFT_RULE_SETS) return raft_quorum_check(c, half);
-  for (int p = RAFT_ELECTION; p <= RAFT_COMMIT; p++) {
-    if (rule->set_count[p] > RAFT_SETS_MAX) return "too many quorum sets";
-    for (int i = 0; i < rule->set_count[p]; i++)
-      if (!is_inside(c, rule->sets[p][i]))
-        return "a quorum set names a member that is not there";
-  }
-  return raft_quorum_check(c, half);
-}
-
 static const char *check_roles(const struct raft_config *c,
                                const struct raft_member *m) {
   assert(m >= c->members);
@@ -144,21 +121,6 @@ static const char *check_member(const struct raft_config *c, uint32_t i) {
   return check_roles(c, m);
 }
 
-static bool has_voter(const struct raft_config *c, enum raft_half half) {
-  assert(half == RAFT_OLD || half == RAFT_NEW);
-  assert(c->count <= RAFT_MEMBERS_MAX);
-  for (uint32_t i = 0; i < c->count; i++)
-    if (c->members[i].role[half] == RAFT_ROLE_VOTER) return true;
-  return false;
-}
-
-static const char *check_half(const struct raft_config *c,
-                              enum raft_half half) {
-  assert(c != NULL);
-  if (!has_voter(c, half)) return "there is no voter";
-  return check_rule(c, half);
-}
-
 const char *raft_config_check(const struct raft_config *c) {
   assert(c != NULL);
   if (c->count > RAFT_MEMBERS_MAX) return "too many members";
@@ -167,9 +129,9 @@ const char *raft_config_check(const struct raft_config *c) {
     const char *broken = check_member(c, i);
     if (broken != NULL) return broken;
   }
-  const char *broken = check_half(c, RAFT_OLD);
+  const char *broken = raft_quorum_check(c, RAFT_OLD);
   if (broken != NULL) return broken;
-  if (c->joint) return check_half(c, RAFT_NEW);
+  if (c->joint) return raft_quorum_check(c, RAFT_NEW);
   if (!is_same_rule(&c->rule[RAFT_OLD], &c->rule[RAFT_NEW]))
     return "the halves differ and it is not joint";
   return NULL;

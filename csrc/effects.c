@@ -7,10 +7,12 @@
 #define CHUNK_BYTES 16384
 
 static uint8_t *chunk_data(struct raft_chunk *c) {
+  assert(c != NULL);
   return (uint8_t *)c + sizeof *c;
 }
 
 static size_t aligned(size_t size) {
+  assert(size <= SIZE_MAX - RAFT_OUTBOX_ALIGN);
   return (size + RAFT_OUTBOX_ALIGN - 1) & ~(size_t)(RAFT_OUTBOX_ALIGN - 1);
 }
 
@@ -20,6 +22,8 @@ static void chunk_free(struct raft_outbox *o, struct raft_chunk *c) {
 }
 
 static int reserve_bytes(struct raft_outbox *o, size_t bytes) {
+  assert(bytes <= SIZE_MAX / 2);
+  assert(o->alloc != NULL);
   struct raft_chunk *c = o->chunks;
   if (c != NULL && c->capacity - c->used >= bytes) return RAFT_OK;
   size_t capacity = bytes > CHUNK_BYTES ? aligned(bytes) : CHUNK_BYTES;
@@ -31,12 +35,13 @@ static int reserve_bytes(struct raft_outbox *o, size_t bytes) {
 }
 
 static int reserve_effects(struct raft_outbox *o, uint32_t effects) {
+  assert(effects <= UINT32_MAX / 2 - o->count);
   uint32_t needed = o->count + effects;
   if (needed <= o->capacity) return RAFT_OK;
   uint32_t capacity = o->capacity * 2 > needed ? o->capacity * 2 : needed;
   size_t size = sizeof *o->effects;
-  void *grown = o->alloc(o->alloc_ud, o->effects, o->capacity * size,
-                         capacity * size);
+  void *grown =
+      o->alloc(o->alloc_ud, o->effects, o->capacity * size, capacity * size);
   if (grown == NULL) return RAFT_E_NOMEM;
   o->effects = grown;
   o->capacity = capacity;
@@ -44,11 +49,13 @@ static int reserve_effects(struct raft_outbox *o, uint32_t effects) {
 }
 
 void raft_outbox_init(struct raft_outbox *o, raft_alloc alloc, void *ud) {
+  assert(o != NULL);
   assert(alloc != NULL);
   *o = (struct raft_outbox){.alloc = alloc, .alloc_ud = ud};
 }
 
 void raft_outbox_free(struct raft_outbox *o) {
+  assert(o->alloc != NULL);
   for (struct raft_chunk *c = o->chunks; c != NULL;) {
     struct raft_chunk *next = c->next;
     chunk_free(o, c);
@@ -61,6 +68,7 @@ void raft_outbox_free(struct raft_outbox *o) {
 
 /* Keeps one chunk of the usual size, so that a busy turn's memory goes back. */
 void raft_outbox_clear(struct raft_outbox *o) {
+  assert(o->count <= o->capacity);
   struct raft_chunk *kept = NULL;
   for (struct raft_chunk *c = o->chunks; c != NULL;) {
     struct raft_chunk *next = c->next;
@@ -104,6 +112,7 @@ void *raft_outbox_bytes(struct raft_outbox *o, size_t size) {
 }
 
 static size_t parts_bytes(const struct raft_effect *fx) {
+  assert(fx->parts != NULL || fx->part_count == 0);
   size_t bytes = aligned(fx->part_count * sizeof *fx->parts);
   for (uint32_t i = 0; i < fx->part_count; i++)
     bytes += aligned(fx->parts[i].size);
@@ -112,6 +121,8 @@ static size_t parts_bytes(const struct raft_effect *fx) {
 
 static void copy_parts(struct raft_outbox *out, const struct raft_effect *from,
                        struct raft_effect *to) {
+  assert(from != to);
+  assert(from->part_count == to->part_count);
   uint32_t n = from->part_count;
   struct raft_slice *parts = raft_outbox_bytes(out, n * sizeof *parts);
   for (uint32_t i = 0; i < n; i++) {
@@ -123,6 +134,7 @@ static void copy_parts(struct raft_outbox *out, const struct raft_effect *from,
 }
 
 int raft_outbox_clone(const struct raft_outbox *o, struct raft_outbox *out) {
+  assert(o != out);
   raft_outbox_init(out, o->alloc, o->alloc_ud);
   for (uint32_t i = 0; i < o->count; i++) {
     const struct raft_effect *fx = &o->effects[i];

@@ -19,9 +19,10 @@ struct raft_chunk {
 struct raft_outbox {
   raft_alloc alloc;
   void *alloc_ud;
-  struct raft_effect *effects;
-  uint32_t count, capacity;  /* Invariant: count <= capacity */
-  struct raft_chunk *chunks; /* newest first */
+  struct raft_effect *effects; /* Invariant: `after` is at most the batch to
+                                  come */
+  uint32_t count, capacity;    /* Invariant: count <= capacity */
+  struct raft_chunk *chunks;   /* newest first */
 };
 
 void raft_outbox_init(struct raft_outbox *o, raft_alloc alloc, void *ud);

@@ -12,18 +12,21 @@
 #include "replica.h"
 
 static bool is_member(const struct raft *r, int position) {
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
   return position >= 0 && (uint32_t)position < r->config.count;
 }
 
 void raft_set_election_timer(struct raft *r) {
+  assert(r->state != RAFT_LEADER);
   if (!raft_is_candidate_material(r)) {
     r->election_due = RAFT_NEVER;
     return;
   }
   uint32_t min = raft_election_min(r);
-  uint32_t spread = r->options.election_max_ms > r->options.election_min_ms
-                        ? r->options.election_max_ms - r->options.election_min_ms
-                        : min;
+  uint32_t spread =
+      r->options.election_max_ms > r->options.election_min_ms
+          ? r->options.election_max_ms - r->options.election_min_ms
+          : min;
   int self = raft_config_find(&r->config, r->options.self);
   assert(is_member(r, self));
   uint64_t patience = 1u + r->config.members[self].priority;
@@ -51,6 +54,7 @@ void raft_become_follower(struct raft *r, raft_term term, raft_id leader) {
 }
 
 bool raft_is_sticky(const struct raft *r) {
+  assert(r->is_started);
   if (r->state == RAFT_LEADER) return true; /* check-quorum speaks for it */
   if (r->leader == 0) return false;
   assert(r->now >= r->leader_heard);
@@ -59,12 +63,14 @@ bool raft_is_sticky(const struct raft *r) {
 
 /* With leases a node that just started may have promised one before. */
 static bool is_too_young(const struct raft *r) {
+  assert(r->now >= r->started);
   if (!r->config.leases) return false;
   return r->now - r->started < raft_election_min(r);
 }
 
 /* [Raft 5.4.1] our log must not be newer than the candidate's. */
 static bool is_up_to_date(const struct raft *r, const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_VOTE);
   raft_term ours = raft_log_last_term(&r->log);
   if (m->vote.last_term != ours) return m->vote.last_term > ours;
   return m->vote.last_index >= r->log.last;
@@ -85,6 +91,8 @@ static bool can_grant(const struct raft *r, raft_id from,
 
 static void answer_vote(struct raft *r, raft_id to,
                         const struct raft_message *m, bool granted) {
+  assert(m->kind == RAFT_MSG_VOTE);
+  assert(!granted || m->vote.pre || r->vote == to);
   struct raft_message reply = {.kind = RAFT_MSG_VOTE_REPLY, .term = r->term};
   reply.vote_reply.for_term = m->vote.for_term;
   reply.vote_reply.round = m->vote.round;
@@ -113,6 +121,8 @@ void raft_on_vote(struct raft *r, raft_id from, const struct raft_message *m) {
 /* ---- our own elections --------------------------------------------------- */
 
 static void ask_for_votes(struct raft *r, bool pre, raft_seq after) {
+  assert(r->ballot.round > 0);
+  assert(pre == (r->state == RAFT_PRE_CANDIDATE));
   struct raft_message m = {.kind = RAFT_MSG_VOTE, .term = r->term};
   m.vote.for_term = pre ? r->term + 1 : r->term;
   m.vote.last_index = r->log.last;
@@ -129,6 +139,7 @@ static void ask_for_votes(struct raft *r, bool pre, raft_seq after) {
 }
 
 static void count_own_vote(struct raft *r) {
+  assert((r->ballot.refused & r->ballot.granted) == 0);
   int self = raft_config_find(&r->config, r->options.self);
   assert(is_member(r, self));
   r->ballot.own_vote = 0;
@@ -155,6 +166,7 @@ static void start_candidacy(struct raft *r) {
 
 /* Acts on how the ballot stands now. */
 static void judge_ballot(struct raft *r) {
+  assert(r->state == RAFT_CANDIDATE || r->state == RAFT_PRE_CANDIDATE);
   assert((r->ballot.granted & r->ballot.refused) == 0);
   if (r->state == RAFT_CANDIDATE && r->ballot.own_vote != 0) return;
   enum raft_tally tally =
@@ -174,6 +186,7 @@ static void judge_ballot(struct raft *r) {
 
 /* [Thesis 9.6] ask whether an election could be won, and change nothing. */
 static void start_pre_vote(struct raft *r) {
+  assert(raft_is_candidate_material(r));
   assert(r->state != RAFT_LEADER);
   raft_drop_reads(r);
   r->state = RAFT_PRE_CANDIDATE;
@@ -187,6 +200,7 @@ static void start_pre_vote(struct raft *r) {
 }
 
 void raft_election_tick(struct raft *r) {
+  assert(r->is_started);
   if (r->state == RAFT_LEADER || r->now < r->election_due) return;
   if (!raft_is_candidate_material(r)) return;
   if (is_too_young(r)) {
@@ -197,6 +211,7 @@ void raft_election_tick(struct raft *r) {
 }
 
 void raft_election_stored(struct raft *r) {
+  assert(r->log.seq_stored <= r->log.seq_handed);
   if (r->state != RAFT_CANDIDATE || r->ballot.own_vote == 0) return;
   if (r->log.seq_stored < r->ballot.own_vote) return;
   raft_set_election_timer(r);
@@ -206,6 +221,7 @@ void raft_election_stored(struct raft *r) {
 
 static bool is_answer_to_us(const struct raft *r,
                             const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_VOTE_REPLY);
   if (m->vote_reply.round != r->ballot.round) return false;
   if (m->vote_reply.pre)
     return r->state == RAFT_PRE_CANDIDATE &&

@@ -16,6 +16,8 @@
 /* May these be appended now? RAFT_OK or why not. */
 static int judge(const struct raft *r, const struct raft_slice *commands,
                  uint32_t count, size_t *bytes) {
+  assert(r->state == RAFT_LEADER);
+  assert(commands != NULL);
   *bytes = 0;
   for (uint32_t i = 0; i < count; i++) {
     if (commands[i].size > r->options.command_bytes_max)
@@ -30,6 +32,7 @@ static int judge(const struct raft *r, const struct raft_slice *commands,
 
 /* Appends one command; room was reserved. */
 static void append(struct raft *r, struct raft_slice command, raft_ms time) {
+  assert(time >= r->last_time);
   assert(r->state == RAFT_LEADER);
   struct raft_entry e = {
       .index = r->log.last + 1,
@@ -46,6 +49,8 @@ static void append(struct raft *r, struct raft_slice command, raft_ms time) {
 }
 
 int64_t raft_on_propose(struct raft *r, const struct raft_event *ev) {
+  assert(r->is_started);
+  assert(ev->kind == RAFT_EV_PROPOSE);
   const struct raft_slice *commands = ev->propose.commands;
   uint32_t count = ev->propose.count;
   if (count == 0) return RAFT_E_USAGE;
@@ -56,20 +61,26 @@ int64_t raft_on_propose(struct raft *r, const struct raft_event *ev) {
   if (rc != RAFT_OK) return rc;
   raft_index first = r->log.last + 1;
   raft_ms time = raft_stamp(r);
-  for (uint32_t i = 0; i < count; i++) append(r, commands[i], time);
+  for (uint32_t i = 0; i < count; i++)
+    append(r, commands[i], time);
   return (int64_t)first;
 }
 
 /* ---- a follower sends ---------------------------------------------------- */
 
 static uint8_t *put_command(uint8_t *out, struct raft_slice command) {
+  assert(out != NULL);
+  assert(command.size <= UINT32_MAX);
   uint32_t size = (uint32_t)command.size;
-  for (int i = 0; i < 4; i++) *out++ = (uint8_t)(size >> (8 * i));
+  for (int i = 0; i < 4; i++)
+    *out++ = (uint8_t)(size >> (8 * i));
   if (command.size > 0) memcpy(out, command.data, command.size);
   return out + command.size;
 }
 
 int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
+  assert(r->is_started);
+  assert(ev->kind == RAFT_EV_FORWARD);
   if (ev->propose.count == 0) return RAFT_E_USAGE;
   if (r->state == RAFT_LEADER) return RAFT_E_USAGE; /* propose instead */
   if (r->leader == 0) return RAFT_E_NO_LEADER;
@@ -90,7 +101,7 @@ int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
     end = put_command(end, ev->propose.commands[i]);
   assert((size_t)(end - tail) == bytes);
   struct raft_message m = {.kind = RAFT_MSG_PROPOSE, .term = r->term};
-  m.propose.token = ev->propose.token;
+  m.propose.token = ev->propose.token ^ r->life;
   m.propose.count = ev->propose.count;
   m.propose.crc = raft_crc32c(0, tail, bytes);
   m.tail = (struct raft_slice){tail, bytes};
@@ -99,9 +110,10 @@ int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
 }
 
 void raft_on_propose_reply(struct raft *r, const struct raft_message *m) {
+  assert(r->is_started);
   assert(m->kind == RAFT_MSG_PROPOSE_REPLY);
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_FORWARDED, 0);
-  fx->forwarded.token = m->propose_reply.token;
+  fx->forwarded.token = m->propose_reply.token ^ r->life;
   fx->forwarded.code = m->propose_reply.code;
   fx->forwarded.index = m->propose_reply.index;
   fx->forwarded.term = m->term;
@@ -136,6 +148,8 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
 
 static void answer(struct raft *r, raft_id to, const struct raft_message *m,
                    int code, raft_index index) {
+  assert(m->kind == RAFT_MSG_PROPOSE);
+  assert((code == RAFT_OK) == (index > 0));
   struct raft_message reply = {.kind = RAFT_MSG_PROPOSE_REPLY, .term = r->term};
   reply.propose_reply.token = m->propose.token;
   reply.propose_reply.code = code;

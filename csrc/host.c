@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -69,4 +70,13 @@ bool raft_host_forget(int fd) {
   (void)fd;
   return false;
 #endif
+}
+
+void raft_host_ignore_sigpipe(void) {
+  struct sigaction action;
+  if (sigaction(SIGPIPE, NULL, &action) != 0) return;
+  if ((action.sa_flags & SA_SIGINFO) != 0) return; /* the program's own */
+  if (action.sa_handler != SIG_DFL) return;
+  action.sa_handler = SIG_IGN;
+  (void)sigaction(SIGPIPE, &action, NULL); /* cannot fail with these */
 }

@@ -25,5 +25,9 @@ int64_t raft_host_wall_ms(void);
  * possible. */
 bool raft_host_forget(int fd);
 
+/* A write to a connection that is gone shall be an error, not the end of the
+ * process: SIGPIPE is ignored from now on, unless the program handles it. */
+void raft_host_ignore_sigpipe(void);
+
 #pragma GCC visibility pop
 #endif

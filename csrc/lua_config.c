@@ -167,17 +167,17 @@ static void get_members(lua_State *L, struct raft_config *out) {
 /* ---- quorum rules -------------------------------------------------------- */
 
 /* The mask of a list of names, on top of the stack. */
-static uint32_t get_set(lua_State *L, const char *path,
+static uint32_t get_set(lua_State *L, const char *path, const char *key,
                         const struct raft_config *c) {
   uint32_t mask = 0;
-  if (!lua_istable(L, -1)) fail_field(L, path, "sets", "lists of names");
+  if (!lua_istable(L, -1)) fail_field(L, path, key, "lists of names");
   lua_Integer n = luaL_len(L, -1);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, -1, i);
     const char *name =
         lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     int at = name != NULL ? raft_config_find(c, raft_id_of(name)) : -1;
-    if (at < 0) fail_field(L, path, "sets", "names of members");
+    if (at < 0) fail_field(L, path, key, "names of members");
     mask |= (uint32_t)1 << at;
     lua_pop(L, 1);
   }
@@ -195,7 +195,7 @@ static void get_sets(lua_State *L, const char *path, int purpose,
                RAFT_SETS_MAX);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_geti(L, -1, i);
-    rule->sets[purpose][i - 1] = get_set(L, path, c);
+    rule->sets[purpose][i - 1] = get_set(L, path, purposes[purpose], c);
     lua_pop(L, 1);
   }
   rule->set_count[purpose] = (uint8_t)n;

@@ -24,19 +24,19 @@
 
 const char *raft_lua_code(int error) {
   switch ((enum raft_error)error) {
-    case RAFT_OK: return "ok";
-    case RAFT_E_NOMEM: return "no_memory";
-    case RAFT_E_USAGE: return "usage";
-    case RAFT_E_NOT_LEADER: return "not_leader";
-    case RAFT_E_BUSY: return "busy";
-    case RAFT_E_TOO_LARGE: return "too_large";
-    case RAFT_E_CORRUPT: return "corrupt";
-    case RAFT_E_MORE: return "more";
-    case RAFT_E_VERSION: return "version";
-    case RAFT_E_BAD_CONFIG: return "bad_config";
-    case RAFT_E_DIVERGED: return "diverged";
-    case RAFT_E_NO_LEADER: return "no_leader";
-    case RAFT_E_UNSUPPORTED: return "unsupported";
+  case RAFT_OK: return "ok";
+  case RAFT_E_NOMEM: return "no_memory";
+  case RAFT_E_USAGE: return "usage";
+  case RAFT_E_NOT_LEADER: return "not_leader";
+  case RAFT_E_BUSY: return "busy";
+  case RAFT_E_TOO_LARGE: return "too_large";
+  case RAFT_E_CORRUPT: return "corrupt";
+  case RAFT_E_MORE: return "more";
+  case RAFT_E_VERSION: return "version";
+  case RAFT_E_BAD_CONFIG: return "bad_config";
+  case RAFT_E_DIVERGED: return "diverged";
+  case RAFT_E_NO_LEADER: return "no_leader";
+  case RAFT_E_UNSUPPORTED: return "unsupported";
   }
   return "unknown";
 }
@@ -218,7 +218,8 @@ static int step_commands(lua_State *L, struct raft_lua_core *c,
   struct raft_slice few[8];
   int count = lua_gettop(L) - first + 1;
   luaL_argcheck(L, count > 0, first, "a command is missing");
-  for (int i = 0; i < count; i++) luaL_checktype(L, first + i, LUA_TSTRING);
+  for (int i = 0; i < count; i++)
+    luaL_checktype(L, first + i, LUA_TSTRING);
   struct raft_slice *all = few;
   if (count > 8) all = lua_newuserdatauv(L, (size_t)count * sizeof *all, 0);
   for (int i = 0; i < count; i++) {

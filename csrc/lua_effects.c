@@ -19,11 +19,11 @@
 #include "lua_core.h"
 
 static const char *const kind_names[] = {
-    [RAFT_FX_STORE] = "store",         [RAFT_FX_SEND] = "send",
-    [RAFT_FX_LOAD] = "load",           [RAFT_FX_APPLY] = "apply",
-    [RAFT_FX_READ] = "read",           [RAFT_FX_ROLE] = "role",
-    [RAFT_FX_CONFIG] = "config",       [RAFT_FX_FORWARDED] = "forwarded",
-    [RAFT_FX_SHIP] = "ship",           [RAFT_FX_INSTALL] = "install",
+    [RAFT_FX_STORE] = "store",   [RAFT_FX_SEND] = "send",
+    [RAFT_FX_LOAD] = "load",     [RAFT_FX_APPLY] = "apply",
+    [RAFT_FX_READ] = "read",     [RAFT_FX_ROLE] = "role",
+    [RAFT_FX_CONFIG] = "config", [RAFT_FX_FORWARDED] = "forwarded",
+    [RAFT_FX_SHIP] = "ship",     [RAFT_FX_INSTALL] = "install",
 };
 
 static const char *const state_names[] = {
@@ -36,7 +36,8 @@ static const char *const state_names[] = {
 static size_t parts_size(const struct raft_effect *fx, uint32_t count) {
   size_t size = 0;
   for (uint32_t i = 0; i < count; i++)
-    for (uint32_t k = 0; k < fx[i].part_count; k++) size += fx[i].parts[k].size;
+    for (uint32_t k = 0; k < fx[i].part_count; k++)
+      size += fx[i].parts[k].size;
   return size;
 }
 
@@ -117,17 +118,17 @@ static int push_send(lua_State *L, const struct raft_effect *fx,
 static int push_details(lua_State *L, const struct raft_effect *fx,
                         uint32_t joined) {
   switch (fx->kind) {
-    case RAFT_FX_STORE: return push_store(L, fx);
-    case RAFT_FX_SEND: return push_send(L, fx, joined);
-    case RAFT_FX_LOAD: return push_load(L, fx);
-    case RAFT_FX_APPLY: return push_integers(L, fx->apply.first, fx->apply.last);
-    case RAFT_FX_READ: return push_integers(L, fx->read.token, fx->read.index);
-    case RAFT_FX_ROLE: return push_role(L, fx);
-    case RAFT_FX_CONFIG: lua_pushinteger(L, (lua_Integer)fx->config); return 1;
-    case RAFT_FX_FORWARDED: return push_forwarded(L, fx);
-    case RAFT_FX_SHIP:
-    case RAFT_FX_INSTALL:
-    case RAFT_FX_NONE: break;
+  case RAFT_FX_STORE: return push_store(L, fx);
+  case RAFT_FX_SEND: return push_send(L, fx, joined);
+  case RAFT_FX_LOAD: return push_load(L, fx);
+  case RAFT_FX_APPLY: return push_integers(L, fx->apply.first, fx->apply.last);
+  case RAFT_FX_READ: return push_integers(L, fx->read.token, fx->read.index);
+  case RAFT_FX_ROLE: return push_role(L, fx);
+  case RAFT_FX_CONFIG: lua_pushinteger(L, (lua_Integer)fx->config); return 1;
+  case RAFT_FX_FORWARDED: return push_forwarded(L, fx);
+  case RAFT_FX_SHIP:
+  case RAFT_FX_INSTALL:
+  case RAFT_FX_NONE: break;
   }
   return 0;
 }

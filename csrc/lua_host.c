@@ -3,6 +3,7 @@
  *   lock(path)  -> lock | nil, "dir_locked", pid | nil, "io_error", reason
  *   wall()      -> milliseconds since 1970
  *   forget(fd)  -> were the cached pages of the file dropped?
+ *   ignore_sigpipe()
  *
  * A lock is given back by lock:unlock(), by <close>, or by the collector.
  */
@@ -56,6 +57,12 @@ static int forget(lua_State *L) {
   return 1;
 }
 
+static int ignore_sigpipe(lua_State *L) {
+  (void)L;
+  raft_host_ignore_sigpipe();
+  return 0;
+}
+
 static const luaL_Reg LOCK_META[] = {
     {"__gc", unlock},
     {"__close", unlock},
@@ -68,9 +75,8 @@ static const luaL_Reg LOCK_METHODS[] = {
 };
 
 static const luaL_Reg HOST[] = {
-    {"lock", lock},
-    {"wall", wall},
-    {"forget", forget},
+    {"lock", lock},     {"wall", wall},
+    {"forget", forget}, {"ignore_sigpipe", ignore_sigpipe},
     {NULL, NULL},
 };
 

@@ -16,8 +16,8 @@
 struct reader {
   raft_id from;
   uint64_t incarnation;
-  uint8_t *data;   /* the beginning of an incomplete frame */
-  size_t size;     /* Invariant: size <= capacity */
+  uint8_t *data; /* the beginning of an incomplete frame */
+  size_t size;   /* Invariant: size <= capacity */
   size_t capacity;
 };
 

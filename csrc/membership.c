@@ -14,6 +14,7 @@
 #define CLOCK_SLACK_MS 1000 /* a leader's clock may be so much ahead */
 
 static bool is_voter_in(const struct raft_member *m, enum raft_half half) {
+  assert(m->role[half] <= RAFT_ROLE_WITNESS);
   return m->role[half] == RAFT_ROLE_VOTER;
 }
 
@@ -36,11 +37,13 @@ bool raft_counts(const struct raft *r, const struct raft_event *ev) {
 }
 
 uint32_t raft_election_min(const struct raft *r) {
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
   if (r->config.count > 0) return r->config.election_min_ms;
   return r->options.election_min_ms;
 }
 
 static bool is_peer_of(const struct raft *r, raft_id id) {
+  assert(id != 0);
   return id != r->options.self;
 }
 
@@ -85,6 +88,8 @@ void raft_config_truncate(struct raft *r, raft_index from) {
 /* Every initial voter writes the very same entry 1 of term 1. It needs no vote:
  * all of them have it, or will have it, before any of them votes. */
 int raft_on_form(struct raft *r, const struct raft_config *config) {
+  assert(r->is_started);
+  assert(config != NULL);
   if (r->log.last != 0) return RAFT_E_USAGE; /* formed? */
   if (raft_config_check(config) != NULL) return RAFT_E_BAD_CONFIG;
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
@@ -104,12 +109,15 @@ int raft_on_form(struct raft *r, const struct raft_config *config) {
 
 static int recover_one(const struct raft_recovered_config *from,
                        struct raft_config *out, raft_index *index) {
+  assert(from != NULL);
+  assert(out != NULL);
   *index = from->index;
   if (from->index == 0) return RAFT_OK;
   return raft_config_decode(from->payload.data, from->payload.size, out);
 }
 
 int raft_config_recover(struct raft *r, const struct raft_recovery *rec) {
+  assert(!r->is_started);
   assert(r->config_index == 0);
   bool is_ordered = rec->config.index <= rec->last &&
                     (rec->config_before.index == 0 ||
@@ -124,6 +132,7 @@ int raft_config_recover(struct raft *r, const struct raft_recovery *rec) {
 /* The stamp of a new entry: never below the last one, and our clock counts only
  * as far as a quorum's clocks come near it. */
 raft_ms raft_stamp(const struct raft *r) {
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
   assert(r->state == RAFT_LEADER);
   uint64_t walls[RAFT_MEMBERS_MAX] = {0};
   for (uint32_t i = 0; i < r->config.count; i++) {

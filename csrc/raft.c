@@ -16,14 +16,15 @@
 
 static void *default_alloc(void *ud, void *ptr, size_t old_size,
                            size_t new_size) {
+  assert(ptr != NULL || old_size == 0);
   (void)ud;
-  (void)old_size;
   if (new_size > 0) return realloc(ptr, new_size);
   free(ptr);
   return NULL;
 }
 
 static bool are_options_sound(const struct raft_options *o) {
+  assert(o != NULL);
   if (o->self == 0 || o->heartbeat_ms == 0) return false;
   if (o->heartbeat_ms >= o->election_min_ms) return false;
   if (o->election_min_ms >= o->election_max_ms) return false;
@@ -33,6 +34,7 @@ static bool are_options_sound(const struct raft_options *o) {
 }
 
 struct raft *raft_new(const struct raft_options *options) {
+  assert(options != NULL);
   if (!are_options_sound(options)) return NULL;
   raft_alloc alloc = options->alloc != NULL ? options->alloc : default_alloc;
   struct raft *r = alloc(options->alloc_ud, NULL, 0, sizeof *r);
@@ -45,6 +47,7 @@ struct raft *raft_new(const struct raft_options *options) {
   r->election_due = r->heartbeat_due = r->read_resend = RAFT_NEVER;
   r->ballot.round = raft_random(r) >> 1; /* never wraps, unlike any before */
   r->read_context = raft_random(r) >> 1;
+  r->life = raft_random(r);
   raft_log_init(&r->log, alloc, options->alloc_ud);
   raft_outbox_init(&r->out, alloc, options->alloc_ud);
   raft_outbox_init(&r->taken, alloc, options->alloc_ud);
@@ -69,6 +72,7 @@ uint64_t raft_random(struct raft *r) { /* splitmix64 */
 /* ---- hard state and sending ---------------------------------------------- */
 
 void raft_set_hard(struct raft *r, raft_term term, raft_id vote) {
+  assert(term > 0);
   assert(term >= r->term);
   assert(term > r->term || r->vote == 0); /* one vote in a term */
   r->term = term;
@@ -77,17 +81,21 @@ void raft_set_hard(struct raft *r, raft_term term, raft_id vote) {
 }
 
 raft_seq raft_hard_after(const struct raft *r) {
+  assert(r->hard_seq <= r->log.seq_handed);
   if (r->hard_changed) return r->log.seq_handed + 1;
   return r->hard_seq > r->log.seq_stored ? r->hard_seq : 0;
 }
 
 int raft_reserve_send(struct raft *r, size_t tail_bytes) {
+  assert(r != NULL);
+  assert(tail_bytes <= RAFT_FRAME_BYTES_MAX);
   size_t bytes = RAFT_SEND_BYTES + tail_bytes + RAFT_OUTBOX_ALIGN;
   return raft_outbox_reserve(&r->out, 1, bytes);
 }
 
 void raft_send(struct raft *r, raft_id to, raft_seq after,
                const struct raft_message *m) {
+  assert(m->term == r->term);
   assert(to != 0);
   assert(to != r->options.self);
   uint8_t head[RAFT_FRAME_FIXED_MAX];
@@ -106,6 +114,7 @@ void raft_send(struct raft *r, raft_id to, raft_seq after,
 /* ---- receiving ----------------------------------------------------------- */
 
 static bool is_vote_coherent(const struct raft_message *m) {
+  assert(m->kind != RAFT_MSG_NONE);
   if (m->kind != RAFT_MSG_VOTE) return true;
   if (m->vote.pre) return m->vote.for_term == m->term + 1;
   return m->vote.for_term == m->term;
@@ -115,6 +124,7 @@ static bool is_vote_coherent(const struct raft_message *m) {
  * it could win, or asks while a leader lives, does not disturb us. */
 static void adopt_term(struct raft *r, raft_id from,
                        const struct raft_message *m) {
+  assert(from != r->options.self);
   assert(m->term > r->term);
   if (m->kind == RAFT_MSG_TIMEOUT_NOW) return;
   if (m->kind == RAFT_MSG_VOTE && m->vote.pre) return;
@@ -126,37 +136,41 @@ static void adopt_term(struct raft *r, raft_id from,
 /* Messages of our own term, and those that carry their own proof of age. */
 static void handle(struct raft *r, const struct raft_event *ev,
                    const struct raft_message *m, int verdict) {
+  assert(r->is_started);
+  assert(ev->kind == RAFT_EV_RECEIVE);
   raft_id from = ev->receive.from;
   bool is_current = m->term == r->term;
   switch ((enum raft_message_kind)m->kind) {
-    case RAFT_MSG_VOTE: raft_on_vote(r, from, m); break;
-    case RAFT_MSG_VOTE_REPLY: raft_on_vote_reply(r, ev, m); break;
-    case RAFT_MSG_APPEND:
-      if (is_current) raft_on_append(r, from, m);
-      else raft_refuse_append(r, from, m); /* lets an old leader step down */
-      break;
-    case RAFT_MSG_APPEND_REPLY:
-      if (is_current) raft_on_append_reply(r, ev, m);
-      break;
-    case RAFT_MSG_TIMEOUT_NOW:
-      if (is_current) raft_on_timeout_now(r, from, m);
-      break;
-    case RAFT_MSG_PROPOSE:
-      raft_on_propose_request(r, from, m, verdict);
-      break;
-    case RAFT_MSG_PROPOSE_REPLY: raft_on_propose_reply(r, m); break;
-    case RAFT_MSG_READ: raft_on_read_request(r, from, m); break;
-    case RAFT_MSG_READ_REPLY:
-      if (is_current) raft_on_read_reply(r, from, m);
-      break;
-    case RAFT_MSG_NONE:
-    case RAFT_MSG_HELLO:
-    case RAFT_MSG_REFUSE:
-    case RAFT_MSG_PING: break; /* never decoded to here */
+  case RAFT_MSG_VOTE: raft_on_vote(r, from, m); break;
+  case RAFT_MSG_VOTE_REPLY: raft_on_vote_reply(r, ev, m); break;
+  case RAFT_MSG_APPEND:
+    if (is_current)
+      raft_on_append(r, from, m);
+    else
+      raft_refuse_append(r, from, m); /* lets an old leader step down */
+    break;
+  case RAFT_MSG_APPEND_REPLY:
+    if (is_current) raft_on_append_reply(r, ev, m);
+    break;
+  case RAFT_MSG_TIMEOUT_NOW:
+    if (is_current) raft_on_timeout_now(r, from, m);
+    break;
+  case RAFT_MSG_PROPOSE: raft_on_propose_request(r, from, m, verdict); break;
+  case RAFT_MSG_PROPOSE_REPLY: raft_on_propose_reply(r, m); break;
+  case RAFT_MSG_READ: raft_on_read_request(r, from, m); break;
+  case RAFT_MSG_READ_REPLY:
+    if (is_current) raft_on_read_reply(r, from, m);
+    break;
+  case RAFT_MSG_NONE:
+  case RAFT_MSG_HELLO:
+  case RAFT_MSG_REFUSE:
+  case RAFT_MSG_PING: break; /* never decoded to here */
   }
 }
 
 static int receive(struct raft *r, const struct raft_event *ev) {
+  assert(r->is_started);
+  assert(ev->kind == RAFT_EV_RECEIVE);
   struct raft_slice frame = ev->receive.frame;
   struct raft_message m;
   if (ev->receive.from == 0 || ev->receive.from == r->options.self)
@@ -181,6 +195,8 @@ static int receive(struct raft *r, const struct raft_event *ev) {
 /* ---- the other events ---------------------------------------------------- */
 
 static int start(struct raft *r, const struct raft_recovery *rec) {
+  assert(!r->is_started);
+  assert(r->log.last == 0);
   static const struct raft_recovery empty;
   if (rec == NULL) rec = &empty;
   int rc = raft_config_recover(r, rec);
@@ -212,12 +228,14 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
 }
 
 static void tick(struct raft *r) {
+  assert(r->is_started);
   raft_leader_tick(r);
   raft_election_tick(r);
   raft_read_tick(r);
 }
 
 static int stored(struct raft *r, raft_seq seq) {
+  assert(r->log.seq_stored <= r->log.seq_handed);
   if (seq > r->log.seq_handed) return RAFT_E_USAGE;
   if (seq <= r->log.seq_stored) return RAFT_OK;
   raft_log_stored(&r->log, seq);
@@ -228,6 +246,8 @@ static int stored(struct raft *r, raft_seq seq) {
 }
 
 static int applied(struct raft *r, raft_index index) {
+  assert(r->applied <= r->apply_handed);
+  assert(r->apply_handed <= r->commit);
   if (index < r->applied || index > r->apply_handed) return RAFT_E_USAGE;
   r->applied = index;
   const struct raft_block *w = r->log.window;
@@ -237,6 +257,8 @@ static int applied(struct raft *r, raft_index index) {
 }
 
 static int loaded(struct raft *r, const struct raft_event *ev) {
+  assert(ev->kind == RAFT_EV_LOADED);
+  assert(r->apply_handed <= r->commit);
   if (ev->loaded.peer != 0) return raft_on_loaded(r, ev);
   bool is_wanted = r->is_apply_loading && ev->loaded.entries.size > 0 &&
                    ev->loaded.first == r->apply_handed + 1;
@@ -253,32 +275,36 @@ static int loaded(struct raft *r, const struct raft_event *ev) {
 }
 
 static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
+  assert(ev->now == r->now);
+  assert(r->is_started || ev->kind == RAFT_EV_START);
   switch (ev->kind) {
-    case RAFT_EV_START: return start(r, ev->start);
-    case RAFT_EV_TICK: tick(r); return RAFT_OK;
-    case RAFT_EV_RECEIVE: return receive(r, ev);
-    case RAFT_EV_STORED: return stored(r, ev->stored);
-    case RAFT_EV_APPLIED: return applied(r, ev->applied);
-    case RAFT_EV_LOADED: return loaded(r, ev);
-    case RAFT_EV_PROPOSE: return raft_on_propose(r, ev);
-    case RAFT_EV_FORWARD: return raft_on_forward(r, ev);
-    case RAFT_EV_READ: return raft_on_read(r, ev->read);
-    case RAFT_EV_FORM: return raft_on_form(r, ev->form);
-    case RAFT_EV_UNREACHABLE:
-      raft_on_unreachable(r, ev->unreachable);
-      return RAFT_OK;
-    case RAFT_EV_CHANGE:
-    case RAFT_EV_TRANSFER:
-    case RAFT_EV_COMPACTED:
-    case RAFT_EV_SNAPSHOT_MADE:
-    case RAFT_EV_SNAPSHOT_RECEIVED: return RAFT_E_UNSUPPORTED;
-    case RAFT_EV_NONE: break;
+  case RAFT_EV_START: return start(r, ev->start);
+  case RAFT_EV_TICK: tick(r); return RAFT_OK;
+  case RAFT_EV_RECEIVE: return receive(r, ev);
+  case RAFT_EV_STORED: return stored(r, ev->stored);
+  case RAFT_EV_APPLIED: return applied(r, ev->applied);
+  case RAFT_EV_LOADED: return loaded(r, ev);
+  case RAFT_EV_PROPOSE: return raft_on_propose(r, ev);
+  case RAFT_EV_FORWARD: return raft_on_forward(r, ev);
+  case RAFT_EV_READ: return raft_on_read(r, ev->read);
+  case RAFT_EV_FORM: return raft_on_form(r, ev->form);
+  case RAFT_EV_UNREACHABLE:
+    raft_on_unreachable(r, ev->unreachable);
+    return RAFT_OK;
+  case RAFT_EV_CHANGE:
+  case RAFT_EV_TRANSFER:
+  case RAFT_EV_COMPACTED:
+  case RAFT_EV_SNAPSHOT_MADE:
+  case RAFT_EV_SNAPSHOT_RECEIVED: return RAFT_E_UNSUPPORTED;
+  case RAFT_EV_NONE: break;
   }
   return RAFT_E_USAGE;
 }
 
 /* Frames to all members and the no-op of a new leader fit afterwards. */
 static int reserve(struct raft *r) {
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
+  assert(r->out.count <= r->out.capacity);
   uint32_t sends = r->config.count + 4;
   int rc = raft_outbox_reserve(&r->out, sends, sends * RAFT_SEND_BYTES);
   if (rc != RAFT_OK || r->state != RAFT_CANDIDATE) return rc;
@@ -286,6 +312,8 @@ static int reserve(struct raft *r) {
 }
 
 int64_t raft_step(struct raft *r, const struct raft_event *ev) {
+  assert(r != NULL);
+  assert(ev != NULL);
   bool is_start = ev->kind == RAFT_EV_START;
   if (is_start == r->is_started) return RAFT_E_USAGE; /* first, and once */
   if (ev->now < r->now) return RAFT_E_USAGE;          /* time runs backwards? */
@@ -307,6 +335,8 @@ int64_t raft_step(struct raft *r, const struct raft_event *ev) {
 /* The driver asks all its reads again when it hears of ROLE, so those that wait
  * here go with it. False: there is no room to say it. */
 static bool emit_role(struct raft *r) {
+  assert(r->state >= RAFT_FOLLOWER);
+  assert(r->leader != r->options.self || r->state == RAFT_LEADER);
   bool is_told = r->told_state == r->state && r->told_term == r->term &&
                  r->told_leader == r->leader;
   if (is_told) return true;
@@ -321,6 +351,7 @@ static bool emit_role(struct raft *r) {
 }
 
 static void emit_config(struct raft *r) {
+  assert(r->config_index <= r->log.last);
   if (r->told_config == r->config_index) return;
   if (raft_outbox_reserve(&r->out, 1, 0) != RAFT_OK) return;
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_CONFIG, 0);
@@ -329,6 +360,8 @@ static void emit_config(struct raft *r) {
 
 /* Everything not yet given to the disk becomes one batch. */
 static void emit_store(struct raft *r) {
+  assert(r->log.handed <= r->log.last);
+  assert(r->log.store_count <= RAFT_STORES_MAX);
   bool has_entries = r->log.handed < r->log.last;
   if (!r->hard_changed && !has_entries) return;
   if (r->log.store_count == RAFT_STORES_MAX) return; /* next turn */
@@ -341,8 +374,8 @@ static void emit_store(struct raft *r) {
   raft_index last = r->log.last;
   size_t bytes = 0;
   if (has_entries)
-    fx->part_count = raft_log_slices(&r->log, first, &last, SIZE_MAX, parts,
-                                     max, &bytes);
+    fx->part_count =
+        raft_log_slices(&r->log, first, &last, SIZE_MAX, parts, max, &bytes);
   assert(last == r->log.last);
   fx->parts = parts;
   fx->store.seq = raft_log_hand(&r->log);
@@ -357,6 +390,8 @@ static void emit_store(struct raft *r) {
 }
 
 static void emit_apply_load(struct raft *r, raft_index first) {
+  assert(first == r->apply_handed + 1);
+  assert(first <= r->commit);
   if (r->is_apply_loading || r->log.window != NULL) return; /* still in use? */
   if (raft_outbox_reserve(&r->out, 1, 0) != RAFT_OK) return;
   raft_index oldest = r->log.memory_first;
@@ -368,6 +403,8 @@ static void emit_apply_load(struct raft *r, raft_index first) {
 
 /* Up to where can entries from `first` on be read without the disk? */
 static raft_index readable_from(const struct raft *r, raft_index first) {
+  assert(first > r->log.base_index);
+  assert(first <= r->commit);
   if (first >= r->log.memory_first) return r->commit;
   const struct raft_block *w = r->log.window;
   if (w == NULL || first < w->first) return 0;
@@ -378,6 +415,7 @@ static raft_index readable_from(const struct raft *r, raft_index first) {
 /* Followers may commit what our own disk was not given yet. Such an entry is
  * not handed out: its APPLY would be born before the STORE it waits for. */
 static void emit_apply(struct raft *r) {
+  assert(r->apply_handed <= r->commit);
   if (r->apply_handed == r->commit) return;
   raft_index first = r->apply_handed + 1;
   raft_index last = readable_from(r, first);
@@ -395,9 +433,13 @@ static void emit_apply(struct raft *r) {
   r->apply_handed = last;
 }
 
-static raft_ms earlier(raft_ms a, raft_ms b) { return a < b ? a : b; }
+static raft_ms earlier(raft_ms a, raft_ms b) {
+  return a < b ? a : b;
+}
 
 void raft_take(struct raft *r, struct raft_batch *batch) {
+  assert(r != NULL);
+  assert(batch != NULL);
   raft_log_settle(&r->log);
   raft_outbox_clear(&r->taken);
   bool is_role_told = emit_role(r);
@@ -413,6 +455,6 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   r->taken = full;
   batch->effects = r->taken.effects;
   batch->count = r->taken.count;
-  batch->deadline = earlier(earlier(r->election_due, r->heartbeat_due),
-                            r->read_resend);
+  batch->deadline =
+      earlier(earlier(r->election_due, r->heartbeat_due), r->read_resend);
 }

@@ -8,8 +8,10 @@
  *     raft_take(r, &batch)    once per loop turn: the work those facts caused
  *
  * What must hold. An effect may be performed once every store batch numbered
- * <= effect.after was reported by RAFT_EV_STORED (0: at once). Only SEND may
- * overtake others; STORE, APPLY and READ are performed in order of birth.
+ * <= effect.after was reported by RAFT_EV_STORED (0: at once). STORE, APPLY and
+ * READ are performed in order of birth; what they wait for is always born
+ * before them. All others keep no order with these, and a SEND that waits holds
+ * nothing up.
  * A failed write ends the replica: report nothing more and free it.
  *
  * Ownership. What an event points at is yours and is copied if kept. What a
@@ -35,25 +37,25 @@ typedef uint64_t raft_ms;    /* milliseconds, monotonic or wall by its name */
 /* ---- limits -------------------------------------------------------------- */
 
 #ifdef RAFT_TINY /* test builds: small, so that the rare becomes common */
-#define RAFT_MEMBERS_MAX 9
-#define RAFT_NAME_BYTES 12
+#define RAFT_MEMBERS_MAX   9
+#define RAFT_NAME_BYTES    12
 #define RAFT_ADDRESS_BYTES 24
-#define RAFT_SETS_MAX 4
-#define RAFT_INFLIGHT_MAX 2     /* append messages under way to one peer */
-#define RAFT_STORES_MAX 4       /* store batches under way */
-#define RAFT_READS_MAX 4        /* reads that wait for one quorum round */
-#define RAFT_BLOCK_BYTES 512    /* one block of the log in memory */
+#define RAFT_SETS_MAX      4
+#define RAFT_INFLIGHT_MAX  2   /* append messages under way to one peer */
+#define RAFT_STORES_MAX    4   /* store batches under way */
+#define RAFT_READS_MAX     4   /* reads that wait for one quorum round */
+#define RAFT_BLOCK_BYTES   512 /* one block of the log in memory */
 #else
-#define RAFT_MEMBERS_MAX 32     /* masks of members are 32 bits wide */
-#define RAFT_NAME_BYTES 64
-#define RAFT_ADDRESS_BYTES 262  /* a DNS name of 253, ':' and a port */
-#define RAFT_SETS_MAX 16        /* quorum sets for one purpose */
-#define RAFT_INFLIGHT_MAX 64
-#define RAFT_STORES_MAX 64
-#define RAFT_READS_MAX 4096
-#define RAFT_BLOCK_BYTES 262144
+#define RAFT_MEMBERS_MAX   32 /* masks of members are 32 bits wide */
+#define RAFT_NAME_BYTES    64
+#define RAFT_ADDRESS_BYTES 262 /* a DNS name of 253, ':' and a port */
+#define RAFT_SETS_MAX      16  /* quorum sets for one purpose */
+#define RAFT_INFLIGHT_MAX  64
+#define RAFT_STORES_MAX    64
+#define RAFT_READS_MAX     4096
+#define RAFT_BLOCK_BYTES   262144
 #endif
-#define RAFT_IDENTITY_BYTES 16
+#define RAFT_IDENTITY_BYTES    16
 #define RAFT_COMMAND_BYTES_MAX (64u << 20) /* the largest payload of an entry */
 
 /* ---- errors -------------------------------------------------------------- */
@@ -115,10 +117,10 @@ enum raft_rule_kind {
 };
 
 struct raft_rule {
-  uint8_t kind;                         /* enum raft_rule_kind */
-  uint8_t size[2];                      /* by purpose; for SIZES */
-  uint8_t set_count[2];                 /* by purpose; for SETS */
-  uint32_t sets[2][RAFT_SETS_MAX];      /* masks of member positions */
+  uint8_t kind;                    /* enum raft_rule_kind */
+  uint8_t size[2];                 /* by purpose; for SIZES */
+  uint8_t set_count[2];            /* by purpose; for SETS */
+  uint32_t sets[2][RAFT_SETS_MAX]; /* masks of member positions */
 };
 
 struct raft_member {
@@ -158,17 +160,17 @@ struct raft_recovered_config {
 
 /* What the disk held. All zero for an empty directory. */
 struct raft_recovery {
-  raft_term term;           /* hard state */
-  raft_id vote;             /* whom we voted for in `term`, 0 nobody */
-  raft_index commit;        /* a lower bound, may lie past `last`: clipped */
-  raft_index base_index;    /* last entry the snapshot covers, 0 without */
-  raft_term base_term;      /* its term */
-  raft_index last;          /* newest entry; base_index when there is none */
+  raft_term term;              /* hard state */
+  raft_id vote;                /* whom we voted for in `term`, 0 nobody */
+  raft_index commit;           /* a lower bound, may lie past `last`: clipped */
+  raft_index base_index;       /* last entry the snapshot covers, 0 without */
+  raft_term base_term;         /* its term */
+  raft_index last;             /* newest entry; base_index when there is none */
   const struct raft_run *runs; /* terms of (base_index, last], ascending */
   size_t run_count;
-  raft_index tail_first;    /* oldest entry in `tail`; last + 1 when empty */
-  struct raft_slice tail;   /* encoded entries [tail_first, last] */
-  raft_ms last_time;        /* stamp of the newest entry, 0 unknown */
+  raft_index tail_first;  /* oldest entry in `tail`; last + 1 when empty */
+  struct raft_slice tail; /* encoded entries [tail_first, last] */
+  raft_ms last_time;      /* stamp of the newest entry, 0 unknown */
   /* The newest configuration and the one before it (which is committed). */
   struct raft_recovered_config config;
   struct raft_recovered_config config_before;
@@ -208,9 +210,22 @@ void raft_digest(const struct raft *r, uint64_t out[2]);
 /* ---- events -------------------------------------------------------------- */
 
 #define RAFT_EVENTS(X)                                                         \
-  X(START) X(TICK) X(RECEIVE) X(STORED) X(APPLIED) X(LOADED) X(PROPOSE)        \
-  X(FORWARD) X(READ) X(FORM) X(UNREACHABLE) X(CHANGE) X(TRANSFER)              \
-  X(COMPACTED) X(SNAPSHOT_MADE) X(SNAPSHOT_RECEIVED)
+  X(START)                                                                     \
+  X(TICK)                                                                      \
+  X(RECEIVE)                                                                   \
+  X(STORED)                                                                    \
+  X(APPLIED)                                                                   \
+  X(LOADED)                                                                    \
+  X(PROPOSE)                                                                   \
+  X(FORWARD)                                                                   \
+  X(READ)                                                                      \
+  X(FORM)                                                                      \
+  X(UNREACHABLE)                                                               \
+  X(CHANGE)                                                                    \
+  X(TRANSFER)                                                                  \
+  X(COMPACTED)                                                                 \
+  X(SNAPSHOT_MADE)                                                             \
+  X(SNAPSHOT_RECEIVED)
 
 enum raft_event_kind {
   RAFT_EV_NONE = 0,
@@ -226,16 +241,17 @@ struct raft_event {
   union {
     const struct raft_recovery *start; /* first, exactly once; NULL: empty */
     struct {
-      raft_id from;         /* the greeted id of the connection */
-      uint64_t incarnation; /* the greeted incarnation */
+      raft_id from;            /* the greeted id of the connection */
+      uint64_t incarnation;    /* the greeted incarnation */
       struct raft_slice frame; /* exactly one frame */
     } receive;
-    raft_seq stored;     /* cumulative: this batch and all before are durable */
-    raft_index applied;  /* cumulative */
-    struct {             /* the answer to a LOAD effect */
-      raft_id peer;      /* as the effect had it; 0: for applying */
-      raft_index first;  /* as the effect had it */
-      struct raft_slice entries; /* encoded, from `first`; may be fewer */
+    raft_seq stored;    /* cumulative: this batch and all before are durable */
+    raft_index applied; /* cumulative */
+    struct {            /* the answer to a LOAD effect */
+      raft_id peer;     /* as the effect had it; 0: for applying */
+      raft_index first; /* as the effect had it */
+      struct raft_slice entries; /* encoded, from `first`; may be fewer; empty:
+                                    not there any more */
     } loaded;
     struct {
       const struct raft_slice *commands; /* one entry each */
@@ -255,8 +271,16 @@ int64_t raft_step(struct raft *r, const struct raft_event *ev);
 /* ---- effects ------------------------------------------------------------- */
 
 #define RAFT_EFFECTS(X)                                                        \
-  X(STORE) X(SEND) X(LOAD) X(APPLY) X(READ) X(ROLE) X(CONFIG) X(FORWARDED)     \
-  X(SHIP) X(INSTALL)
+  X(STORE)                                                                     \
+  X(SEND)                                                                      \
+  X(LOAD)                                                                      \
+  X(APPLY)                                                                     \
+  X(READ)                                                                      \
+  X(ROLE)                                                                      \
+  X(CONFIG)                                                                    \
+  X(FORWARDED)                                                                 \
+  X(SHIP)                                                                      \
+  X(INSTALL)
 
 enum raft_effect_kind {
   RAFT_FX_NONE = 0,
@@ -278,8 +302,8 @@ struct raft_effect {
       raft_index first;  /* entries [first, last]; first > last: none */
       raft_index last;
     } store;
-    raft_id to; /* SEND */
-    struct {    /* LOAD: hand back entries [first, last] from the disk */
+    raft_id to;     /* SEND */
+    struct {        /* LOAD: hand back entries [first, last] from the disk */
       raft_id peer; /* 0: for applying */
       raft_index first;
       raft_index last;
@@ -292,7 +316,8 @@ struct raft_effect {
       uint64_t token;
       raft_index index;
     } read;
-    struct { /* ROLE: who we are and whom we follow has changed */
+    struct { /* ROLE: who we are and whom we follow has changed. Reads that had
+                no READ effect yet are void: ask again */
       raft_term term;
       raft_id leader; /* 0: none known */
       uint8_t role;   /* enum raft_state */
@@ -324,10 +349,10 @@ void raft_take(struct raft *r, struct raft_batch *batch);
 /* ---- questions ----------------------------------------------------------- */
 
 enum raft_state { /* the role within the protocol */
-  RAFT_FOLLOWER = 1,
-  RAFT_PRE_CANDIDATE,
-  RAFT_CANDIDATE,
-  RAFT_LEADER,
+                  RAFT_FOLLOWER = 1,
+                  RAFT_PRE_CANDIDATE,
+                  RAFT_CANDIDATE,
+                  RAFT_LEADER,
 };
 
 enum raft_progress_state {
@@ -356,7 +381,7 @@ struct raft_status {
   uint32_t read_count;     /* reads that wait for a quorum */
   uint32_t peer_count;     /* leader only */
   struct raft_peer_status peers[RAFT_MEMBERS_MAX];
-  uint64_t bad_frames;     /* received and not understood */
+  uint64_t bad_frames; /* received and not understood */
 };
 void raft_status(const struct raft *r, struct raft_status *out);
 

@@ -27,6 +27,7 @@ static void push(struct raft *r, const struct raft_read *read) {
 }
 
 static void drop_oldest(struct raft *r, uint32_t count) {
+  assert(r->read_count <= RAFT_READS_MAX);
   assert(count <= r->read_count);
   r->read_count -= count;
   memmove(r->reads, r->reads + count, r->read_count * sizeof *r->reads);
@@ -45,10 +46,13 @@ static uint64_t open_round(struct raft *r) {
 /* Before our no-op is committed we do not know what is; the read then waits
  * for it. [Thesis 6.4] */
 static raft_index read_index(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  assert(r->term_start > 0);
   return r->commit >= r->term_start ? r->commit : r->term_start;
 }
 
 static void register_read(struct raft *r, uint64_t token, raft_id from) {
+  assert(from != 0);
   assert(r->state == RAFT_LEADER);
   push(r, &(struct raft_read){
               .token = token,
@@ -59,6 +63,7 @@ static void register_read(struct raft *r, uint64_t token, raft_id from) {
 }
 
 int64_t raft_on_read(struct raft *r, uint64_t token) {
+  assert(r->is_started);
   if (is_full(r)) return RAFT_E_BUSY;
   if (r->state == RAFT_LEADER) {
     register_read(r, token, r->options.self);
@@ -76,6 +81,7 @@ int64_t raft_on_read(struct raft *r, uint64_t token) {
 
 void raft_on_read_request(struct raft *r, raft_id from,
                           const struct raft_message *m) {
+  assert(from != r->options.self);
   assert(m->kind == RAFT_MSG_READ);
   if (r->state == RAFT_LEADER && m->term == r->term) {
     if (!is_full(r)) register_read(r, m->read.context, from); /* asks again */
@@ -86,11 +92,22 @@ void raft_on_read_request(struct raft *r, raft_id from,
   raft_send(r, from, raft_hard_after(r), &no);
 }
 
+/* Does a read wait under this very context? One of a life before this may be
+ * the larger number, and is older than all that waits. */
+static bool is_asked(const struct raft *r, uint64_t context) {
+  assert(r->read_count <= RAFT_READS_MAX);
+  for (uint32_t i = r->read_count; i > 0; i--)
+    if (r->reads[i - 1].round == context) return true;
+  return false;
+}
+
 void raft_on_read_reply(struct raft *r, raft_id from,
                         const struct raft_message *m) {
+  assert(m->term == r->term);
   assert(m->kind == RAFT_MSG_READ_REPLY);
   if (r->state != RAFT_FOLLOWER || r->leader != from) return;
   if (m->read.index == 0) return; /* refused; we ask again in time */
+  if (!is_asked(r, m->read.context)) return;
   for (uint32_t i = 0; i < r->read_count; i++)
     if (r->reads[i].round <= m->read.context && r->reads[i].index == 0)
       r->reads[i].index = m->read.index;
@@ -99,6 +116,7 @@ void raft_on_read_reply(struct raft *r, raft_id from,
 /* The driver asks again when it hears of ROLE, so it must hear of it even when
  * the same leader is back within one turn. */
 void raft_drop_reads(struct raft *r) {
+  assert(r->read_count <= RAFT_READS_MAX);
   if (r->read_count > 0) r->told_term = UINT64_MAX;
   r->read_count = 0;
   r->is_read_due = false;
@@ -106,12 +124,15 @@ void raft_drop_reads(struct raft *r) {
 }
 
 void raft_read_tick(struct raft *r) {
+  assert(r->is_started);
   if (r->now < r->read_resend) return;
   r->is_read_due = r->state == RAFT_FOLLOWER && r->read_count > 0;
   r->read_resend = RAFT_NEVER;
 }
 
 bool raft_read_waits_for(const struct raft *r, const struct raft_progress *p) {
+  assert(p->round_acked <= p->round_sent);
+  assert(p->round_sent <= r->read_round);
   assert(r->state == RAFT_LEADER);
   if (r->read_count == 0) return false;
   return r->reads[r->read_count - 1].round > p->round_sent;
@@ -120,6 +141,7 @@ bool raft_read_waits_for(const struct raft *r, const struct raft_progress *p) {
 /* ---- at take ------------------------------------------------------------- */
 
 static void serve(struct raft *r, const struct raft_read *read) {
+  assert(r->state == RAFT_LEADER || read->from == r->options.self);
   assert(read->index > 0);
   if (read->from == r->options.self) {
     struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_READ, 0);
@@ -135,6 +157,8 @@ static void serve(struct raft *r, const struct raft_read *read) {
 
 /* The newest round that a commit quorum has answered. */
 static uint64_t confirmed_round(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
   uint64_t acked[RAFT_MEMBERS_MAX] = {0};
   for (uint32_t i = 0; i < r->config.count; i++) {
     raft_id id = r->config.members[i].id;
@@ -147,15 +171,18 @@ static uint64_t confirmed_round(const struct raft *r) {
 
 static bool is_ready(const struct raft *r, const struct raft_read *read,
                      uint64_t confirmed) {
-  bool is_confirmed = r->state == RAFT_LEADER ? read->round <= confirmed &&
-                                                    r->commit >= read->index
-                                              : read->index != 0;
+  assert(read->from != 0);
+  assert(r->apply_handed <= r->commit);
+  bool is_confirmed = r->state == RAFT_LEADER
+                          ? read->round <= confirmed && r->commit >= read->index
+                          : read->index != 0;
   /* A READ is born after the APPLY that it waits for. */
   bool is_ours = read->from == r->options.self;
   return is_confirmed && (!is_ours || r->apply_handed >= read->index);
 }
 
 static void ask_leader(struct raft *r) {
+  assert(r->read_count > 0);
   if (!r->is_read_due || r->state != RAFT_FOLLOWER || r->leader == 0) return;
   if (raft_reserve_send(r, 0) != RAFT_OK) return;
   struct raft_message m = {.kind = RAFT_MSG_READ, .term = r->term};
@@ -166,6 +193,7 @@ static void ask_leader(struct raft *r) {
 }
 
 void raft_emit_reads(struct raft *r) {
+  assert(r->read_count == 0 || r->leader != 0);
   if (r->read_count == 0) return;
   ask_leader(r);
   bool is_leader = r->state == RAFT_LEADER;

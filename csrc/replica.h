@@ -24,65 +24,76 @@
 
 #define RAFT_NEVER UINT64_MAX /* a deadline that does not come */
 
-struct raft_ballot {    /* one election of ours, pre or real */
-  uint64_t round;       /* names it; answers that echo another are dropped */
-  uint32_t granted;     /* masks of member positions.
+struct raft_ballot { /* one election of ours, pre or real */
+  uint64_t round;    /* names it; answers that echo another are dropped */
+  uint32_t granted;  /* masks of member positions.
                            Invariant: granted & refused == 0 */
   uint32_t refused;
-  raft_seq own_vote;    /* CANDIDATE: batch that makes our vote durable; 0: it
-                           counts already */
-  bool is_transfer;     /* the leader asked for it */
+  raft_seq own_vote; /* CANDIDATE: batch that makes our vote durable; 0: it
+                           counts already. Invariant: not yet reported, and
+                           no further than the batch to come */
+  bool is_transfer;  /* the leader asked for it */
 };
 
-struct raft_ack {    /* what we owe the leader at the next take */
-  raft_id to;        /* 0: nothing */
-  raft_index index;  /* equal to the leader's log up to here.
+struct raft_ack {   /* what we owe the leader at the next take */
+  raft_id to;       /* 0: nothing. Invariant: else our leader, of this term */
+  raft_index index; /* equal to the leader's log up to here.
                         Invariant: index <= log.last */
-  uint64_t round;    /* newest read round seen */
-  bool is_prompt;    /* answer even before `index` is durable */
+  uint64_t round;   /* newest read round seen */
+  bool is_prompt;   /* answer even before `index` is durable */
 };
 
-struct raft_read {   /* a read that waits */
-  uint64_t token;    /* the driver's; of a remote read its context */
-  raft_id from;      /* leader: who asked; self: our own driver */
-  uint64_t round;    /* leader: confirmed when a quorum acked this round;
+struct raft_read {  /* a read that waits */
+  uint64_t token;   /* the driver's; of a remote read its context */
+  raft_id from;     /* leader: who asked; self: our own driver */
+  uint64_t round;   /* leader: confirmed when a quorum acked this round;
                         follower: the context it was asked under */
-  raft_index index;  /* leader: serve when applied */
+  raft_index index; /* leader: serve when applied; follower: the leader's
+                        answer, 0 none yet. Invariant: >= term_start on a
+                        leader */
 };
 
 struct raft {
   struct raft_options options;
   bool is_started;
-  raft_ms now;      /* of the newest event */
-  raft_ms wall;     /* of the newest event; data only */
-  raft_ms started;  /* when START came */
-  uint64_t random;  /* state of the generator */
+  raft_ms now;     /* of the newest event */
+  raft_ms wall;    /* of the newest event; data only */
+  raft_ms started; /* when START came */
+  uint64_t random; /* state of the generator */
+  uint64_t life;   /* drawn at birth, so that tokens that travel are unlike
+                       those of a life before */
   uint64_t bad_frames;
 
   /* hard state: durable before any answer that rests on it [Raft 5.1] */
-  raft_term term;
-  raft_id vote;           /* in `term`, 0 nobody */
-  bool hard_changed;      /* not yet given to a store batch */
-  raft_seq hard_seq;      /* the batch that holds it */
+  raft_term term;    /* Invariant: >= that of the newest entry */
+  raft_id vote;      /* in `term`, 0 nobody.
+                             Invariant: self if CANDIDATE or LEADER */
+  bool hard_changed; /* not yet given to a store batch */
+  raft_seq hard_seq; /* the batch that holds it.
+                             Invariant: <= log.seq_handed */
 
   enum raft_state state;
-  raft_id leader;         /* 0 unknown. Invariant: self iff LEADER */
-  raft_ms leader_heard;   /* when it last spoke; 0 never */
-  raft_ms election_due;   /* RAFT_NEVER: not from us */
+  raft_id leader;       /* 0 unknown. Invariant: self iff LEADER */
+  raft_ms leader_heard; /* when it last spoke; 0 never. Invariant: <= now */
+  raft_ms election_due; /* RAFT_NEVER: not from us. Invariant: RAFT_NEVER on
+                             a leader, and until our own vote is durable */
 
   struct raft_log log;
-  raft_index commit;      /* Invariant: base <= applied <= apply_handed <=
+  raft_index commit;       /* Invariant: base <= applied <= apply_handed <=
                              commit <= log.last */
   raft_index apply_handed; /* newest entry in an APPLY effect */
-  raft_index applied;     /* reported by the driver */
-  bool is_apply_loading;  /* a LOAD for applying is out */
-  raft_ms last_time;      /* stamp of the newest entry */
+  raft_index applied;      /* reported by the driver */
+  bool is_apply_loading;   /* a LOAD for applying is out */
+  raft_ms last_time;       /* stamp of the newest entry. Invariant: stamps do
+                             not fall along the log */
 
   /* The configuration in force and the committed one it would fall back to. */
   struct raft_config config;
   struct raft_config config_before;
-  raft_index config_index; /* Invariant: <= log.last; 0: none */
-  raft_index config_before_index;
+  raft_index config_index; /* Invariant: the newest configuration of the log;
+                              0: none */
+  raft_index config_before_index; /* Invariant: < config_index unless 0, and
+                                     committed */
 
   struct raft_ballot ballot;
   struct raft_ack ack;
@@ -90,20 +101,25 @@ struct raft {
                                             position; 0 unknown */
 
   /* leader */
-  uint32_t peer_count;    /* members but us, in id order */
-  struct raft_progress peers[RAFT_MEMBERS_MAX];
-  raft_index term_start;  /* index of the no-op that opened our term */
-  raft_ms heartbeat_due;
-  size_t pending_bytes;   /* of entries (commit, last] */
-  uint64_t read_round;    /* newest round */
-  bool round_is_sent;     /* a read may join it no more */
+  uint32_t peer_count; /* members but us. Invariant: all of them on a
+                             leader, 0 on others */
+  struct raft_progress peers[RAFT_MEMBERS_MAX]; /* Invariant: ids ascend;
+                             commit_sent <= commit;
+                             round_acked <= round_sent <= read_round */
+  raft_index term_start; /* index of the no-op that opened our term.
+                             Invariant: the first entry of it */
+  raft_ms heartbeat_due; /* Invariant: RAFT_NEVER unless LEADER */
+  size_t pending_bytes;  /* Invariant: of entries (commit, last] on a leader,
+                             0 on others */
+  uint64_t read_round;   /* newest round */
+  bool round_is_sent;    /* a read may join it no more */
 
   /* reads that wait: on a leader for rounds, on a follower for its answer */
-  uint64_t read_context;  /* newest context; starts at random: unique */
-  bool is_read_due;       /* follower: ask at the next take */
-  raft_ms read_resend;    /* follower: ask again then */
-  uint32_t read_count;    /* Invariant: <= RAFT_READS_MAX */
-  struct raft_read reads[RAFT_READS_MAX]; /* round ascends */
+  uint64_t read_context; /* newest context; starts at random: unique */
+  bool is_read_due;      /* follower: ask at the next take */
+  raft_ms read_resend;   /* follower: ask again then */
+  uint32_t read_count;   /* Invariant: <= RAFT_READS_MAX; 0 without leader */
+  struct raft_read reads[RAFT_READS_MAX]; /* Invariant: round ascends */
 
   /* what was announced by ROLE and CONFIG effects */
   enum raft_state told_state;
@@ -139,8 +155,7 @@ void raft_on_timeout_now(struct raft *r, raft_id from,
 
 /* replication.c */
 int raft_append_prepare(struct raft *r, const struct raft_message *m);
-void raft_on_append(struct raft *r, raft_id from,
-                    const struct raft_message *m);
+void raft_on_append(struct raft *r, raft_id from, const struct raft_message *m);
 void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
                           const struct raft_message *m);
 void raft_refuse_append(struct raft *r, raft_id to,
@@ -161,7 +176,7 @@ void raft_config_append(struct raft *r, const struct raft_entry *e);
 void raft_config_truncate(struct raft *r, raft_index from);
 int raft_on_form(struct raft *r, const struct raft_config *config);
 int raft_config_recover(struct raft *r, const struct raft_recovery *rec);
-void raft_peers_reset(struct raft *r); /* progress for the config in force */
+void raft_peers_reset(struct raft *r);    /* progress for the config in force */
 raft_ms raft_stamp(const struct raft *r); /* the time of a new entry */
 uint32_t raft_election_min(const struct raft *r);
 

@@ -11,13 +11,14 @@
 #include "quorum.h"
 #include "replica.h"
 
-#define SLICES_MAX 8 /* pieces of log in one append */
+#define SLICES_MAX       8 /* pieces of log in one append */
 #define LOADED_BYTES_MAX (RAFT_FRAME_BYTES_MAX - RAFT_FRAME_FIXED_MAX)
 
 /* ---- the follower -------------------------------------------------------- */
 
 /* Reads the next entry of a tail that was verified. */
 static bool next_entry(struct raft_slice *tail, struct raft_entry *e) {
+  assert(tail->data != NULL || tail->size == 0);
   if (tail->size == 0) return false;
   raft_entry_view(tail->data, e);
   size_t bytes = raft_entry_bytes(e);
@@ -27,6 +28,7 @@ static bool next_entry(struct raft_slice *tail, struct raft_entry *e) {
 }
 
 static bool is_config_sound(const struct raft_entry *e) {
+  assert(e->kind == RAFT_ENTRY_CONFIG);
   struct raft_config config;
   return raft_config_decode(e->payload, e->size, &config) == RAFT_OK;
 }
@@ -35,6 +37,8 @@ static bool is_config_sound(const struct raft_entry *e) {
 static int verify_entry(const struct raft *r, const struct raft_message *m,
                         const struct raft_entry *e, raft_index index,
                         raft_term *term) {
+  assert(m->kind == RAFT_MSG_APPEND);
+  assert(index > 0);
   if (e->index != index || e->term < *term || e->term > m->term)
     return RAFT_E_CORRUPT;
   if (e->kind == RAFT_ENTRY_CONFIG && !is_config_sound(e))
@@ -42,9 +46,8 @@ static int verify_entry(const struct raft *r, const struct raft_message *m,
   *term = e->term;
   bool is_current = m->term >= r->term; /* an old leader may be wrong */
   /* The configuration before the one in force is committed. [Raft 6] */
-  raft_index decided = r->commit > r->config_before_index
-                           ? r->commit
-                           : r->config_before_index;
+  raft_index decided =
+      r->commit > r->config_before_index ? r->commit : r->config_before_index;
   bool is_decided = index >= r->log.base_index && index <= decided;
   if (is_current && is_decided && raft_log_term(&r->log, index) != e->term)
     return RAFT_E_DIVERGED;
@@ -52,6 +55,7 @@ static int verify_entry(const struct raft *r, const struct raft_message *m,
 }
 
 int raft_append_prepare(struct raft *r, const struct raft_message *m) {
+  assert(r->is_started);
   assert(m->kind == RAFT_MSG_APPEND);
   struct raft_slice tail = m->tail;
   raft_term term = m->append.prev_term;
@@ -73,13 +77,14 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
 
 void raft_refuse_append(struct raft *r, raft_id to,
                         const struct raft_message *m) {
+  assert(to != r->options.self);
   assert(m->kind == RAFT_MSG_APPEND);
   raft_index last = r->log.last;
   raft_index prev = m->append.prev_index;
   struct raft_message reply = {.kind = RAFT_MSG_APPEND_REPLY, .term = r->term};
   reply.append_reply.index = prev;
-  reply.append_reply.hint_index = raft_log_agree(
-      &r->log, prev < last ? prev : last, m->append.prev_term);
+  reply.append_reply.hint_index =
+      raft_log_agree(&r->log, prev < last ? prev : last, m->append.prev_term);
   reply.append_reply.hint_term =
       raft_log_term(&r->log, reply.append_reply.hint_index);
   reply.append_reply.round = m->term == r->term ? m->append.round : 0;
@@ -89,6 +94,8 @@ void raft_refuse_append(struct raft *r, raft_id to,
 
 /* Does the append follow something that our log has? [Raft 5.3] */
 static bool is_joining(const struct raft *r, const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_APPEND);
+  assert(m->term == r->term);
   raft_index prev = m->append.prev_index;
   if (prev < r->log.base_index) return true; /* a snapshot covers it */
   if (prev > r->log.last) return false;
@@ -97,6 +104,7 @@ static bool is_joining(const struct raft *r, const struct raft_message *m) {
 
 /* Appends what is left of a verified run; room was reserved. */
 static void extend(struct raft *r, struct raft_slice run) {
+  assert(run.size >= RAFT_ENTRY_HEADER_BYTES);
   struct raft_entry e;
   uint32_t count = 0;
   for (struct raft_slice s = run; next_entry(&s, &e); count++)
@@ -109,6 +117,8 @@ static void extend(struct raft *r, struct raft_slice run) {
 /* Keeps what agrees, drops what conflicts, appends what is new. [Raft 5.3] A
  * late or doubled message changes nothing: entries we have are skipped. */
 static void merge(struct raft *r, const struct raft_message *m) {
+  assert(r->state == RAFT_FOLLOWER);
+  assert(m->term == r->term);
   struct raft_slice rest = m->tail;
   struct raft_slice run = rest;
   struct raft_entry e;
@@ -131,6 +141,8 @@ static void merge(struct raft *r, const struct raft_message *m) {
 
 static void owe_ack(struct raft *r, raft_id to, raft_index index,
                     const struct raft_message *m) {
+  assert(r->state == RAFT_FOLLOWER);
+  assert(r->leader == to);
   assert(index <= r->log.last);
   if (r->ack.to != to) r->ack = (struct raft_ack){.to = to};
   if (index > r->ack.index) r->ack.index = index;
@@ -140,6 +152,7 @@ static void owe_ack(struct raft *r, raft_id to, raft_index index,
 
 void raft_on_append(struct raft *r, raft_id from,
                     const struct raft_message *m) {
+  assert(from != r->options.self);
   assert(m->term == r->term);
   if (r->state == RAFT_LEADER || (r->leader != 0 && r->leader != from)) {
     r->bad_frames++; /* two leaders in one term: not from an honest peer */
@@ -155,13 +168,14 @@ void raft_on_append(struct raft *r, raft_id from,
   merge(r, m);
   /* Only what this message verified may be committed, not our stale tail. */
   raft_index verified = m->append.prev_index + m->append.count;
-  raft_index commit =
-      m->append.commit < verified ? m->append.commit : verified;
+  raft_index commit = m->append.commit < verified ? m->append.commit : verified;
   if (commit > r->commit && commit <= r->log.last) r->commit = commit;
   owe_ack(r, from, verified > r->commit ? verified : r->commit, m);
 }
 
 static void send_ack(struct raft *r, raft_index index, raft_seq after) {
+  assert(r->ack.to != 0);
+  assert(index <= r->log.last);
   struct raft_message m = {.kind = RAFT_MSG_APPEND_REPLY, .term = r->term};
   m.append_reply.accepted = true;
   m.append_reply.index = index;
@@ -172,6 +186,7 @@ static void send_ack(struct raft *r, raft_index index, raft_seq after) {
 
 /* One answer a turn; two when a part of it must wait for our disk. */
 void raft_emit_acks(struct raft *r) {
+  assert(r->ack.to == 0 || r->ack.to == r->leader);
   if (r->ack.to == 0) return;
   assert(r->ack.index <= r->log.last);
   if (raft_outbox_reserve(&r->out, 2, 2 * RAFT_SEND_BYTES) != RAFT_OK)
@@ -187,6 +202,7 @@ void raft_emit_acks(struct raft *r) {
 /* ---- the leader: sending ------------------------------------------------- */
 
 struct raft_progress *raft_find_peer(struct raft *r, raft_id id) {
+  assert(r->peer_count <= r->config.count);
   if (r->state != RAFT_LEADER) return NULL;
   for (uint32_t i = 0; i < r->peer_count; i++)
     if (r->peers[i].id == id) return &r->peers[i];
@@ -211,6 +227,8 @@ static struct raft_message append_after(struct raft *r,
 }
 
 static void send_empty(struct raft *r, struct raft_progress *p) {
+  assert(p->id != r->options.self);
+  assert(p->next <= r->log.last + 1);
   struct raft_message m = append_after(r, p);
   raft_send(r, p->id, 0, &m);
 }
@@ -219,6 +237,8 @@ static void send_empty(struct raft *r, struct raft_progress *p) {
 static void send_slices(struct raft *r, struct raft_progress *p,
                         raft_index last, const struct raft_slice *slices,
                         uint32_t count, size_t bytes) {
+  assert(count > 0);
+  assert(last >= p->next);
   uint8_t head[RAFT_FRAME_FIXED_MAX];
   struct raft_message m = append_after(r, p);
   m.append.count = (uint32_t)(last - p->next + 1);
@@ -238,6 +258,8 @@ static void send_slices(struct raft *r, struct raft_progress *p,
 }
 
 static void ask_load(struct raft *r, struct raft_progress *p) {
+  assert(p->next > r->log.base_index);
+  assert(p->next < r->log.memory_first);
   if (p->is_loading) return;
   if (raft_outbox_reserve(&r->out, 1, 0) != RAFT_OK) return;
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_LOAD, 0);
@@ -249,6 +271,8 @@ static void ask_load(struct raft *r, struct raft_progress *p) {
 
 /* Sends one message of entries; false when there is nothing to send now. */
 static bool send_some(struct raft *r, struct raft_progress *p) {
+  assert(r->state == RAFT_LEADER);
+  assert(p->match < p->next);
   if (p->state == RAFT_SNAPSHOT || p->next > r->log.last) return false;
   if (p->next <= r->log.base_index) return false; /* needs a snapshot */
   if (!raft_progress_can_send(p, r->options.inflight_bytes_max)) return false;
@@ -261,9 +285,9 @@ static bool send_some(struct raft *r, struct raft_progress *p) {
   struct raft_slice slices[SLICES_MAX];
   raft_index last = r->log.last;
   size_t bytes = 0;
-  uint32_t count = raft_log_slices(&r->log, p->next, &last,
-                                   r->options.message_bytes_max, slices,
-                                   SLICES_MAX, &bytes);
+  uint32_t count =
+      raft_log_slices(&r->log, p->next, &last, r->options.message_bytes_max,
+                      slices, SLICES_MAX, &bytes);
   assert(count > 0);
   send_slices(r, p, last, slices, count, bytes);
   return p->state == RAFT_REPLICATE;
@@ -271,21 +295,26 @@ static bool send_some(struct raft *r, struct raft_progress *p) {
 
 /* Must it hear something though there are no entries for it? */
 static bool needs_word(const struct raft *r, const struct raft_progress *p) {
+  assert(r->state == RAFT_LEADER);
   if (raft_read_waits_for(r, p)) return true;
   return p->state == RAFT_REPLICATE && p->commit_sent < r->commit;
 }
 
 void raft_emit_appends(struct raft *r) {
+  assert(r->peer_count <= RAFT_MEMBERS_MAX);
   if (r->state != RAFT_LEADER) return;
   for (uint32_t i = 0; i < r->peer_count; i++) {
     struct raft_progress *p = &r->peers[i];
-    while (send_some(r, p)) continue;
+    while (send_some(r, p))
+      continue;
     if (!needs_word(r, p)) continue;
     if (raft_reserve_send(r, 0) == RAFT_OK) send_empty(r, p);
   }
 }
 
 int raft_on_loaded(struct raft *r, const struct raft_event *ev) {
+  assert(ev->kind == RAFT_EV_LOADED);
+  assert(ev->loaded.peer != 0);
   struct raft_progress *p = raft_find_peer(r, ev->loaded.peer);
   if (p == NULL || !p->is_loading) return RAFT_OK; /* asked in another life */
   if (ev->loaded.entries.size > LOADED_BYTES_MAX) return RAFT_E_USAGE;
@@ -355,6 +384,7 @@ void raft_lead(struct raft *r) {
 
 /* [Thesis 6.2] a leader that no commit quorum answers serves nobody. */
 static bool has_lost_touch(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
   uint64_t heard[RAFT_MEMBERS_MAX] = {0};
   for (uint32_t i = 0; i < r->config.count; i++) {
     raft_id id = r->config.members[i].id;
@@ -368,16 +398,19 @@ static bool has_lost_touch(const struct raft *r) {
 }
 
 void raft_leader_tick(struct raft *r) {
+  assert(r->is_started);
   if (r->state != RAFT_LEADER || r->now < r->heartbeat_due) return;
   if (has_lost_touch(r)) {
     raft_become_follower(r, r->term, 0);
     return;
   }
   r->heartbeat_due = r->now + r->options.heartbeat_ms;
-  for (uint32_t i = 0; i < r->peer_count; i++) send_empty(r, &r->peers[i]);
+  for (uint32_t i = 0; i < r->peer_count; i++)
+    send_empty(r, &r->peers[i]);
 }
 
 void raft_on_unreachable(struct raft *r, raft_id peer) {
+  assert(r->is_started);
   struct raft_progress *p = raft_find_peer(r, peer);
   if (p != NULL && p->state == RAFT_REPLICATE) raft_progress_probe(p);
 }
@@ -406,15 +439,17 @@ void raft_advance_commit(struct raft *r) {
 
 static void take_refusal(struct raft *r, struct raft_progress *p,
                          const struct raft_message *m) {
+  assert(!m->append_reply.accepted);
+  assert(p->match < p->next);
   raft_index hint = m->append_reply.hint_index;
   if (hint > r->log.last) hint = r->log.last;
-  raft_index agree =
-      raft_log_agree(&r->log, hint, m->append_reply.hint_term);
+  raft_index agree = raft_log_agree(&r->log, hint, m->append_reply.hint_term);
   (void)raft_progress_reject(p, m->append_reply.index, agree); /* or stale */
 }
 
 void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
                           const struct raft_message *m) {
+  assert(ev->kind == RAFT_EV_RECEIVE);
   assert(m->kind == RAFT_MSG_APPEND_REPLY);
   assert(m->term == r->term);
   struct raft_progress *p = raft_find_peer(r, ev->receive.from);

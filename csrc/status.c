@@ -8,6 +8,7 @@
 #include "replica.h"
 
 static void copy_peers(const struct raft *r, struct raft_status *out) {
+  assert(r->peer_count <= RAFT_MEMBERS_MAX);
   out->peer_count = r->state == RAFT_LEADER ? r->peer_count : 0;
   for (uint32_t i = 0; i < out->peer_count; i++) {
     const struct raft_progress *p = &r->peers[i];
@@ -22,6 +23,7 @@ static void copy_peers(const struct raft *r, struct raft_status *out) {
 }
 
 void raft_status(const struct raft *r, struct raft_status *out) {
+  assert(r != NULL);
   assert(out != NULL);
   *out = (struct raft_status){
       .state = r->state,
@@ -44,17 +46,20 @@ void raft_status(const struct raft *r, struct raft_status *out) {
 
 const struct raft_config *raft_config_in_force(const struct raft *r,
                                                raft_index *index) {
+  assert(r != NULL);
   if (index != NULL) *index = r->config_index;
   return &r->config;
 }
 
 bool raft_entry_at(const struct raft *r, raft_index index,
                    struct raft_entry *out) {
+  assert(out != NULL);
   assert(index > 0);
   return raft_log_get(&r->log, index, out);
 }
 
 raft_term raft_term_at(const struct raft *r, raft_index index) {
+  assert(r != NULL);
   return raft_log_term(&r->log, index);
 }
 
@@ -62,17 +67,23 @@ raft_term raft_term_at(const struct raft *r, raft_index index) {
 
 static void add_many(struct raft_digest_state *d, const uint64_t *values,
                      size_t count) {
-  for (size_t i = 0; i < count; i++) raft_digest_u64(d, values[i]);
+  assert(d != NULL);
+  assert(values != NULL);
+  for (size_t i = 0; i < count; i++)
+    raft_digest_u64(d, values[i]);
 }
 
-static void add_config(struct raft_digest_state *d,
-                       const struct raft_config *c, raft_index index) {
+static void add_config(struct raft_digest_state *d, const struct raft_config *c,
+                       raft_index index) {
+  assert(index > 0 || c->count == 0);
   uint8_t bytes[RAFT_CONFIG_BYTES_MAX];
   raft_digest_u64(d, index);
   if (index > 0) raft_digest_add(d, bytes, raft_config_encode(c, bytes));
 }
 
 static void add_log(struct raft_digest_state *d, const struct raft_log *log) {
+  assert(log->memory_first <= log->last + 1);
+  assert(log->store_count <= RAFT_STORES_MAX);
   const uint64_t values[] = {
       log->base_index,   log->base_term,  log->last,       log->stored,
       log->handed,       log->seq_handed, log->seq_stored, log->store_count,
@@ -99,6 +110,8 @@ static void add_log(struct raft_digest_state *d, const struct raft_log *log) {
 
 static void add_peer(struct raft_digest_state *d,
                      const struct raft_progress *p) {
+  assert(p->count <= RAFT_INFLIGHT_MAX);
+  assert(p->match < p->next);
   const uint64_t values[] = {
       p->id,          p->state,      p->match,          p->next,
       p->is_probing,  p->is_loading, p->snapshot_index, p->commit_sent,
@@ -114,6 +127,7 @@ static void add_peer(struct raft_digest_state *d,
 }
 
 static void add_reads(struct raft_digest_state *d, const struct raft *r) {
+  assert(r->read_count <= RAFT_READS_MAX);
   for (uint32_t i = 0; i < r->read_count; i++) {
     const struct raft_read *read = &r->reads[i];
     const uint64_t values[] = {read->token, read->from, read->round,
@@ -125,6 +139,7 @@ static void add_reads(struct raft_digest_state *d, const struct raft *r) {
 /* Between two takes there is nothing but SEND and FORWARDED. */
 static void add_outbox(struct raft_digest_state *d,
                        const struct raft_outbox *o) {
+  assert(o->count <= o->capacity);
   for (uint32_t i = 0; i < o->count; i++) {
     const struct raft_effect *fx = &o->effects[i];
     raft_digest_u64(d, fx->kind);
@@ -142,21 +157,50 @@ static void add_outbox(struct raft_digest_state *d,
 }
 
 static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
+  assert(r->options.self != 0);
   const uint64_t values[] = {
-      r->options.self,   r->is_started,          r->now,
-      r->wall,           r->started,             r->random,
-      r->term,                r->vote,
-      r->hard_changed,   r->hard_seq,            r->state,
-      r->leader,         r->leader_heard,        r->election_due,
-      r->commit,         r->apply_handed,        r->applied,
-      r->last_time,      r->is_apply_loading,    r->ballot.round,
-      r->ballot.granted, r->ballot.refused,      r->ballot.own_vote,
-      r->ack.to,         r->ballot.is_transfer,  r->ack.index,
-      r->ack.round,      r->ack.is_prompt,       r->peer_count,
-      r->term_start,     r->heartbeat_due,       r->pending_bytes,
-      r->read_round,     r->round_is_sent,       r->read_context,
-      r->is_read_due,    r->read_resend,         r->read_count,
-      r->told_state,     r->told_term,           r->told_leader,
+      r->options.self,
+      r->is_started,
+      r->now,
+      r->wall,
+      r->started,
+      r->random,
+      r->term,
+      r->vote,
+      r->hard_changed,
+      r->hard_seq,
+      r->state,
+      r->leader,
+      r->leader_heard,
+      r->election_due,
+      r->commit,
+      r->apply_handed,
+      r->applied,
+      r->last_time,
+      r->is_apply_loading,
+      r->ballot.round,
+      r->ballot.granted,
+      r->ballot.refused,
+      r->ballot.own_vote,
+      r->ack.to,
+      r->ballot.is_transfer,
+      r->ack.index,
+      r->ack.round,
+      r->ack.is_prompt,
+      r->peer_count,
+      r->term_start,
+      r->heartbeat_due,
+      r->pending_bytes,
+      r->read_round,
+      r->round_is_sent,
+      r->read_context,
+      r->life,
+      r->is_read_due,
+      r->read_resend,
+      r->read_count,
+      r->told_state,
+      r->told_term,
+      r->told_leader,
       r->told_config,
   };
   add_many(d, values, sizeof values / sizeof *values);
@@ -164,13 +208,16 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
 }
 
 void raft_digest(const struct raft *r, uint64_t out[2]) {
+  assert(r != NULL);
+  assert(out != NULL);
   struct raft_digest_state d;
   raft_digest_begin(&d);
   add_scalars(&d, r);
   add_log(&d, &r->log);
   add_config(&d, &r->config, r->config_index);
   add_config(&d, &r->config_before, r->config_before_index);
-  for (uint32_t i = 0; i < r->peer_count; i++) add_peer(&d, &r->peers[i]);
+  for (uint32_t i = 0; i < r->peer_count; i++)
+    add_peer(&d, &r->peers[i]);
   add_reads(&d, r);
   add_outbox(&d, &r->out);
   raft_digest_end(&d, out);
@@ -178,6 +225,8 @@ void raft_digest(const struct raft *r, uint64_t out[2]) {
 
 /* The copy has taken nothing: effects lent out belong to the original. */
 struct raft *raft_clone(const struct raft *r) {
+  assert(r != NULL);
+  assert(r->options.alloc != NULL);
   const struct raft_options *o = &r->options;
   struct raft *copy = o->alloc(o->alloc_ud, NULL, 0, sizeof *copy);
   if (copy == NULL) return NULL;

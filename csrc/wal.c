@@ -38,6 +38,7 @@ static uint32_t sector_crc(const uint8_t *sector) {
 }
 
 static bool is_sound_segment(const struct raft_wal_segment *s) {
+  assert(s != NULL);
   if (s->size < 2 * RAFT_WAL_SECTOR) return false;
   if (s->size != raft_wal_align(s->size)) return false;
   if (s->size > (uint64_t)INT64_MAX) return false;
@@ -225,6 +226,7 @@ static void get_batch(const uint8_t *data, struct raft_wal_batch *out) {
 }
 
 static bool is_sound_batch(const struct raft_wal_batch *b) {
+  assert(b != NULL);
   if (b->kind != RAFT_WAL_DATA && b->kind != RAFT_WAL_MARK) return false;
   if (b->kind == RAFT_WAL_MARK && b->size != 0) return false;
   return b->size <= RAFT_WAL_BODY_MAX;

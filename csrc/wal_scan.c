@@ -50,6 +50,7 @@ static void want(struct raft_wal_scan *scan, uint64_t offset, uint64_t size) {
   uint64_t left = scan->segment.size - offset;
   scan->want_offset = offset;
   scan->want_size = size < left ? size : left;
+  assert(scan->want_size % RAFT_WAL_SECTOR == 0);
 }
 
 static void finish(struct raft_wal_scan *scan) {
@@ -223,6 +224,7 @@ static int feed_batches(struct raft_wal_scan *scan, struct raft_slice data) {
     if (error != RAFT_OK) return error;
     at += (size_t)f.size;
   }
+  assert(f.verdict == ABSENT || scan->end == scan->segment.size);
   reach_end(scan, &f);
   return RAFT_OK;
 }
@@ -245,12 +247,13 @@ static bool is_trace(const struct raft_wal_scan *scan, const uint8_t *sector,
   if (scan->torn_extent != 0) return true; /* what else came behind it? */
   if (raft_wal_batch_decode(sector, RAFT_WAL_SECTOR, &b) != RAFT_OK)
     return false;
-  return b.salt == scan->segment.salt && b.offset == offset &&
-         b.number > scan->number;
+  /* At another place than its own it is a write that went astray: rot too. */
+  return b.salt == scan->segment.salt && b.number > scan->number;
 }
 
 static int feed_behind(struct raft_wal_scan *scan, struct raft_slice data) {
   uint64_t offset = scan->want_offset;
+  assert(scan->is_last); /* of older segments the next one tells */
   assert(offset >= scan->end);
   for (size_t at = 0;
        at + RAFT_WAL_SECTOR <= data.size && offset < scan->segment.size;

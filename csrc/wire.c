@@ -221,8 +221,13 @@ static int32_t get_code(struct raft_in *in) {
   assert(in != NULL);
   uint32_t v = raft_in_u32(in);
   if (v == 0) return RAFT_OK;
-  if (v <= (uint32_t)INT32_MAX) raft_in_refuse(in); /* a positive error? */
-  return (int32_t) - (int64_t)(UINT32_MAX - v) - 1; /* two's complement */
+  if (v <= (uint32_t)INT32_MAX) { /* a positive error? */
+    raft_in_refuse(in);
+    return RAFT_OK;
+  }
+  int32_t size = (int32_t)(UINT32_MAX - v); /* two's complement: ~v */
+  assert(size >= 0);
+  return -size - 1;
 }
 
 static void get_propose_reply(struct raft_in *in, struct raft_message *m) {

@@ -262,6 +262,8 @@ describe("codec", function()
       { "01 06 00", "a table without its second count" },
       { "01 06 ffffff7f 00", "an array beyond the end" },
       { "01 06 00 ffffff7f 00", "pairs beyond the end" },
+      { "01 06 ffffffffffffffffff01 00", "an array of 2^64 - 1 values" },
+      { "01 06 00 ffffffffffffffffff01", "2^64 - 1 pairs" },
       { "01 06 01 00 00", "nil in an array" },
       { "01 06 00 01 00 02", "nil as a key" },
       { "01 06 00 01 050161 00", "nil as a value" },

@@ -9,7 +9,7 @@ local OURS <const>, THEIRS <const> = 101, 102  -- incarnations of n1 and n2
 local function greeting_of(changes)
   local options = { id = "n1", cluster = "shop", incarnation = OURS, starts = 1,
     nonce = 11, plan = 7, voters = { "n3", "n1", "n2" }, identity = false,
-    alive_ms = ALIVE_MS, expected = function() end }
+    expected = function() end }
   for name, value in pairs(changes or {}) do options[name] = value end
   return Greeting.new(options)
 end
@@ -42,7 +42,8 @@ end
 
 -- What the transport says of a link that is up.
 local function link_of(hello, silent_ms, age_ms)
-  return { hello = hello, silent_ms = silent_ms, age_ms = age_ms or 60000 }
+  return { hello = hello, silent_ms = silent_ms, alive_ms = ALIVE_MS,
+    age_ms = age_ms or 60000 }
 end
 
 local function assert_refused(verdict, code, ...)
@@ -260,6 +261,26 @@ describe("greeting", function()
       greeting:judge(new, link_of(old, 0, 10000))
       local third = member({ starts = 7, nonce = 44 })
       assert_refused(greeting:judge(third, link_of(old, 0, 20000)), "busy")
+    end)
+
+    it("begins anew when the living link is another process's", function()
+      local greeting = formed()
+      greeting:judge(new, link_of(old, 0, 10000))
+      local other = member({ nonce = 55 })
+      assert_refused(greeting:judge(new, link_of(other, 0, 20000)), "busy")
+    end)
+
+    it("begins anew once the newcomer was let in", function()
+      local greeting = formed()
+      greeting:judge(new, link_of(old, 0, 10000))
+      assert.is_true(greeting:judge(new, link_of(old, 2100, 12000)).accept)
+      assert_refused(greeting:judge(new, link_of(old, 0, 20000)), "busy")
+    end)
+
+    it("sends back a member while a wrong directory holds its id", function()
+      local wrong = member({ incarnation = 777, nonce = 66 })
+      assert_refused(formed():judge(member({ incarnation = 999, nonce = 33 }),
+        link_of(wrong, 10)), "rolled_back")
     end)
 
     it("holds for unformed nodes, too", function()

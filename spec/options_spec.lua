@@ -224,6 +224,18 @@ describe("options of a node", function()
       end)
     end
 
+    it("refuses half of an even number", function()
+      local four = { n1 = "h:1", n2 = "h:2", n3 = "h:3", n4 = "h:4" }
+      assert.equal("quorum.election: two elections must have a voter in "
+        .. "common: 2 of 4 is too few",
+        refusal { members = four, quorum = { election = 2, commit = 3 } })
+      assert.equal("quorum: an election and a commit must have a voter in "
+        .. "common: 3 and 1 of 4 are too few",
+        refusal { members = four, quorum = { election = 3, commit = 1 } })
+      assert.is_false(accepted { members = four,
+        quorum = { election = 3, commit = 3 } }.quorum)
+    end)
+
     it("takes a majority for what it is", function()
       assert.is_false(accepted { quorum = { election = 2, commit = 2 } }.quorum)
     end)

@@ -273,6 +273,28 @@ describe("storage", function()
     end)
   end)
 
+  it("an older change of identity never overtakes a newer one", function()
+    local held = false  -- the first write of a change in the background
+    local b <close> = box.new { uv = box.bent_uv(function(real)
+      return { fs_write = function(fd, bytes, offset, callback)
+        if callback and bytes:sub(1, 8) == "raftidnt" and not held then
+          held = function() real.fs_write(fd, bytes, offset, callback) end
+          return true
+        end
+        return real.fs_write(fd, bytes, offset, callback)
+      end }
+    end) }
+    b:must_open()
+    for i = 1, 5 do b:queue(i, i, 1, 9000) end  -- needs a new segment
+    helper.wait_until(function() return held end)
+    assert.is_true(b.storage:adopt(string.rep("k", 16)))
+    held()
+    b:settle()
+    b:reopen()
+    assert.equal(string.rep("k", 16), b.storage.identity)
+    assert.equal(5, b:found().last)
+  end)
+
   describe("the lock", function()
     it("refuses a second opener in this process", function()
       local b <close> = box.new()

@@ -1,4 +1,5 @@
 local Proxy = require "spec.support.proxy"
+local core = require "raft.core"
 local links = require "spec.support.links"
 local support = require "spec.support.helper"
 local uv = require "luv"
@@ -87,13 +88,13 @@ describe("transport", function()
 
   describe("two links of one pair", function()
     -- Both dials are under way for so long that neither end can know.
-    local function crossing(delay_ms, n1_first)
+    local function crossing(to_a_ms, to_b_ms)
       local limits = { patience_ms = 1, dial_min_ms = 500, dial_max_ms = 500 }
       local a = links.node { id = "n1", limits = limits }
       local b = links.node { id = "n2", limits = limits }
       local to_a, to_b = Proxy.new(uv, a:address()), Proxy.new(uv, b:address())
-      to_a:delay(n1_first and delay_ms * 2 or delay_ms)
-      to_b:delay(n1_first and delay_ms or delay_ms * 2)
+      to_a:delay(to_a_ms)
+      to_b:delay(to_b_ms)
       a.transport:peers({ n2 = to_b:address() })
       b.transport:peers({ n1 = to_a:address() })
       wait_until(function()
@@ -102,10 +103,10 @@ describe("transport", function()
       return a, b, to_a, to_b
     end
 
-    for _, n1_first in ipairs({ true, false }) do
-      it("leave the lower id's, " .. (n1_first and "first" or "last"),
+    for _, ms in ipairs({ { 20, 10 }, { 10, 20 }, { 15, 15 } }) do
+      it(("leave the lower id's, %d ms against %d ms"):format(ms[2], ms[1]),
         function()
-          local a, b, to_a, to_b = crossing(10, n1_first)
+          local a, b, to_a, to_b = crossing(ms[1], ms[2])
           links.wait_linked(a, b)
           wait_until(function() return to_a:count() == 0 end, nil,
             "the end of the other one")
@@ -120,8 +121,42 @@ describe("transport", function()
         end)
     end
 
+    -- A bare socket plays the part of n2's own dial.
+    local function dial_as(b, a)
+      local raw = links.raw(a:address()):read()
+      raw:send(core.hello_encode({ id = b.id, to = a.id, cluster = "shop",
+        nonce = b.hello.nonce }))
+      return raw
+    end
+
+    it("end before an answer where the right one is up", function()
+      local a, b = links.node { id = "n1" }, links.node { id = "n2" }
+      a.transport:peers({ n2 = b:address() })
+      links.wait_linked(a, b)
+      local raw = dial_as(b, a)
+      raw:wait_ended()
+      assert.equal("", raw.got)
+      assert.same({ "open n2" }, a.events)
+      raw:close()
+      links.close(a, b)
+    end)
+
+    it("end before opening when the right one was quicker", function()
+      local a, b = links.node { id = "n1" }, links.node { id = "n2" }
+      local raw = dial_as(b, a)
+      wait_until(function() return #raw.got > 0 end)
+      a.transport:peers({ n2 = b:address() })
+      wait_until(function() return b.transport:has("n1") end)
+      raw:send(core.ping())
+      raw:wait_ended()
+      assert.same({ "open n2" }, a.events)
+      links.pass(a, b, "on the right one")
+      raw:close()
+      links.close(a, b)
+    end)
+
     it("are told as closed before open", function()
-      local a, b, to_a, to_b = crossing(10, false)
+      local a, b, to_a, to_b = crossing(10, 20)
       links.wait_linked(a, b)
       wait_until(function() return to_a:count() == 0 end)
       for _, node in ipairs({ a, b }) do
@@ -137,6 +172,38 @@ describe("transport", function()
       to_b:close()
       links.close(a, b)
     end)
+  end)
+
+  it("lets the second link of a peer replace its first", function()
+    local a = links.node { id = "n1" }
+    local hello = { id = "n2", to = "n1", cluster = "shop", nonce = 9 }
+    local first = links.raw(a:address()):read():greet(hello, a)
+    local second = links.raw(a:address()):read()
+    second:send(core.hello_encode(hello))
+    wait_until(function() return #second.got > 0 end)
+    second:send(core.ping())
+    first:wait_ended()
+    assert.same({ "open n2", "closed n2", "open n2" }, a.events)
+    assert.is_false(second.is_ended)
+    first:close()
+    second:close()
+    a:close()
+  end)
+
+  it("does not dial while a link is up", function()
+    local limits = { ping_ms = 20, alive_ms = 60, patience_ms = 40 }
+    local a = links.node { id = "n1", limits = limits }
+    local b = links.node { id = "n2", limits = limits }
+    local to_a, to_b = Proxy.new(uv, a:address()), Proxy.new(uv, b:address())
+    a.transport:peers({ n2 = b:address() })
+    b.transport:peers({ n1 = to_a:address() })
+    links.wait_linked(a, b)
+    a.transport:peers({ n2 = to_b:address() })  -- for the next time
+    wait_until(function() return b.transport:living("n1").age_ms > 200 end)
+    assert.equal(0, to_a.connections + to_b.connections)
+    to_a:close()
+    to_b:close()
+    links.close(a, b)
   end)
 
   describe("peers", function()
@@ -267,6 +334,20 @@ describe("transport", function()
       links.close(a, b)
     end)
 
+    it("costs no waiting, however often", function()
+      local a = links.node { id = "n1", limits = { dial_max_ms = 100000,
+        settle_ms = 100000 } }
+      local b = links.node { id = "n2" }
+      a.transport:peers({ n2 = b:address() })
+      for starts = 1, 15 do  -- doubled each time, the wait would be minutes
+        links.wait_linked(a, b)
+        a.hello.starts = starts
+        a.transport:regreet()
+        wait_until(function() return a:count("open n2") == starts end)
+      end
+      links.close(a, b)
+    end)
+
     it("reaches links that are still greeting", function()
       local a, b
       b = links.node { id = "n2", judge = function(hello)
@@ -333,12 +414,38 @@ describe("transport", function()
     end)
 
     it("calls back when all handles are closed", function()
-      local a, b = links.node { id = "n1" }, links.node { id = "n2" }
+      local made, closed, closed_then = 0, 0, false
+      local function counting(new)
+        return function()
+          made = made + 1
+          return new()
+        end
+      end
+      local a = links.node { id = "n1", uv = setmetatable({
+        new_tcp = counting(uv.new_tcp), new_timer = counting(uv.new_timer),
+        close = function(handle, done)
+          uv.close(handle, function()
+            closed = closed + 1
+            done()
+          end)
+        end }, { __index = uv }) }
+      local b = links.node { id = "n2" }
       links.introduce(a, b)
       links.wait_linked(a, b)
+      a.transport:close(function() closed_then = closed end)
+      wait_until(function() return closed_then end)
+      assert.is_true(made >= 4)
+      assert.equal(made, closed_then)
       b:close()
-      a:close()
-      assert.equal(0, a.transport.sockets.open_count)
+    end)
+
+    it("answers each caller", function()
+      local a, calls = links.node { id = "n1" }, 0
+      local function count() calls = calls + 1 end
+      a.transport:close(count)
+      a.transport:close(count)
+      assert.equal(0, calls)
+      wait_until(function() return calls == 2 end)
     end)
 
     it("works twice, and after close_now", function()

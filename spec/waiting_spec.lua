@@ -320,7 +320,7 @@ describe("waiting", function()
     it("says so when somebody else resumes the coroutine", function()
       local why
       local co = go(function()
-        why = misuse(function() return owner:one("a") end)
+        why = misuse(function() owner:one("a") end)
         owner:one("b")
         return "done"
       end)
@@ -336,6 +336,21 @@ describe("waiting", function()
       assert.same({ n = 1, "done" }, returned)
     end)
 
+    it("does not take a late turn of one wait for the answer of another",
+    function()
+      local co = go(function()
+        pcall(owner.one, owner, "a")
+        return owner:one("b")
+      end)
+      owner.answer(nil, "first")     -- its turn has not come yet,
+      assert(coroutine.resume(co))   -- and somebody is quicker
+      owner:turn()
+      assert.is_nil(returned)
+      owner.answer(nil, "second")
+      owner:turn()
+      assert.same({ n = 1, "second" }, returned)
+    end)
+
     it("forgets a coroutine that was closed meanwhile", function()
       local co = go(function() return owner:one("a") end)
       coroutine.close(co)
@@ -347,7 +362,6 @@ describe("waiting", function()
   end)
 
   it("blames the user's line for what start and check raise", function()
-    function Owner:guarded() error("replaced below" .. tostring(self)) end
     Owner.guarded = waiting.method { name = "owner:guarded", args = 0,
       check = function(self)
         if self.is_inside then error("not from apply", 3) end

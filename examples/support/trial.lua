@@ -163,6 +163,11 @@ function Trial:copy(...)
   end
 end
 
+--- The text of a file in the trial's directory.
+function Trial:read(name)
+  return read_file(self.dir .. "/" .. name)
+end
+
 --- Writes a file into the trial's directory.
 function Trial:write(name, text)
   write_file(self.dir .. "/" .. name, text)

@@ -23,6 +23,7 @@ function M.new(uv, host, guard)
     handles = {},      -- by what they are for
     armed = false,     -- when the timer fires, in ms of now(); false: never
     due = false,       -- has it fired since the last is_due()?
+    late_ms = 0,       -- how much too late it fired the last time
     is_awake = false,  -- is the idle handle on, so that polling cannot sleep?
   }, Clock)
 end
@@ -55,10 +56,14 @@ function Clock:arm(deadline)
   local wait = math.max(0, deadline - self:now())
   self.uv.update_time()  -- a busy turn leaves the cached time behind
   self.armed = deadline
-  assert(self.uv.timer_start(self.handles.timer, wait, 0, function()
-    self.armed, self.due = false, true
-    self:stay_awake(true)  -- the turn must reach check without sleeping
-  end))
+  assert(self.uv.timer_start(self.handles.timer, wait, 0,
+    self.guard(function() self:fired() end)))
+end
+
+function Clock:fired()
+  self.late_ms = math.max(0, self:now() - self.armed)
+  self.armed, self.due = false, true
+  self:stay_awake(true)  -- the turn must reach check without sleeping
 end
 
 --- Has the timer fired since the last question?

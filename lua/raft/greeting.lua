@@ -33,8 +33,7 @@ end
 --   voters: the ids of its voters;
 --   identity: of the formed cluster, or false;
 --   expected(id) -> the incarnation that the configuration in force has for
---   this id, nil when it is no member or nothing has formed;
---   alive_ms: a link that was heard within that time is alive
+--   this id, nil when it is no member or nothing has formed
 function M.new(options)
   local voters = table.move(options.voters, 1, #options.voters, 1, {})
   table.sort(voters)
@@ -49,7 +48,6 @@ function M.new(options)
     voters = voters,
     identity = options.identity or false,
     expected = options.expected,
-    alive_ms = options.alive_ms,
     met = {},             -- id -> incarnation of an unformed node of our plan
     memory = {},          -- id -> the newest { incarnation, starts, nonce }
     memory_count = 0,     -- ids in memory
@@ -168,15 +166,15 @@ rule(function(self, hello)
 end)
 
 -- Is there a live link with another process than the one that greets?
-local function is_contested(self, hello, living)
+local function is_contested(hello, living)
   return living and living.hello.nonce ~= hello.nonce
-    and living.silent_ms < self.alive_ms
+    and living.silent_ms < living.alive_ms
 end
 
 rule(function(self, hello, living)
   local expected = self.expected(hello.id)
   if not expected or expected == hello.incarnation then return nil end
-  if is_contested(self, hello, living)
+  if is_contested(hello, living)
     and living.hello.incarnation == expected then
     return refuse("duplicate_id", "%s is alive at %s, and you have another "
       .. "directory: two nodes cannot have one id", hello.id,
@@ -203,7 +201,7 @@ end)
 -- process's, so the newcomer is asked to come again. If the link is heard of
 -- later than that, both are alive.
 rule(function(self, hello, living)
-  if not is_contested(self, hello, living) then
+  if not is_contested(hello, living) then
     self.contests[hello.id] = nil
     return nil
   end
@@ -215,7 +213,7 @@ rule(function(self, hello, living)
     self.contests[hello.id] = contest
   end
   local heard_ms = living.age_ms - living.silent_ms
-  if heard_ms > contest.since_ms + self.alive_ms then
+  if heard_ms > contest.since_ms + living.alive_ms then
     return refuse("duplicate_id", "%s is alive at %s: two nodes cannot have "
       .. "one id, nor run copies of one directory", hello.id,
       living.hello.address)

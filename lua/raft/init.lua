@@ -1,5 +1,6 @@
 --- raft: turns a Lua script into a replicated, fault-tolerant service.
 -- Requiring defines; nothing is opened or started before it is asked for.
+local Machine = require "raft.machine"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local node = require "raft.node"
@@ -7,12 +8,20 @@ local run = require "raft.run"
 local task = require "raft.task"
 local version = require "raft.version"
 
+-- Inside apply and query only what computes is allowed: the codec.
+local function outside(name, fn)
+  return function(...)
+    Machine.check_outside("raft." .. name)
+    return fn(...)  -- a tail call: whoever fn blames is still our caller
+  end
+end
+
 return {
   _VERSION = version,
-  node = node.new,
-  run = run.run,
-  spawn = task.spawn,
-  sleep = task.sleep,
+  node = outside("node", node.new),
+  run = outside("run", run.run),
+  spawn = outside("spawn", task.spawn),
+  sleep = outside("sleep", task.sleep),
   is_error = errors.is_error,
   codec = { encode = codec.encode, decode = codec.decode },
 }

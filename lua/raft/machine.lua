@@ -6,7 +6,6 @@
 -- node, so what it starts would be started on every node.
 local codec = require "raft.codec"
 local errors = require "raft.errors"
-local guard = require "raft.guard"
 
 local M = {}
 
@@ -34,44 +33,72 @@ function M.new(options)
   }, Machine)
 end
 
--- The message of a fault that other nodes need not have had.
+-- Deeper than any code that raises on purpose; the C stack ends at 200 calls.
+local DEEP <const> = 150
+local YIELDED <const> = "apply and query cannot yield"
+
+-- A fault that other nodes need not have had: memory or the stack ran out. An
+-- error of the user that only says so comes with a place, or from no depth.
 local function is_local(value)
-  if type(value) ~= "string" then return false end
-  return value:find("not enough memory", 1, true) ~= nil
-    or value:find("stack overflow", 1, true) ~= nil
-    or value:find("error in error handling", 1, true) ~= nil
+  if value == "not enough memory" then return true end
+  return type(value) == "string" and debug.getinfo(DEEP, "l") ~= nil
+    and value:find("stack overflow", 1, true) ~= nil
+end
+
+-- What to say depends on where apply is called from; that must not show.
+local function without_place(value)
+  if type(value) ~= "string" then return value end
+  return value:find("attempt to yield", 1, true) == 1 and YIELDED or value
 end
 
 local function caught(value)
-  return { value = value, traceback = debug.traceback(nil, 2) }
+  return {
+    is_local = is_local(value),
+    value = without_place(value),
+    traceback = debug.traceback(nil, 2),
+  }
 end
 
--- The way through a C frame, where the caller could be suspended.
-local function call_behind_guard(fn, ...)
-  local why
-  local ok, result, traceback = guard.call(function(...)
-    local value, reason = fn(...)
-    why = reason
-    return value
-  end, ...)
-  if ok then return true, result, why end
-  return false, { value = result, traceback = traceback }
+-- xpcall(fn, handler, ...) where nothing can be suspended: gsub calls its
+-- function from C, and nothing yields across that.
+local function without_yield(fn, handler, ...)
+  local arguments = table.pack(...)
+  local ok, result, extra
+  string.gsub("x", "x", function()
+    ok, result, extra = xpcall(fn, handler,
+      table.unpack(arguments, 1, arguments.n))
+  end)
+  return ok, result, extra
 end
 
--- Calls fn(...): true, its first two results; or false, value, traceback.
+--- Runs fn() so that nothing in it can be suspended. Raises what it raises.
+function M.unsuspended(fn)
+  if not coroutine.isyieldable() then return fn() end
+  local ok, what = without_yield(fn, function(value) return value end)
+  if not ok then error(what, 0) end
+end
+
+-- Calls fn(...): true, its first two results; or false and what `caught` made.
 local function call(what, fn, ...)
   local outer = running
   running = what
-  local ok, result, extra
-  if coroutine.isyieldable() then
-    ok, result, extra = call_behind_guard(fn, ...)
-  else
-    ok, result, extra = xpcall(fn, caught, ...)
-  end
+  local protected = coroutine.isyieldable() and without_yield or xpcall
+  local ok, result, extra = protected(fn, caught, ...)
   running = outer
   if ok then return true, result, extra end
-  if type(result) ~= "table" then return false, result, "" end  -- no memory
-  return false, result.value, result.traceback
+  if type(result) == "table" then return false, result end
+  -- Without memory, or stack, for the handler.
+  return false, { is_local = true, value = result, traceback = "" }
+end
+
+-- What the user's code raised, as an error value; a plain table is copied.
+local function error_of(what, fault)
+  local err = errors.caught(what, fault.value, fault.traceback)
+  if type(fault.value) == "table" and not errors.is_error(fault.value) then
+    err.value = M.copied(what, fault.value)
+  end
+  err.is_local = fault.is_local
+  return err
 end
 
 --- Applies one command.
@@ -82,30 +109,33 @@ function Machine:apply(index, term, time, command)
   entry.index, entry.term, entry.time = index, term, time
   local ok, value, extra = call("apply", self.apply_fn, command, entry)
   if ok then return true, value, extra end
-  local err = errors.caught("apply", value, extra)
+  local err = error_of("apply", value)
   err.index = index
-  err.is_local = is_local(value)
   return false, err
 end
 
---- Answers a read-only request: result, or nil and an error value.
+--- Answers a read-only request: result, or nil and an error value. It changes
+-- nothing, so running out of memory in it is the caller's trouble only.
 function Machine:query(request)
   if not self.query_fn then
     return nil, errors.new("unsupported", "this node has no query function: "
       .. "give raft.node a query(request)")
   end
   local ok, value, extra = call("query", self.query_fn, request)
-  if not ok then return nil, errors.caught("query", value, extra) end
-  if value == nil and extra ~= nil then return nil, M.refusal(extra) end
+  if not ok then return nil, error_of("query", value) end
+  if value == nil and extra ~= nil then
+    return nil, M.refusal("query", extra, "none")
+  end
   return M.copied("query", value)
 end
 
 --- What a function meant by `nil, why`, as an error value.
-function M.refusal(why)
-  local copy, err = M.copied("apply", why)
+-- @param outcome "none" where nothing entered the log
+function M.refusal(what, why, outcome)
+  local copy, err = M.copied(what, why)
   if err then return err end
   return errors.new("refused", errors.text(why),
-    { value = copy, outcome = "none" })
+    { value = copy, outcome = outcome })
 end
 
 --- A copy of a plain value: it, or nil and the error `bad_value`.

@@ -13,6 +13,7 @@ local schema = require "raft.schema"
 local status = require "raft.node.status"
 local token = require "raft.node.token"
 local version = require "raft.version"
+local view = require "raft.node.view"
 local waiting = require "raft.waiting"
 
 local M = {}
@@ -60,7 +61,7 @@ end
 -- nil, or the error for a node that is not running.
 local function not_running(driver)
   if driver.state == "running" then return nil end
-  return life.ended_error(driver, false)
+  return view.ended_error(driver, false)
 end
 
 local function deadline_of(driver, opts)
@@ -112,6 +113,7 @@ method("propose", {
         3)
     end
     local err = not_running(driver)
+    if not err then driver:tell_wall() end
     local max = driver.options.max_command_bytes
     if not err and #command > max then
       err = errors.new("too_large", ("a command of %d bytes is over "
@@ -122,7 +124,7 @@ method("propose", {
     driver.proposals:submit {
       command = command, can_forward = opts.forward, can_wait = can_wait,
       deadline = deadline_of(driver, opts), answer = answer,
-      order = 0, index = 0, term = 0,
+      is_alone = false, bytes = 0, order = 0, index = 0, term = 0,
     }
   end,
 })
@@ -170,20 +172,27 @@ method("read", {
   end,
 })
 
-method("query", {
+local ask = waiting.method {
+  name = "node:query",
   args = 1,
-  is_optional = true,
   options = read_options,
+  check = outside("query"),
   start = function(self, opts, answer, request)
     local driver = drivers[self]
     local copy = codec.copy(request)
     barrier(driver, opts, answer, function()
-      local result, err, is_local = driver.machine:query(copy)
-      if is_local then driver:fail(err) end
+      local result, err = driver.machine:query(copy)
       answer(err, result)
     end)
   end,
-})
+}
+
+-- A request may be a table, so a lone table is one, and no options.
+function Node:query(...)
+  local is_left_out = select("#", ...) == 0 or type((...)) == "function"
+  if is_left_out then return ask(self, nil, ...) end
+  return ask(self, ...)
+end
 
 method("ready", {
   args = 0,
@@ -195,7 +204,7 @@ method("ready", {
 --- A string that covers everything acknowledged to this node object.
 function Node:token()
   Machine.check_outside("node:token")
-  return token.make(driver_of(self, "node:token").proposals.acked_index)
+  return token.make(driver_of(self, "node:token").acknowledged)
 end
 
 --------------------------------------------------------------- questions --

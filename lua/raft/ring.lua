@@ -10,8 +10,8 @@ Ring.__index = Ring
 --- An empty queue.
 function M.new()
   return setmetatable({
-    items = table.move({}, 1, START, 1, {}),
-    capacity = START,
+    items = {},        -- by place, from 1; false where one was taken
+    capacity = START,  -- places, used or not
     head = 0,   -- place of the oldest, from 0
     count = 0,  -- Invariant: 0 <= count <= capacity
   }, Ring)
@@ -63,6 +63,13 @@ function Ring:take_all()
   local all = {}
   for i = 1, self.count do all[i] = self:pop() end
   return all
+end
+
+--- Calls fn(item) for each, oldest first; fn changes nothing here.
+function Ring:each(fn)
+  for i = 0, self.count - 1 do
+    fn(self.items[(self.head + i) % self.capacity + 1])
+  end
 end
 
 --- Keeps only the items for which keep(item) holds, in order.

@@ -160,8 +160,8 @@ function Run:conclude()
   if self.interrupted_by then
     error("raft.run: interrupted by " .. self.interrupted_by, 0)
   elseif self.is_stuck then
-    error("raft.run: the function waits, and nothing is left on the loop that "
-      .. "could wake it", 0)
+    error(("raft.run: %s, and nothing is left on the loop that could end that")
+      :format(self.outcome and "a node is open" or "the function waits"), 0)
   end
   if not self.outcome then return end  -- cut short after a signal
   return table.unpack(self.outcome, 2, self.outcome.n)

@@ -3,8 +3,9 @@
 -- by its uv. It opens a handle only while there is something to wait for.
 --
 -- From the loop (luv, or what stands in for it) it uses run, stop, loop_alive,
--- loop_mode, new_timer, timer_start, new_signal, signal_start, unref, close and
--- is_closing; loop_mode and new_signal may be missing.
+-- loop_mode, new_timer, timer_start, new_idle, idle_start, new_signal,
+-- signal_start, unref, close and is_closing; loop_mode and new_signal may be
+-- missing.
 local errors = require "raft.errors"
 local guard = require "raft.guard"
 local registry = require "raft.registry"
@@ -32,7 +33,7 @@ function M.of(uv)
       uv = uv,
       nodes = registry.of(uv),  -- the open nodes on this loop
       queue = {},               -- array of functions for the next turn
-      waker = false,            -- the timer that brings that turn, or false
+      waker = false,            -- the handle that brings that turn, or false
       held = {},                -- token -> function that ends what it is for
       births = 0,               -- tokens given so far: they ascend
       entered = 0,              -- how many with_loop calls we are in
@@ -120,15 +121,29 @@ function Scheduler:close(handle)
   if not self.uv.is_closing(handle) then self.uv.close(handle) end
 end
 
---- Runs fn from the loop once, when ms are over.
--- @return the timer, for close
+-- A timer of 0 ms that is started by a timer runs before the loop polls, so a
+-- chain of them starves everything else. An idle handle runs once per turn.
+local function start_once(self, ms, fn)
+  local uv = self.uv
+  if ms > 0 then
+    local timer = assert(uv.new_timer())
+    assert(uv.timer_start(timer, ms, 0, fn))
+    return timer
+  end
+  local idle = assert(uv.new_idle())
+  assert(uv.idle_start(idle, fn))
+  return idle
+end
+
+--- Runs fn from the loop once, when ms are over; 0: in the next turn.
+-- @return the handle, for close
 function Scheduler:after(ms, fn)
-  local timer = assert(self.uv.new_timer())
-  assert(self.uv.timer_start(timer, ms, 0, function()
-    self:close(timer)
+  local handle
+  handle = start_once(self, ms, function()
+    self:close(handle)
     dispatch(self, fn)
-  end))
-  return timer
+  end)
+  return handle
 end
 
 --- Calls fn from the loop whenever the signal comes. Does not hold the loop.

@@ -12,6 +12,7 @@
 -- not a failure (`space`).
 --
 -- Limits. `open` waits for the disk: nothing else runs until it returns.
+local Blocking = require "raft.storage.blocking"
 local Files = require "raft.storage.files"
 local Reader = require "raft.storage.reader"
 local Writer = require "raft.storage.writer"
@@ -72,7 +73,6 @@ local function open_all(self, options)
   self.identity, self.is_new = owner.fields.identity, owner.is_new
   self.reader = Reader.new(files, dir, state.wal)
   self.writer = Writer.new(files, dir, state, owner, chosen, self.events)
-  self.writer:start()
 end
 
 -- The events of the writer, handed on to whoever listens now.
@@ -101,15 +101,19 @@ local function new(options)
     lock = false,
     owner = false,        -- the identity file
     reader = false,
+    replayer = false,     -- a reader that blocks
     writer = false,
     on = { stored = false, failed = false, space = false },
     events = false,
     recovered = false,    -- for the core; may be set to false once used
     incarnation = 0,      -- of this directory
     starts = 0,           -- how often it was opened, this time included
+    nonce = identity.random(options.uv),  -- names this start
+    seed = identity.random(options.uv),   -- of what the core draws
     identity = false,     -- of the cluster: 16 bytes once it has formed
     is_new = false,       -- was the directory empty?
     report = false,       -- { truncated_bytes=, file=, offset= }
+    has_begun = false,    -- is there work in the background?
     closing = false,      -- "soon" or "now"
     closed = {},          -- to be called when it is
     is_closed = false,
@@ -142,12 +146,17 @@ end
 
 ----------------------------------------------------------------------- using --
 
---- Who hears of it: stored(seq), failed(err), space(is_there, err).
+--- Who hears of it: stored(seq), failed(err), space(is_there, err). Nothing is
+-- written in the background before the first call, so that until then abort
+-- gives the directory back at once.
 function Storage:handlers(handlers)
   for name, fn in pairs(handlers) do
     assert(self.on[name] ~= nil, "no such handler")
     self.on[name] = fn
   end
+  if self.has_begun then return end
+  self.has_begun = true
+  self.writer:start()
 end
 
 --- Makes entries and hard state durable, in the order of the calls. A store
@@ -162,6 +171,18 @@ end
 function Storage:read(first, last, bytes_max, done)
   if self.closing then return end
   self.reader:read(first, last, bytes_max, done)
+end
+
+--- The same, at once: the disk is waited for. For the replay at start.
+-- @return encoded entries, or nil and an error value
+function Storage:read_now(first, last, bytes_max)
+  self.replayer = self.replayer
+    or Reader.new(Blocking.new(self.files), self.dir, self.writer.wal)
+  local err, bytes
+  self.replayer:read(first, last, bytes_max, function(...)
+    err, bytes = ...
+  end)
+  return bytes, err
 end
 
 --- Remembers the identity of the cluster. Waits for the disk.

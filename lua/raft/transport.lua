@@ -2,8 +2,9 @@
 --
 -- Promises. Between two nodes one link survives, whoever dialed. A string is
 -- sent whole or not at all. What a stranger sends costs its connection, never
--- the node. Handlers are called from the loop, never inside a call of the
--- owner, and not after close. For one id, closed(old) comes before open(new).
+-- the node. Handlers are called from the loop, not after close, and inside a
+-- call of the owner only where that is link:close(reason). For one id,
+-- closed(old) comes before open(new).
 --
 -- Limits. What is sent may be lost: the owner repeats what matters. Nothing
 -- here is encrypted, and an id is believed once the owner's judge admits it.
@@ -26,16 +27,6 @@ local M = {}
 
 local ANEW <const> = "greeted anew"  -- why regreet closes a link
 
--- Without a guard of the owner: what raises is told, and goes no further.
-local function logging_guard(logger)
-  return function(fn)
-    return function(...)
-      local ok, what = xpcall(fn, debug.traceback, ...)
-      if not ok then logger:error("transport raised", { what = what }) end
-    end
-  end
-end
-
 --- A transport; it does nothing before listen and peers.
 -- @param options uv; id; listen = "host:port"; logger;
 --   hello(to): a new table, the hello for this peer without `to`;
@@ -44,7 +35,7 @@ end
 --   refused(peer, code, text) }; and, if wanted, `limits`
 --   (@{raft.transport.limits}) and guard(fn) -> fn that never raises
 function M.new(options)
-  local guard = options.guard or logging_guard(options.logger)
+  local guard = options.guard or Report.guard(options.logger)
   local bounds = limits.with(options.limits)
   local sockets = Sockets.new(options.uv, guard)
   local report = Report.new(options.logger, function() return sockets:now() end,
@@ -132,7 +123,8 @@ function Transport:has(id)
 end
 
 --- The link that is up with this id, for the judge and for status: false, or
--- { id=, hello=, address=, is_dialed=, queued_bytes=, silent_ms=, age_ms= }.
+-- { id=, hello=, address=, is_dialed=, queued_bytes=, silent_ms=, alive_ms=,
+-- age_ms= }.
 function Transport:living(id)
   return self.connections:living(id)
 end
@@ -245,11 +237,11 @@ function Transport:opened(link)
   self:hand_over(link)
 end
 
--- The owner may close everything in each of its handlers.
+-- The owner may close the link in its handler.
 function Transport:hand_over(link)
   local rest = link.buffer
   link.buffer = ""
-  if link.phase == "open" then self:tell("open", link) end
+  self:tell("open", link)
   if rest ~= "" and link.phase == "open" then self:tell("bytes", link, rest) end
 end
 

@@ -384,18 +384,17 @@ static void checks_quorums(void) {
   CHECK(raft_config_check(&c) != NULL); /* a commit that no leader sees */
   for (int half = 0; half < 2; half++)
     c.rule[half].kind = 9;
-  EQ_TEXT(raft_config_check(&c), "a quorum rule is of no known kind");
+  EQ_TEXT(raft_config_check(&c), "the kind of quorum rule is not known");
 }
 
 static void checks_sets(void) {
   struct raft_config c;
   make_joint(&c);
   c.rule[RAFT_NEW].sets[RAFT_COMMIT][0] |= 32; /* of 5 members */
-  EQ_TEXT(raft_config_check(&c),
-          "a quorum set names a member that is not there");
+  EQ_TEXT(raft_config_check(&c), "a quorum set holds somebody who is no voter");
   make_joint(&c);
   c.rule[RAFT_NEW].set_count[RAFT_ELECTION] = RAFT_SETS_MAX + 1;
-  EQ_TEXT(raft_config_check(&c), "too many quorum sets");
+  EQ_TEXT(raft_config_check(&c), "a quorum rule has too many sets");
 }
 
 /* ---- fingerprints -------------------------------------------------------- */

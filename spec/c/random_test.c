@@ -31,8 +31,10 @@ static void some_frame(struct cluster *c, uint32_t node) {
   uint32_t fate = draw(c, 20);
   if (fate == 0) cluster_drop(c, any);
   /* A command doubled would be two commands: connections do not do that. */
-  else if (fate == 1 && m.kind != RAFT_MSG_PROPOSE) cluster_double(c, any);
-  else cluster_deliver(c, fate < 14 ? 0 : any);
+  else if (fate == 1 && m.kind != RAFT_MSG_PROPOSE)
+    cluster_double(c, any);
+  else
+    cluster_deliver(c, fate < 14 ? 0 : any);
 }
 
 static void some_time(struct cluster *c, uint32_t node) {
@@ -60,8 +62,10 @@ static void some_command(struct cluster *c, uint32_t node) {
   if (!is_up(c, node)) return;
   struct raft_status s = cluster_status(c, node);
   if (s.last + 20 > CLUSTER_LOG) return;
-  if (s.state == RAFT_LEADER) (void)cluster_propose(c, node, command);
-  else (void)cluster_forward(c, node, command); /* busy, no leader: fine */
+  if (s.state == RAFT_LEADER)
+    (void)cluster_propose(c, node, command);
+  else
+    (void)cluster_forward(c, node, command); /* busy, no leader: fine */
 }
 
 static void some_read(struct cluster *c, uint32_t node) {
@@ -115,9 +119,10 @@ static const struct {
   uint32_t weight;
   void (*act)(struct cluster *c, uint32_t node);
 } actions[] = {
-    {400, some_frame}, {200, some_disk}, {250, some_flush}, {60, some_time},
-    {12, next_time},   {60, some_command}, {30, some_read}, {40, some_apply},
-    {4, some_crash},   {4, some_cut},    {2, some_partition}, {4, some_loss},
+    {400, some_frame}, {200, some_disk},    {250, some_flush},
+    {60, some_time},   {12, next_time},     {60, some_command},
+    {30, some_read},   {40, some_apply},    {4, some_crash},
+    {4, some_cut},     {2, some_partition}, {4, some_loss},
     {4, some_swap},    {4, some_poverty},
 };
 

@@ -253,6 +253,32 @@ static void bytes_behind_a_batch_that_names_its_end_are_a_trace(void) {
   damaged_at(1, RAFT_WAL_SECTOR);
 }
 
+/* The disk put a batch one sector further than it was told. */
+static void a_write_that_went_astray_is_refused(void) {
+  wal_files_init(&files);
+  wal_files_segment(&files, 6);
+  wal_files_add(&files, 1, 1, 1);
+  uint64_t offset = wal_files_add(&files, 2, 2, 1);
+  uint8_t *bytes = files.files[0].bytes + offset;
+  memcpy(bytes + RAFT_WAL_SECTOR, bytes, RAFT_WAL_SECTOR);
+  memset(bytes, 0, RAFT_WAL_SECTOR);
+  damaged_at(1, offset);
+  wal_files_free(&files);
+}
+
+static void a_batch_at_the_place_of_another_is_refused(void) {
+  wal_files_init(&files);
+  wal_files_segment(&files, 6);
+  wal_files_add(&files, 1, 1, 1);
+  files.now.writer.offset += RAFT_WAL_SECTOR;
+  uint64_t offset = wal_files_add(&files, 2, 2, 1);
+  uint8_t *bytes = files.files[0].bytes + offset;
+  memcpy(bytes - RAFT_WAL_SECTOR, bytes, RAFT_WAL_SECTOR);
+  memset(bytes, 0, RAFT_WAL_SECTOR);
+  damaged_at(1, offset - RAFT_WAL_SECTOR);
+  wal_files_free(&files);
+}
+
 static void a_lost_write_is_refused(void) {
   write_two_segments(false);
   memset(files.files[1].bytes + RAFT_WAL_SECTOR, 0, RAFT_WAL_SECTOR);
@@ -316,6 +342,43 @@ static void a_batch_of_another_segment_is_refused(void) {
   memcpy(files.files[2].bytes + 2 * RAFT_WAL_SECTOR,
          files.files[1].bytes + RAFT_WAL_SECTOR, RAFT_WAL_SECTOR);
   damaged_at(3, 2 * RAFT_WAL_SECTOR);
+}
+
+/* Entries 1 and 2 in a batch each, of the term given; segments of the same
+ * place and number have the same salt here. */
+static void write_pair(raft_term term) {
+  wal_files_init(&files);
+  wal_files_segment(&files, 4);
+  wal_files_add(&files, 1, 1, term);
+  wal_files_add(&files, 2, 2, 9);
+  wal_files_free(&files);
+}
+
+static void a_batch_that_chains_to_another_is_refused(void) {
+  static uint8_t second[RAFT_WAL_SECTOR];
+  write_pair(1);
+  uint8_t *at = files.files[0].bytes + 2 * RAFT_WAL_SECTOR;
+  memcpy(second, at, sizeof second);
+  write_pair(2);
+  judged_as(RECOVERED, 2);
+  memcpy(at, second, sizeof second); /* right but for what came before */
+  damaged_at(1, 2 * RAFT_WAL_SECTOR);
+}
+
+static void a_batch_with_the_salt_of_another_log_is_refused(void) {
+  static uint8_t first[RAFT_WAL_SECTOR];
+  write_pair(1);
+  uint8_t *at = files.files[0].bytes + RAFT_WAL_SECTOR;
+  memcpy(first, at, sizeof first);
+  wal_files_init(&files);
+  files.count = 1; /* so the salt is the next one */
+  wal_files_segment(&files, 4);
+  files.files[0] = files.files[1];
+  files.files[1].size = 0;
+  wal_files_free(&files);
+  judged_as(RECOVERED, 0);
+  memcpy(at, first, sizeof first);
+  damaged_at(1, RAFT_WAL_SECTOR);
 }
 
 static void a_log_newer_than_the_identity_is_refused(void) {
@@ -413,12 +476,16 @@ int main(void) {
   CASE(any_sectors_of_the_last_batch_may_be_missing);
   CASE(rot_is_seen_by_any_trace_of_a_later_batch);
   CASE(bytes_behind_a_batch_that_names_its_end_are_a_trace);
+  CASE(a_write_that_went_astray_is_refused);
+  CASE(a_batch_at_the_place_of_another_is_refused);
   CASE(a_lost_write_is_refused);
   CASE(an_older_sector_in_place_of_a_newer_is_refused);
   CASE(a_missing_segment_is_named);
   CASE(swapped_segments_are_refused);
   CASE(a_segment_of_another_log_is_refused);
   CASE(a_batch_of_another_segment_is_refused);
+  CASE(a_batch_that_chains_to_another_is_refused);
+  CASE(a_batch_with_the_salt_of_another_log_is_refused);
   CASE(a_log_newer_than_the_identity_is_refused);
   CASE(a_term_that_goes_back_is_refused);
   CASE(a_second_vote_in_one_term_is_refused);

@@ -134,21 +134,32 @@ describe("transport, when things break,", function()
       links.close(a, b)
     end)
 
-    it("takes the place of a link that nobody has heard on", function()
-      local limits = { ping_ms = 20, alive_ms = 60, silence_ms = 100000 }
-      local a, b, proxy = through_proxy(limits)
+    it("takes the place of a link with the old process at once", function()
+      local a, b, proxy = through_proxy({ alive_ms = 100000,
+        silence_ms = 100000 })
       proxy:half_open()
       b:close()
-      local again = links.node { id = "n2", limits = limits,
-        judge = function() return true end }
+      local again = links.node { id = "n2" }
       again.transport:peers({ n1 = a:address() })
-      wait_until(function()
-        return again.transport:has("n1") and a:count("closed n2") == 1
-      end)
+      links.wait_linked(a, again)
       links.pass(a, again, "to the new one")
       assert.same({ "open n2", "closed n2", "open n2" }, a.events)
       proxy:close()
       links.close(a, again)
+    end)
+
+    it("takes the place of a link that nobody has heard on", function()
+      local limits = { ping_ms = 20, alive_ms = 60, silence_ms = 100000 }
+      local a, b, proxy = through_proxy(limits)
+      proxy:half_open()  -- the same process dials, as its end has closed
+      b.transport:peers({ n1 = a:address() })
+      wait_until(function() return a:count("open n2") == 2 end)
+      links.wait_linked(a, b)
+      links.pass(a, b, "on the new one")
+      assert.same({ "open n2", "closed n2", "open n2" }, a.events)
+      assert.equal(0, a:status().peer_timeout)
+      proxy:close()
+      links.close(a, b)
     end)
   end)
 
@@ -169,22 +180,24 @@ describe("transport, when things break,", function()
       -- The shortest waits: 2, 5, 10, and then half of 40 ms each time.
       local elapsed_ms = (uv.hrtime() - first_ns) / 1e6
       assert.is_true(elapsed_ms >= 2 + 5 + 10 + 4 * 20 - 2 * 7,
-        ("8 dials in %d ms"):format(elapsed_ms))
+        ("8 dials in %.1f ms"):format(elapsed_ms))
       a:close()
       server:close()
     end)
 
     it("backs off from a link that never lives long", function()
       local a, b
-      local limits = { settle_ms = 100000, dial_min_ms = 20,
-        dial_max_ms = 20 }
+      local limits = { settle_ms = 100000, dial_min_ms = 4,
+        dial_max_ms = 64 }
       b = links.node { id = "n2", on = {
         open = function(link) link:close("at once") end } }
       a = links.node { id = "n1", limits = limits }
       local from_ns = uv.hrtime()
       a.transport:peers({ n2 = b:address() })
       wait_until(function() return a:count("closed n2") >= 6 end)
-      assert.is_true((uv.hrtime() - from_ns) / 1e6 >= 5 * 9)
+      local elapsed_ms = (uv.hrtime() - from_ns) / 1e6
+      assert.is_true(elapsed_ms >= 2 + 4 + 8 + 16 + 32 - 5,
+        ("6 links in %.1f ms"):format(elapsed_ms))
       links.close(a, b)
     end)
 
@@ -258,6 +271,29 @@ describe("transport, when things break,", function()
       links.close(a, b)
     end)
 
+    it("keeps trying when it cannot come back yet", function()
+      local binds, is_full = 0, true
+      local a = links.node { id = "n1", uv = altered {
+        tcp_bind = function(...)
+          binds = binds + 1
+          if binds == 2 or binds == 3 then
+            return nil, "EADDRINUSE: taken", "EADDRINUSE"
+          end
+          return uv.tcp_bind(...)
+        end,
+        listen = function(stream, backlog, on_connection)
+          return uv.listen(stream, backlog, function(why)
+            on_connection(is_full and "EMFILE" or why)
+            is_full = false
+          end)
+        end } }
+      local b = links.node { id = "n2" }
+      b.transport:peers({ n1 = a:address() })
+      links.wait_linked(a, b)
+      assert.equal(4, binds)
+      links.close(a, b)
+    end)
+
     it("can be closed while it pauses", function()
       local a = links.node { id = "n1", uv = altered {
         listen = function(stream, backlog, on_connection)
@@ -309,8 +345,7 @@ describe("transport and greeting", function()
     local node, greeting
     greeting = Greeting.new { id = id, cluster = "shop", starts = starts,
       incarnation = incarnation, nonce = incarnation * 1000 + starts,
-      plan = 7, voters = { "n1", "n2" }, expected = function() end,
-      alive_ms = WATCHFUL.alive_ms }
+      plan = 7, voters = { "n1", "n2" }, expected = function() end }
     node = links.node { id = id, limits = WATCHFUL,
       judge = function(hello)
         local living = node.transport:living(hello.id)

@@ -28,7 +28,9 @@ end
 local function assert_serves(node)
   local other = links.node { id = "n8" }
   other.transport:peers({ [node.id] = node:address() })
-  links.wait_linked(node, other)
+  wait_until(function()
+    return node.transport:has("n8") and other.transport:has(node.id)
+  end, nil, "a link among strangers")
   links.pass(other, node, "at work")
   other:close()
 end
@@ -109,6 +111,20 @@ describe("transport, met by strangers,", function()
     a:close()
   end)
 
+  it("hands up nothing more when the owner closes the link", function()
+    local a = links.node { id = "n1", on = {
+      open = function(link) link:close("not now") end } }
+    local raw = links.raw(a:address()):read()
+    raw:send(core.hello_encode(hello_of()))
+    wait_until(function() return #raw.got > 0 end)
+    raw:send(core.ping() .. "the rest")
+    raw:wait_ended()
+    assert.is_nil(a.received.n2)
+    assert.same({ "closed n2" }, a.events)
+    raw:close()
+    a:close()
+  end)
+
   it("does not open before the other end has accepted", function()
     local a = links.node { id = "n1" }
     local raw = links.raw(a:address()):read()
@@ -120,6 +136,33 @@ describe("transport, met by strangers,", function()
     assert.same({ peer = "n2", code = "cluster_mismatch", text = "not mine" },
       a.refusals[1])
     assert.same({}, a.events)
+    raw:close()
+    a:close()
+  end)
+
+  it("takes a refusal with a code it does not know", function()
+    local a = links.node { id = "n1" }
+    local raw = links.raw(a:address()):read()
+    raw:send(core.hello_encode(hello_of()))
+    wait_until(function() return #raw.got > 0 end)
+    raw:send(core.refusal_encode("from_later_days", "no"))
+    wait_until(function() return #a.refusals > 0 end)
+    assert.same({ peer = "n2", code = "unsupported",
+      text = "from_later_days: no" }, a.refusals[1])
+    raw:close()
+    a:close()
+  end)
+
+  it("does not open on anything but a ping", function()
+    local a = links.node { id = "n1" }
+    local raw = links.raw(a:address()):read()
+    local hello = core.hello_encode(hello_of())
+    raw:send(hello)
+    wait_until(function() return #raw.got > 0 end)
+    raw:send(hello)
+    raw:wait_ended()
+    assert.same({}, a.events)
+    assert.equal(1, a:status().bad_frame)
     raw:close()
     a:close()
   end)

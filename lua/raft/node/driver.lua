@@ -4,21 +4,22 @@
 --   check: tick if due, flush, apply a slice, callbacks (once per turn)
 --   prepare: flush what timers and callbacks proposed, arm the timer
 --
--- Promises. An effect is performed once all batches it waits for are durable;
--- only sends overtake. Nothing of the user runs inside a flush. A failure of
--- ours or of the disk is final: nothing held is sent after it.
+-- Promises. Nothing of the user runs inside a flush. A failure of ours or of
+-- the disk is final: nothing held is sent after it. The loop never sleeps on
+-- work that could be done.
 local Machine = require "raft.machine"
+local effects = require "raft.node.effects"
 local errors = require "raft.errors"
 local proposals = require "raft.node.proposals"
 local reads = require "raft.node.reads"
 local ring = require "raft.ring"
+local view = require "raft.node.view"
 
 local M = {}
 
 local SLICE_MS <const> = 5      -- applying per turn
 local SLICE_CHECK <const> = 32  -- entries between two looks at the clock
 local ROUNDS_MAX <const> = 4    -- flushes per turn
-local LOAD_BYTES <const> = 1 << 20
 
 local Driver = { __name = "raft.driver" }
 Driver.__index = Driver
@@ -48,19 +49,22 @@ function M.new(options, node)
     formed = false,           -- does the cluster exist?
     config = false,           -- in force, as core:config() gives it
     stored = 0,               -- newest durable batch
-    held = ring.new(),        -- store, apply, read effects, in order of birth
-    held_sends = ring.new(),
+    held = effects.new(),     -- what waits for the disk
     applied = 0,
     applied_term = 0,
     apply_last = 0,           -- what may be applied
+    acknowledged = 0,         -- index that covers all that users were told
+    has_turns = false,        -- does the loop call on_check and on_prepare?
+    is_wall_fresh = false,    -- was the core told the time in this turn?
+    is_replaying = false,     -- does start apply what the disk knows?
     is_dirty = false,         -- has the core heard of anything since a flush?
     is_flushing = false,
     is_closed = false,
+    is_drain_due = false,     -- will the scheduler deliver our events?
     failure = false,          -- the error that ended us
     stop_waiters = {},        -- functions to call once it has stopped
     deferred = ring.new(),    -- functions for the end of this turn
-    loop_lag_ms = 0,          -- longest gap between turns of late
-    turn_began = false,       -- now() at the last check
+    loop_lag_ms = 0,          -- how late the loop woke us, of late
     started_at = 0,           -- now() at start
     proposals = false,
     reads = false,
@@ -74,90 +78,7 @@ function Driver:now()
   return self.clock:now()
 end
 
------------------------------------------------------------------- effects --
-
-local perform = {}  -- effect kind -> function(driver, a, b, c, d, e)
-
--- Kinds that keep the order of their birth; all others are performed at once
--- when what they wait for is durable.
-local IS_ORDERED <const> = { store = true, apply = true, read = true }
-
-function perform.store(self, seq, bytes, term, vote, commit)
-  self.storage:store(seq, bytes, term, vote, commit)
-end
-
-function perform.send(self, peer, bytes)
-  if not self.transport:send(peer, bytes) then
-    self.core:unreachable(self:now(), peer)
-    self.is_dirty = true
-  end
-end
-
-function perform.apply(self, _, last)
-  self.apply_last = last
-end
-
-function perform.read(self, token, index)
-  self.reads:serve(token, index)
-end
-
-function perform.load(self, peer, first, last)
-  self.storage:read(first, last, LOAD_BYTES, function(err, bytes)
-    if self.is_closed then return end
-    if err then return self:fail(err) end
-    self:step(self.core:loaded(self:now(), peer, first, bytes))
-  end)
-end
-
-function perform.role(self, role, term, leader)
-  local was_role, was_leader, was_term = self.role, self.leader, self.term
-  self.role, self.term, self.leader = role, term, leader
-  self.reads:ask_again()
-  if role ~= was_role then
-    self.logger:info("became " .. role, { term = term })
-    self.emitter:queue("role", role, term)
-  end
-  if leader ~= was_leader or (leader and term ~= was_term) then
-    self.emitter:queue("leader", leader or nil, self:address_of(leader), term)
-  end
-end
-
-function perform.config(self, index)
-  self.config = self.core:config() or false
-  self.peers:config_changed(index)
-  self.emitter:queue("membership", self:members(), index)
-end
-
-function perform.forwarded(self, token, verdict, index, term)
-  self.proposals:forwarded(token, verdict, index, term)
-end
-
-local function hold(self, kind, after, a, b, c, d, e)
-  local list = kind == "send" and self.held_sends or self.held
-  list:push({ kind = kind, after = after, a, b, c, d, e })
-end
-
--- The batch of this turn.
-local function take(self)
-  local held, stored = self.held, self.stored
-  for kind, after, a, b, c, d, e in self.core:effects() do
-    if after <= stored and (not IS_ORDERED[kind] or held:is_empty()) then
-      perform[kind](self, a, b, c, d, e)
-    else
-      hold(self, kind, after, a, b, c, d, e)
-    end
-    if self.is_closed then return end
-  end
-end
-
-local function release(self, list)
-  local head = list:peek()
-  while head and head.after <= self.stored and not self.is_closed do
-    list:pop()
-    perform[head.kind](self, head[1], head[2], head[3], head[4], head[5])
-    head = list:peek()
-  end
-end
+------------------------------------------------------------------- flushing --
 
 --- Performs the work that the events since the last flush caused.
 function Driver:flush()
@@ -166,12 +87,13 @@ function Driver:flush()
   local rounds = 0
   repeat
     self.is_dirty = false
-    self.proposals:dispatch()
+    self.proposals.outbox:dispatch()
     self.reads:dispatch()
-    take(self)
+    effects.take(self, self.held)
     rounds = rounds + 1
   until not self.is_dirty or rounds == ROUNDS_MAX or self.is_closed
   self.is_flushing = false
+  if not self.is_closed then self.proposals.outbox:look_for_room() end
 end
 
 --- After each event: true, or the core's code, which is final for some.
@@ -192,8 +114,7 @@ function Driver:on_stored(seq)
   if self.is_closed then return end
   self.stored = seq
   self:step(self.core:stored(self:now(), seq))
-  release(self, self.held_sends)
-  release(self, self.held)
+  effects.release(self, self.held)
 end
 
 ------------------------------------------------------------------ applying --
@@ -225,43 +146,47 @@ function Driver:apply_some(to_the_end)
   if self.is_closed then return end
   self:step(self.core:applied(self:now(), self.applied))
   self.reads:applied(self.applied)
-  self.emitter:queue("applied", self.applied)
-  self:look_for_room()
+  self:emit("applied", self.applied)
 end
 
--- Says `drain` when proposals that were answered `busy` may come again.
-function Driver:look_for_room()
-  if not self.proposals.is_full then return end
-  local pending = self.core:status().pending_bytes
-  if pending * 2 > self.options.max_pending_bytes then return end
-  self.proposals.is_full = false
-  self.emitter:queue("drain")
+--- Users were told of what stands at this index.
+function Driver:acknowledge(index)
+  if index > self.acknowledged then self.acknowledged = index end
 end
 
 ------------------------------------------------------------------- turns --
 
 -- Runs what was deferred until now; what that defers waits for the next turn.
+-- One of them may close the node, and then the rest is not ours any more.
 function Driver:run_deferred()
-  for _ = 1, self.deferred.count do self.deferred:pop()() end
+  for _ = 1, self.deferred.count do
+    local fn = self.deferred:pop()
+    if not fn then return end
+    fn()
+  end
 end
 
-function Driver:note_lag(now)
-  local gap = self.turn_began and now - self.turn_began or 0
-  self.loop_lag_ms = math.max(gap, self.loop_lag_ms * 7 // 8)
+--- Tells the core the time of day, once a turn: it stamps what is proposed.
+function Driver:tell_wall()
+  if self.is_wall_fresh then return end
+  self.is_wall_fresh = true
+  self.core:wall(self.clock:wall())
 end
 
 --- Once per loop turn, after all reads.
 function Driver:on_check()
-  self.core:wall(self.clock:wall())
+  self:tell_wall()
   if self.clock:is_due() then self:tick() end
   self:flush()
   self:apply_some()
+  self.reads:deliver()
   self:run_deferred()
   if not self.is_closed then self.emitter:drain() end
 end
 
 function Driver:tick()
   local now = self:now()
+  self.loop_lag_ms = math.max(self.clock.late_ms, self.loop_lag_ms * 7 // 8)
   self:step(self.core:tick(now))
   self.proposals:sweep(now)
   self.reads:sweep(now)
@@ -276,35 +201,32 @@ end
 function Driver:has_work()
   return self.is_dirty or not self.deferred:is_empty()
     or self.applied < self.apply_last or self.emitter:is_pending()
-    or self.clock.due
+    or self.reads:are_ready() or self.clock.due
 end
 
 --- Before the loop sleeps.
 function Driver:on_prepare()
-  self.core:wall(self.clock:wall())
+  self.is_wall_fresh = false
+  self:tell_wall()
   self:flush()
   if self.is_closed then return end
   local waiters = earlier(self.proposals.soonest, self.reads.soonest)
   self.clock:arm(earlier(self.core:deadline(), waiters))
   self.clock:stay_awake(self:has_work())
+  self.is_wall_fresh = false  -- it sleeps now
 end
 
---- Hands the core what replay needs from the disk: true while there is more.
-function Driver:replay_more()
-  return false
-end
-
---- Something was asked for: the next turn must not sleep on it.
+--- Something was asked for: the loop must not sleep on it.
 function Driver:wants_flush()
   self.is_dirty = true
+  if self.has_turns then self.clock:stay_awake(true) end
 end
 
 --- Runs fn soon, from the loop.
 function Driver:defer(fn)
-  if self.is_closed or not self.clock then
-    return self.node.scheduler:defer(fn)
-  end
+  if not self.has_turns then return self.node.scheduler:defer(fn) end
   self.deferred:push(fn)
+  self.clock:stay_awake(true)
 end
 
 --- Ends the node for good. Set by the node: life.lua knows how.
@@ -324,57 +246,34 @@ function Driver:guard(fn)
   end
 end
 
------------------------------------------------------------- what is known --
+Driver.reaches = view.reaches
+Driver.address_of = view.address_of
+Driver.members = view.members
+Driver.leader_error = view.leader_error
+Driver.why_no_leader = view.why_no_leader
 
---- The address of a member, or nil.
-function Driver:address_of(id)
-  local members = self.config and self.config.members or self.options.members
-  local member = id and members[id]
-  return member and member.address or nil
+------------------------------------------------------------------- events --
+
+-- Delivers events where no turn of ours does: before start, after the end.
+local function drain_soon(self)
+  if self.has_turns or self.is_drain_due then return end
+  self.is_drain_due = true
+  self.node.scheduler:defer(function()
+    self.is_drain_due = false
+    if self.emitter:drain() then drain_soon(self) end
+  end)
 end
 
---- The members as the option `members` has them.
-function Driver:members()
-  local source = self.config and self.config.members or self.options.members
-  local members = {}
-  for id, member in pairs(source) do
-    members[id] = { address = member.address, role = member.role,
-      priority = member.priority }
-  end
-  return members
-end
-
---- Is there a link with this node?
-function Driver:reaches(id)
-  return self.transport:has(id)
-end
-
---- The error for who asked us to lead when another does.
-function Driver:leader_error()
-  return errors.new("not_leader", ("the leader is %s"):format(self.leader), {
-    leader = self.leader,
-    address = self:address_of(self.leader),
-  })
-end
-
---- Why nothing moves, in words.
-function Driver:why_no_leader()
-  local refusal = self.peers and self.peers.last_refusal
-  local suffix = refusal and "; " .. refusal or ""
-  if not self.formed then
-    return "the cluster has not formed: " .. self.peers:missing() .. suffix
-  elseif not self.leader then
-    return "no leader is known" .. suffix
-  elseif self.role ~= "leader" and not self:reaches(self.leader) then
-    return ("the leader %s cannot be reached"):format(self.leader) .. suffix
-  end
-  return ("the leader %s has not answered"):format(self.leader) .. suffix
+--- Queues an event; it is delivered from the loop.
+function Driver:emit(name, ...)
+  self.emitter:queue(name, ...)
+  if self.emitter:is_pending() then drain_soon(self) end
 end
 
 --- An error of the user's code, or one that nobody waits for.
 function Driver:report(err)
-  if self.emitter and self.emitter:has("error") and not self.is_closed then
-    self.emitter:queue("error", err)
+  if self.emitter:has("error") then
+    self:emit("error", err)
   else
     self.node.scheduler:report(err)
   end
@@ -383,7 +282,16 @@ end
 --- Something the user should know of.
 function Driver:warn(err)
   self.logger:warn(errors.text(err))
-  self.emitter:queue("warning", err)
+  self:emit("warning", err)
+end
+
+--- No turn comes any more: what was meant for them goes another way.
+function Driver:end_turns()
+  self.has_turns = false
+  for _, fn in ipairs(self.deferred:take_all()) do
+    self.node.scheduler:defer(fn)
+  end
+  if self.emitter:is_pending() then drain_soon(self) end
 end
 
 return M

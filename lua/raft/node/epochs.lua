@@ -71,12 +71,7 @@ end
 
 --- Calls fn(waiter) for each, oldest term first.
 function Epochs:each(fn)
-  for _, queue in ipairs(self.queues) do
-    queue.waiters:filter(function(waiter)
-      fn(waiter)
-      return true
-    end)
-  end
+  for _, queue in ipairs(self.queues) do queue.waiters:each(fn) end
 end
 
 --- Forgets all.

@@ -8,6 +8,7 @@
 local Clock = require "raft.clock"
 local Emitter = require "raft.emitter"
 local Logger = require "raft.logger"
+local Machine = require "raft.machine"
 local Peers = require "raft.node.peers"
 local Storage = require "raft.storage"
 local Transport = require "raft.transport"
@@ -16,13 +17,13 @@ local errors = require "raft.errors"
 local option_rules = require "raft.options"
 local raft_core = require "raft.core"
 local registry = require "raft.registry"
+local view = require "raft.node.view"
 
 local M = {}
 
 local MEMORY_BYTES <const> = 32 << 20    -- of the log kept in memory
 local MESSAGE_BYTES <const> = 256 << 10  -- of entries in one append
 local INFLIGHT_BYTES <const> = 8 << 20   -- under way to one peer
-local SEED_FORMAT <const> = "<i8"
 
 -------------------------------------------------------------------- parts --
 
@@ -35,7 +36,16 @@ function M.prepare(driver)
     wall_ms = function() return driver.host.wall() end,
   })
   driver.emitter = Emitter.new(option_rules.EVENTS,
-    function(err) driver.node.scheduler:report(err) end, "node", options.on)
+    function(err) M.report(driver, err) end, "node", options.on)
+end
+
+-- What a handler raised; that of `error` has nobody else to tell.
+function M.report(driver, err)
+  if err.where == "handler of error" then
+    driver.node.scheduler:report(err)
+  else
+    driver:report(err)
+  end
 end
 
 local function open_storage(driver)
@@ -50,11 +60,10 @@ end
 
 local function new_core(driver)
   local options = driver.options
-  local seed = string.unpack(SEED_FORMAT, assert(driver.uv.random(8)))
   return raft_core.new {
     id = options.id,
     incarnation = driver.storage.incarnation,
-    seed = seed,
+    seed = driver.storage.seed,
     election_min_ms = options.election_timeout.min,
     election_max_ms = options.election_timeout.max,
     heartbeat_ms = options.heartbeat,
@@ -94,11 +103,6 @@ function STEPS.storage(driver)
   local storage, err = open_storage(driver)
   if not storage then return nil, err end
   driver.storage = storage
-  storage:handlers {
-    stored = driver:guard(function(seq) driver:on_stored(seq) end),
-    failed = driver:guard(function(why) driver:fail(why) end),
-    space = driver:guard(function(has) M.space_changed(driver, has) end),
-  }
   return true
 end
 
@@ -109,6 +113,7 @@ function STEPS.core(driver)
   driver.core:wall(driver.clock:wall())
   local now = driver.clock:now()
   local ok, code = driver.core:start(now, driver.storage.recovered)
+  driver.storage.recovered = false  -- megabytes, and the core has its own
   if not ok then
     return nil, errors.new("corrupt", "the log does not fit together: " .. code,
       { path = driver.options.dir })
@@ -120,16 +125,24 @@ function STEPS.core(driver)
 end
 
 function STEPS.listen(driver)
+  -- Who writes to a peer that died must get an error, not a signal. A host
+  -- of virtual sockets has no signals.
+  if driver.host.ignore_sigpipe then driver.host.ignore_sigpipe() end
   driver.transport = new_transport(driver)
   return driver.transport:listen()
 end
 
 function STEPS.run(driver)
+  driver.storage:handlers {
+    stored = driver:guard(function(seq) driver:on_stored(seq) end),
+    failed = driver:guard(function(why) driver:fail(why) end),
+    space = driver:guard(function(has) M.space_changed(driver, has) end),
+  }
   driver.clock:start(function() driver:on_check() end,
     function() driver:on_prepare() end)
-  driver.state = "running"
+  driver.has_turns, driver.state = true, "running"
   M.replay(driver)
-  if driver.failure then return nil, driver.failure end
+  if driver.is_closed then return nil end
   driver.peers:connect()
   driver.peers:compare_options()
   driver.peers:try_form()
@@ -140,36 +153,46 @@ local ORDER <const> = { "storage", "core", "listen", "run" }
 
 --- Applies what the disk knows to be committed, before start returns.
 function M.replay(driver)
-  driver:flush()
-  driver:apply_some(true)
-  while not driver.is_closed and driver:replay_more() do
-    driver:flush()
-    driver:apply_some(true)
-  end
+  driver.is_replaying = true
+  local commit = driver.core:status().commit
+  Machine.unsuspended(function()  -- once, and not for each command
+    repeat
+      driver:flush()
+      driver:apply_some(true)
+    until driver.is_closed or driver.applied >= commit
+  end)
+  driver.is_replaying = false
+end
+
+-- Closes all that is open; again: nothing. Nothing that was held is sent.
+local function shut(driver)
+  if driver.transport then driver.transport:close_now() end
+  if driver.storage then driver.storage:abort() end
+  driver:end_turns()
+  if driver.clock then driver.clock:close() end
 end
 
 -- Closes what a failed start had opened.
 local function undo(driver)
-  if driver.transport then driver.transport:close_now() end
-  if driver.storage then driver.storage:abort() end
-  if driver.clock then driver.clock:close() end
+  shut(driver)
   if driver.core then driver.core:close() end
   driver.transport, driver.storage = false, false
   driver.clock, driver.core, driver.peers = false, false, false
+  driver.state = "new"
 end
 
 --- Opens, recovers, listens: true, or nil and an error.
 function M.start(driver)
   if driver.state == "running" then return true end
-  if driver.state ~= "new" then return nil, M.ended_error(driver, false) end
+  if driver.state ~= "new" then return nil, view.ended_error(driver, false) end
   driver.state = "starting"
   for _, name in ipairs(ORDER) do
     local ok, err = STEPS[name](driver)
-    if not ok then
-      if not driver.failure then
-        undo(driver)
-        driver.state = "new"
-      end
+    if driver.is_closed then  -- it failed, or the log function closed it
+      shut(driver)
+      return nil, driver.failure or view.ended_error(driver, false)
+    elseif not ok then
+      undo(driver)
       return nil, err
     end
   end
@@ -181,10 +204,10 @@ end
 
 --- The disk is full, or has room again.
 function M.space_changed(driver, has_space)
-  driver.proposals.is_out_of_space = not has_space
+  driver.proposals.outbox.is_out_of_space = not has_space
   if has_space then
     driver.logger:info("the disk has room again")
-    driver.emitter:queue("drain")
+    driver:emit("drain")
   else
     driver:warn(errors.new("no_space", "the disk is full: proposals are "
       .. "refused until there is room", { path = driver.options.dir }))
@@ -193,49 +216,21 @@ end
 
 ---------------------------------------------------------------------- end --
 
---- The error for a call on a node that has ended, or is about to.
--- @param is_sent is it in a log, or on its way to one?
-function M.ended_error(driver, is_sent)
-  local outcome = is_sent and "unknown" or "none"
-  if driver.failure then
-    return errors.new("failed", ("node %s has failed: %s"):format(driver.id,
-      errors.text(driver.failure)),
-      { outcome = outcome, cause = driver.failure, retry = false })
-  end
-  local words = driver.state == "stopping" and "is stopping" or "is closed"
-  if driver.state == "new" then words = "has not been started" end
-  return errors.new("closed", ("node %s %s"):format(driver.id, words),
-    { outcome = outcome })
-end
-
 local function answer_all(driver)
   driver.proposals:finish(function(is_sent)
-    return M.ended_error(driver, is_sent)
+    return view.ended_error(driver, is_sent)
   end)
-  driver.reads:finish(function() return M.ended_error(driver, false) end)
+  driver.reads:finish(function() return view.ended_error(driver, false) end)
 end
 
--- What was deferred for the end of a turn, now from the scheduler.
-local function hand_on_deferred(driver)
-  for _, fn in ipairs(driver.deferred:take_all()) do
-    driver.node.scheduler:defer(fn)
-  end
-end
-
-local function drain_events(driver)
-  driver.node.scheduler:defer(function()
-    while driver.emitter:drain() do end
-  end)
-end
-
--- Everything is closed at once; nothing that was held is sent.
+-- Everything is closed at once.
 local function end_now(driver, state)
   driver.is_closed, driver.state = true, state
   driver.role, driver.leader = "follower", false
-  if driver.transport then driver.transport:close_now() end
-  if driver.clock then driver.clock:close() end
-  hand_on_deferred(driver)
+  shut(driver)
   answer_all(driver)
+  local core = driver.core  -- it may be at work further up the stack
+  if core then driver.node.scheduler:defer(function() core:close() end) end
 end
 
 --- Ends the node for good because of this error.
@@ -244,10 +239,8 @@ function M.fail(driver, err)
   driver.failure = err
   driver.logger:error("failed", { why = errors.text(err) })
   end_now(driver, "failed")
-  if driver.storage then driver.storage:abort() end
   registry.of(driver.uv):fail(driver.node, err)
-  driver.emitter:queue("failed", err)
-  drain_events(driver)
+  driver:emit("failed", err)
 end
 
 --- Ends the node at once.
@@ -255,16 +248,14 @@ function M.close(driver)
   if driver.is_closed then return end
   local was_open = driver.state ~= "new"
   end_now(driver, "closed")
-  if driver.storage then driver.storage:abort() end
   registry.of(driver.uv):remove(driver.node)
-  if was_open then driver.emitter:queue("closed") end
-  drain_events(driver)
+  if was_open then driver:emit("closed") end
 end
 
 --- Ends the node once what is under way is on the disk; done() follows.
 -- No proposals are taken meanwhile. Stops waiting at the deadline.
 function M.stop(driver, timeout_ms, done)
-  if driver.is_closed or driver.state == "new" then
+  if driver.is_closed or not driver.has_turns then
     M.close(driver)
     return driver.node.scheduler:defer(done)
   end

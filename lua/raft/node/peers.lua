@@ -8,6 +8,9 @@ local raft_core = require "raft.core"
 
 local M = {}
 
+local WARN_AGAIN_MS <const> = 10000  -- before the same refusal is told again
+local WARNED_MAX <const> = 256       -- refusals remembered
+
 local Peers = { __name = "raft.peers" }
 Peers.__index = Peers
 
@@ -22,11 +25,6 @@ local function plan_of(options)
     election_min_ms = options.election_timeout.min }
 end
 
--- A number that names this start.
-local function draw(uv)
-  return (string.unpack("<i8", assert(uv.random(8))))
-end
-
 --- @param driver with core and storage open
 function M.new(driver)
   local options, storage = driver.options, driver.storage
@@ -36,14 +34,16 @@ function M.new(driver)
     plan_digest = false,
     identity = false,          -- of the formed cluster: 16 bytes
     greeting = false,
+    links = {},                -- id -> the link that is up
     last_refusal = false,      -- words of the newest refusal, for time-outs
+    warned = {},               -- refusals that the user was told of -> when
+    warned_count = 0,          -- Invariant: entries of warned
   }, Peers)
   self.plan_digest = raft_core.config_plan(self.plan)
   self.greeting = Greeting.new {
     id = options.id, cluster = options.cluster,
     incarnation = storage.incarnation, starts = storage.starts,
-    nonce = draw(driver.uv), plan = self.plan_digest, voters = options.ids,
-    alive_ms = options.election_timeout.min,
+    nonce = storage.nonce, plan = self.plan_digest, voters = options.ids,
     expected = function(id) return self:expected(id) end,
   }
   return self
@@ -100,7 +100,9 @@ function Peers:try_form()
     member.incarnation = incarnations[id]
   end
   plan.identity = raft_core.config_identity(plan, driver.options.cluster)
-  driver:step(driver.core:form(driver:now(), plan))
+  local ok, code = driver:step(driver.core:form(driver:now(), plan))
+  if driver.is_closed then return end
+  assert(ok, code)  -- a checked plan, and an empty log
   self:formed_as(plan.identity)
   driver.logger:info("cluster formed", { members = #driver.options.ids })
   driver.transport:regreet()
@@ -146,9 +148,24 @@ function Peers:judge(hello)
   return true
 end
 
+-- Was the user told of this lately? A stranger may knock again and again.
+function Peers:was_told(what)
+  local now, at = self.driver:now(), self.warned[what]
+  if at and now - at < WARN_AGAIN_MS then return true end
+  if not at and self.warned_count == WARNED_MAX then
+    self.warned, self.warned_count = {}, 0
+  end
+  if not at then self.warned_count = self.warned_count + 1 end
+  self.warned[what] = now
+  return false
+end
+
+-- The transport has written the line for the log.
 function Peers:note_refusal(peer, code, text)
-  self.last_refusal = ("%s: %s"):format(peer or "a peer", text)
-  self.driver:warn(errors.new(code, text, { peer = peer }))
+  peer = peer or "a peer"
+  self.last_refusal = ("%s: %s"):format(peer, text)
+  if self:was_told(self.last_refusal) then return end
+  self.driver:emit("warning", errors.new(code, text, { peer = peer }))
 end
 
 --- A peer refused us. Some reasons mean that we must not run on.
@@ -162,6 +179,7 @@ end
 --- A link is up.
 function Peers:opened(link)
   local driver = self.driver
+  self.links[link.id] = link
   link.reader = driver.core:reader(link.id, link.hello.incarnation)
   self:try_form()
   driver:wants_flush()
@@ -182,8 +200,15 @@ end
 --- A link is down.
 function Peers:closed(link)
   local driver = self.driver
-  driver.proposals:link_lost(link.id)
+  if self.links[link.id] == link then self.links[link.id] = nil end
+  driver.proposals.outbox:link_lost(link.id)
   driver:step(driver.core:unreachable(driver:now(), link.id))
+end
+
+--- Ends the link with this peer, if there is one; another follows.
+function Peers:cut(id)
+  local link = self.links[id]
+  if link then link:close("too much waits on it") end
 end
 
 ------------------------------------------------------------------- members --
@@ -211,7 +236,9 @@ end
 local function is_as_in(options, config)
   for id, member in pairs(options.members) do
     local known = config.members[id]
-    if not known or known.address ~= member.address then return false end
+    local is_same = known and known.address == member.address
+      and known.role == member.role and known.priority == member.priority
+    if not is_same then return false end
   end
   for id in pairs(config.members) do
     if not options.members[id] then return false end

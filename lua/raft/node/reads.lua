@@ -4,40 +4,53 @@
 -- its questions when the leader changes; then they are asked again, which is
 -- always right: a later barrier covers an earlier read.
 local errors = require "raft.errors"
+local ring = require "raft.ring"
 
 local M = {}
 
 local Reads = { __name = "raft.reads" }
 Reads.__index = Reads
 
---- @param driver gives core, now(), applied, leader, why_no_leader()
+--- @param driver gives core, now(), applied, acknowledge(index),
+--   why_no_leader()
 function M.new(driver)
   return setmetatable({
     driver = driver,
     fresh = {},         -- waiters not yet asked for
     asked = {},         -- token -> waiters
     confirmed = {},     -- array of { index=, waiters= }: wait to be applied
+    ready = ring.new(), -- waiters to be answered in this turn
     last_token = 0,
     soonest = false,    -- no deadline is sooner; false: none
   }, Reads)
 end
 
-local function answer(waiter, err, index)
+local function answer(waiter, err)
   local fn = waiter.answer
   if not fn then return end
   waiter.answer = false
-  fn(err, index)
+  fn(err)
+end
+
+-- Local state holds enough now.
+local function serve_one(self, waiter)
+  self.driver:acknowledge(self.driver.applied)
+  answer(waiter, nil)
 end
 
 --- Takes a read: { answer=, deadline=, index= }. With `index` it waits only for
 -- that index to be applied here (at_least).
 function Reads:submit(waiter)
+  local index = waiter.index
+  if index and index <= self.driver.applied then
+    return serve_one(self, waiter)
+  end
   if waiter.deadline
     and (not self.soonest or waiter.deadline < self.soonest) then
     self.soonest = waiter.deadline
   end
-  if waiter.index then
-    self:confirm({ waiter }, waiter.index)
+  if index then
+    self:confirm({ waiter }, index)
   else
     self.fresh[#self.fresh + 1] = waiter
   end
@@ -89,23 +102,35 @@ end
 function Reads:applied(applied)
   if #self.confirmed == 0 then return end
   local waiting = {}
-  local ready = {}
   for _, group in ipairs(self.confirmed) do
-    local list = group.index <= applied and ready or waiting
-    list[#list + 1] = group
-  end
-  self.confirmed = waiting
-  for _, group in ipairs(ready) do
-    for _, waiter in ipairs(group.waiters) do
-      answer(waiter, nil, group.index)
+    if group.index <= applied then
+      for _, waiter in ipairs(group.waiters) do self.ready:push(waiter) end
+    else
+      waiting[#waiting + 1] = group
     end
   end
+  self.confirmed = waiting
+end
+
+--- Is anybody to be answered?
+function Reads:are_ready()
+  return not self.ready:is_empty()
+end
+
+--- Answers those whose state is here. That may run the user's query, so it is
+-- no part of a flush.
+function Reads:deliver()
+  for _ = 1, self.ready.count do serve_one(self, self.ready:pop()) end
 end
 
 -- Everybody who waits, oldest first.
 local function all_waiters(self)
   local all = {}
-  local function add(waiters) table.move(waiters, 1, #waiters, #all + 1, all) end
+  local function add_one(waiter) all[#all + 1] = waiter end
+  local function add(waiters)
+    for _, waiter in ipairs(waiters) do add_one(waiter) end
+  end
+  self.ready:each(add_one)
   for _, group in ipairs(self.confirmed) do add(group.waiters) end
   for _, token in ipairs(tokens_of(self)) do add(self.asked[token]) end
   add(self.fresh)
@@ -136,6 +161,7 @@ end
 function Reads:finish(make_error)
   local all = all_waiters(self)
   self.fresh, self.asked, self.confirmed, self.soonest = {}, {}, {}, false
+  self.ready = ring.new()
   for _, waiter in ipairs(all) do answer(waiter, make_error()) end
 end
 

@@ -48,7 +48,7 @@ function M.of(driver)
     snapshot = 0,
     members = driver:members(),
     quorum = "majority",
-    pending = driver.proposals:count(),
+    pending = driver.proposals.open_count,
     loop_lag_ms = driver.loop_lag_ms,
     disk_ms = 0,
     version = driver.version,

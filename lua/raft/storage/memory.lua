@@ -18,6 +18,8 @@ function M.open(options)
     guard = options.guard or function(fn) return fn end,
     recovered = recovered,                -- nothing, in the core's shape
     incarnation = identity.random(uv),
+    nonce = identity.random(uv),
+    seed = identity.random(uv),
     starts = 1,
     identity = false,                     -- of the cluster
     is_new = true,

@@ -86,7 +86,8 @@ function Connections:is_superfluous(link)
 end
 
 -- What may be known of a link from outside.
-local function facts(link, round_ms)
+local function facts(link, limits)
+  local round_ms = limits.round_ms
   return {
     id = link.id,
     hello = link.hello,
@@ -94,6 +95,7 @@ local function facts(link, round_ms)
     is_dialed = link.is_dialed,
     queued_bytes = link:queued(),
     silent_ms = link.rounds_heard * round_ms,
+    alive_ms = limits.alive_ms,  -- silent for longer: perhaps nobody is there
     age_ms = link.rounds * round_ms,
   }
 end
@@ -101,7 +103,7 @@ end
 --- The facts of the link that is up with this id, or false.
 function Connections:living(id)
   local link = self.up[id]
-  return link and facts(link, self.limits.round_ms) or false
+  return link and facts(link, self.limits) or false
 end
 
 --- The facts of all links that are up, sorted by id.

@@ -110,10 +110,10 @@ function Dialer:drop()
   end
 end
 
---- A link with the peer is up, so no try is needed. The lower id lets its own
--- one run on: what it has dialed is the link that both ends will keep.
+--- A link with the peer is up, so no try is needed. One that has come as far
+-- as greeting goes on: both ends will choose between the two.
 function Dialer:rest()
-  if self.state == "waiting" or self.owner.id > self.id then self:drop() end
+  self:drop()
 end
 
 --- A link with the peer has ended.

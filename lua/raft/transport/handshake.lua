@@ -9,15 +9,20 @@
 -- The ping tells the acceptor that it was not refused, so that both ends open
 -- or neither does. What follows the ping is handed up unread.
 local core = require "raft.core"
+local errors = require "raft.errors"
 
 local M = {}
 
 local expect = {}  -- phase -> function(transport, link, kind, frame)
 
--- What a peer writes goes into our lines: no control characters, and short.
-local TEXT_BYTES_MAX <const> = 256
-local function clean(text)
-  return (text:sub(1, TEXT_BYTES_MAX):gsub("%c", "?"))
+-- Codes that an owner can make an error of.
+local CODES <const> = {}
+for _, code in ipairs(errors.codes()) do CODES[code] = true end
+
+-- A later version may have codes that this one has not.
+local function known(code, text)
+  if CODES[code] then return code, text end
+  return "unsupported", ("%s: %s"):format(code, text)
 end
 
 local function bad_frame(transport, link, what)
@@ -31,7 +36,7 @@ end
 local function refused(transport, link, frame)
   local code, text = core.refusal_decode(frame)
   if not code then return bad_frame(transport, link, text) end
-  code, text = clean(code), clean(text)
+  code, text = known(code, text)
   transport.report:count("refused_by_peer")
   transport.report:complain(link.address, "refused by the peer",
     { code = code, reason = text })

@@ -20,6 +20,16 @@ local COUNTERS <const> = {
   "refused_by_peer",  -- peers that refused us
 }
 
+--- The guard of an owner that has none: what raises is told, and that is all.
+function M.guard(logger)
+  return function(fn)
+    return function(...)
+      local ok, what = xpcall(fn, debug.traceback, ...)
+      if not ok then logger:error("transport raised", { what = what }) end
+    end
+  end
+end
+
 --- @param logger @{raft.logger}; @param now function() -> ms
 -- @param complain_ms one line per address and text in that time
 function M.new(logger, now, complain_ms)

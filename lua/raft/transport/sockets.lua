@@ -19,7 +19,7 @@ function M.new(uv, guard)
     uv = uv,
     guard = guard,
     open_count = 0,      -- handles made and not yet closed for good
-    on_empty = false,    -- called when the count comes to 0, or false
+    on_empty = {},       -- functions called when the count comes to 0
     on_closed = false,   -- luv's callback of every close
   }, Sockets)
   sockets.on_closed = guard(function() sockets:forget() end)
@@ -39,10 +39,10 @@ end
 function Sockets:forget()
   self.open_count = self.open_count - 1
   assert(self.open_count >= 0, "a handle was closed twice")
+  if self.open_count > 0 then return end
   local on_empty = self.on_empty
-  if self.open_count > 0 or not on_empty then return end
-  self.on_empty = false
-  on_empty()
+  self.on_empty = {}
+  for _, fn in ipairs(on_empty) do fn() end
 end
 
 function Sockets:keep(handle, text, name)
@@ -59,7 +59,7 @@ end
 
 --- Calls fn, from the loop, when no handle is open any more.
 function Sockets:when_empty(fn)
-  self.on_empty = fn
+  self.on_empty[#self.on_empty + 1] = fn
   if self.open_count > 0 then return end
   -- Nothing will close: a timer of no delay brings us into the loop.
   local timer = self:timer()

@@ -1,5 +1,5 @@
 /* cluster.c - the virtual cluster: events in, effects out, all checked. */
-#include "cluster.h"
+#include "cluster_inner.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -10,19 +10,19 @@
 #include "check.h"
 #include "config.h"
 
-static void *need(void *p) {
+void *cluster_need(void *p) {
   if (p != NULL) return p;
   fprintf(stderr, "the test ran out of memory\n");
   exit(2);
 }
 
-static uint8_t *copy_of(const void *data, size_t size) {
-  uint8_t *out = need(malloc(size + 1));
+uint8_t *cluster_copy(const void *data, size_t size) {
+  uint8_t *out = cluster_need(malloc(size + 1));
   if (size > 0) memcpy(out, data, size);
   return out;
 }
 
-static void note(struct cluster *c, uint32_t node, const char *broken) {
+void cluster_note(struct cluster *c, uint32_t node, const char *broken) {
   if (broken == NULL || c->broken != NULL) return;
   c->broken = broken;
   c->broken_at = node;
@@ -39,7 +39,7 @@ bool cluster_is_sound(const struct cluster *c) {
 
 void cluster_listen(struct cluster *c) {
   c->story_size = 0;
-  if (c->story == NULL) c->story = need(malloc(c->story_room = 4096));
+  if (c->story == NULL) c->story = cluster_need(malloc(c->story_room = 4096));
   c->story[0] = '\0';
 }
 
@@ -49,14 +49,14 @@ void cluster_say(struct cluster *c, const char *format, ...) {
   int head = snprintf(line, 32, "t=%-4" PRIu64 " ", c->now);
   va_list list;
   va_start(list, format);
-  int size = vsnprintf(line + head, sizeof line - (size_t)head - 2, format,
-                       list);
+  int size =
+      vsnprintf(line + head, sizeof line - (size_t)head - 2, format, list);
   va_end(list);
   size_t all = (size_t)(head + size);
   line[all++] = '\n';
   if (c->story_size + all + 1 > c->story_room) {
     c->story_room = 2 * (c->story_size + all + 1);
-    c->story = need(realloc(c->story, c->story_room));
+    c->story = cluster_need(realloc(c->story, c->story_room));
   }
   memcpy(c->story + c->story_size, line, all);
   c->story_size += all;
@@ -118,7 +118,7 @@ static void write_entry(struct cluster_disk *d, const struct raft_entry *e,
   d->log[e->index] = (struct cluster_record){
       .term = e->term,
       .kind = e->kind,
-      .bytes = copy_of(bytes, raft_entry_bytes(e)),
+      .bytes = cluster_copy(bytes, raft_entry_bytes(e)),
       .size = raft_entry_bytes(e),
   };
 }
@@ -132,11 +132,12 @@ static void write_first(struct cluster *c, struct cluster_disk *d) {
 }
 
 struct cluster *cluster_new(const struct cluster_options *options) {
-  struct cluster *c = need(calloc(1, sizeof *c));
+  struct cluster *c = cluster_need(calloc(1, sizeof *c));
   c->options = *options;
   set_defaults(&c->options);
   c->count = options->nodes;
   c->random = options->seed;
+  c->memory.fail_in = options->fail_in;
   c->now = 1000;
   for (uint32_t i = 0; i < c->count; i++) {
     struct cluster_node *n = &c->nodes[i];
@@ -241,7 +242,7 @@ static uint8_t *recover_tail(const struct cluster *c,
   size_t size = 0;
   for (raft_index i = rec->tail_first; i <= d->last; i++)
     size += d->log[i].size;
-  uint8_t *tail = need(malloc(size + 1));
+  uint8_t *tail = cluster_need(malloc(size + 1));
   rec->tail = (struct raft_slice){tail, size};
   size = 0;
   for (raft_index i = rec->tail_first; i <= d->last; i++) {
@@ -251,7 +252,8 @@ static uint8_t *recover_tail(const struct cluster *c,
   return tail;
 }
 
-static size_t recover_runs(const struct cluster_disk *d, struct raft_run *runs) {
+static size_t recover_runs(const struct cluster_disk *d,
+                           struct raft_run *runs) {
   size_t count = 0;
   for (raft_index i = 1; i <= d->last; i++) {
     if (count > 0 && runs[count - 1].term == d->log[i].term) continue;
@@ -316,7 +318,7 @@ int cluster_restart(struct cluster *c, uint32_t node) {
   n->read_count = 0;
   cluster_say(c, "%s starts", n->name);
   int rc = start(c, node);
-  note(c, node, rc == RAFT_OK ? NULL : "a recovery failed");
+  cluster_note(c, node, rc == RAFT_OK ? NULL : "a recovery failed");
   (void)cluster_flush(c, node); /* nothing done is fine */
   return rc;
 }
@@ -333,7 +335,7 @@ static void complete(struct cluster *c, uint32_t node) {
   struct cluster_disk *d = &c->nodes[node].disk;
   struct cluster_batch b = d->under_way[0];
   memmove(d->under_way, d->under_way + 1, --d->count * sizeof b);
-  note(c, node, b.term < d->term ? "a batch takes a term back" : NULL);
+  cluster_note(c, node, b.term < d->term ? "a batch takes a term back" : NULL);
   d->term = b.term;
   d->vote = b.vote;
   d->commit = b.commit;
@@ -357,7 +359,7 @@ void cluster_disk(struct cluster *c, uint32_t node, uint32_t count) {
   n->reported = seq;
   struct raft_event ev = {.kind = RAFT_EV_STORED, .stored = seq};
   if (cluster_step(c, node, &ev) != RAFT_OK)
-    note(c, node, "a report of the disk was refused");
+    cluster_note(c, node, "a report of the disk was refused");
   (void)cluster_flush(c, node);
 }
 
@@ -366,7 +368,7 @@ static void perform_store(struct cluster *c, uint32_t node,
   struct cluster_disk *d = &c->nodes[node].disk;
   const struct raft_effect *fx = &h->fx;
   if (d->count == RAFT_STORES_MAX) {
-    note(c, node, "more stores under way than the core says");
+    cluster_note(c, node, "more stores under way than the core says");
     return;
   }
   d->under_way[d->count++] = (struct cluster_batch){
@@ -392,27 +394,19 @@ static void perform_store(struct cluster *c, uint32_t node,
 
 /* ---- effects ------------------------------------------------------------- */
 
-static void add_packet(struct cluster *c, const struct cluster_packet *p) {
-  if (c->packet_count == c->packet_room) {
-    c->packet_room = 2 * c->packet_room + 16;
-    c->packets = need(realloc(c->packets, c->packet_room * sizeof *p));
-  }
-  c->packets[c->packet_count++] = *p;
-}
-
 static void perform_send(struct cluster *c, uint32_t node,
                          struct cluster_held *h) {
   struct cluster_packet p = {.from = node, .to = node_of(c, h->fx.to)};
   struct raft_message m;
   int rc = raft_wire_decode(h->bytes, h->size, &m);
-  note(c, node, rc == RAFT_OK ? NULL : "a frame that nobody can read");
+  cluster_note(c, node, rc == RAFT_OK ? NULL : "a frame that nobody can read");
   if (rc == RAFT_OK)
-    note(c, node, cluster_check_send(c, node, h->fx.to, &m));
+    cluster_note(c, node, cluster_check_send(c, node, h->fx.to, &m));
   if (p.to == c->count) return; /* to a stranger */
   p.bytes = h->bytes;
   p.size = h->size;
   h->bytes = NULL;
-  add_packet(c, &p);
+  cluster_post(c, &p);
   char words[300];
   if (c->story == NULL) return;
   cluster_words(c, &p, words, sizeof words);
@@ -425,7 +419,7 @@ static void report_applied(struct cluster *c, uint32_t node) {
   n->told = n->performed;
   struct raft_event ev = {.kind = RAFT_EV_APPLIED, .applied = n->told};
   if (cluster_step(c, node, &ev) != RAFT_OK)
-    note(c, node, "a report of applying was refused");
+    cluster_note(c, node, "a report of applying was refused");
 }
 
 void cluster_applied(struct cluster *c, uint32_t node) {
@@ -438,11 +432,13 @@ static void perform_apply(struct cluster *c, uint32_t node,
   struct cluster_node *n = &c->nodes[node];
   for (raft_index i = fx->apply.first; i <= fx->apply.last; i++) {
     struct raft_entry e;
-    if (i != n->performed + 1) note(c, node, "applied out of order");
-    if (!raft_entry_at(n->raft, i, &e)) note(c, node, "nothing to apply");
+    if (i != n->performed + 1) cluster_note(c, node, "applied out of order");
+    if (!raft_entry_at(n->raft, i, &e))
+      cluster_note(c, node, "nothing to apply");
     else if (i > c->commit || e.term != c->committed[i])
-      note(c, node, "applied another entry than the others");
-    if (n->disk.last < i) note(c, node, "applied before it was durable");
+      cluster_note(c, node, "applied another entry than the others");
+    if (n->disk.last < i)
+      cluster_note(c, node, "applied before it was durable");
     n->performed = i;
   }
   cluster_say(c, "%s applies %" PRIu64 " to %" PRIu64, n->name, fx->apply.first,
@@ -471,7 +467,7 @@ static void perform_load(struct cluster *c, uint32_t node,
   ev.loaded.first = fx->load.first;
   ev.loaded.entries = (struct raft_slice){bytes, size};
   if (cluster_step(c, node, &ev) != RAFT_OK)
-    note(c, node, "loaded entries were refused");
+    cluster_note(c, node, "loaded entries were refused");
 }
 
 /* [Thesis 6.4] a read misses nothing that was committed when it was asked. */
@@ -480,7 +476,8 @@ static void perform_read(struct cluster *c, uint32_t node,
   struct cluster_node *n = &c->nodes[node];
   for (uint32_t i = 0; i < n->read_count; i++) {
     if (n->reads[i].token != fx->read.token) continue;
-    if (fx->read.index < n->reads[i].floor) note(c, node, "a stale read");
+    if (fx->read.index < n->reads[i].floor)
+      cluster_note(c, node, "a stale read");
     n->reads[i] = n->reads[--n->read_count];
     bool leads = cluster_status(c, node).state == RAFT_LEADER;
     c->seen_counts.leader_reads += leads;
@@ -488,14 +485,13 @@ static void perform_read(struct cluster *c, uint32_t node,
     cluster_say(c, "%s serves a read at %" PRIu64, n->name, fx->read.index);
     return;
   }
-  note(c, node, "a read that nobody waits for");
+  cluster_note(c, node, "a read that nobody waits for");
 }
 
 /* Was its READ handed out already? */
 static bool is_served(const struct cluster_node *n, uint64_t token) {
   for (uint32_t i = 0; i < n->held_count; i++)
-    if (n->held[i].fx.kind == RAFT_FX_READ &&
-        n->held[i].fx.read.token == token)
+    if (n->held[i].fx.kind == RAFT_FX_READ && n->held[i].fx.read.token == token)
       return true;
   return false;
 }
@@ -516,8 +512,7 @@ static void perform_role(struct cluster *c, uint32_t node,
   struct cluster_node *n = &c->nodes[node];
   drop_reads(c, n);
   cluster_say(c, "%s is %s in term %" PRIu64 ", leader %s", n->name,
-              names[fx->role.role], fx->role.term,
-              name_of(c, fx->role.leader));
+              names[fx->role.role], fx->role.term, name_of(c, fx->role.leader));
 }
 
 static void perform_forwarded(struct cluster *c, const struct raft_effect *fx) {
@@ -542,21 +537,23 @@ static void perform(struct cluster *c, uint32_t node, struct cluster_held *h) {
   case RAFT_FX_CONFIG: break;
   case RAFT_FX_NONE:
   case RAFT_FX_SHIP:
-  case RAFT_FX_INSTALL: note(c, node, "an effect of another age"); break;
+  case RAFT_FX_INSTALL:
+    cluster_note(c, node, "an effect of another age");
+    break;
   }
 }
 
 static void hold(struct cluster_node *n, const struct raft_effect *fx) {
   if (n->held_count == n->held_room) {
     n->held_room = 2 * n->held_room + 16;
-    n->held = need(realloc(n->held, n->held_room * sizeof *n->held));
+    n->held = cluster_need(realloc(n->held, n->held_room * sizeof *n->held));
   }
   struct cluster_held *h = &n->held[n->held_count++];
   *h = (struct cluster_held){.fx = *fx};
   h->fx.parts = NULL;
   for (uint32_t i = 0; i < fx->part_count; i++)
     h->size += fx->parts[i].size;
-  h->bytes = need(malloc(h->size + 1));
+  h->bytes = cluster_need(malloc(h->size + 1));
   size_t at = 0;
   for (uint32_t i = 0; i < fx->part_count; i++) {
     memcpy(h->bytes + at, fx->parts[i].data, fx->parts[i].size);
@@ -603,7 +600,7 @@ bool cluster_flush(struct cluster *c, uint32_t node) {
   struct raft_batch batch;
   struct raft_facts before = raft_facts_of(n->raft);
   raft_take(n->raft, &batch);
-  note(c, node, cluster_check(c, node, &before));
+  cluster_note(c, node, cluster_check(c, node, &before));
   n->deadline = batch.deadline;
   for (uint32_t i = 0; i < batch.count; i++)
     hold(n, &batch.effects[i]);
@@ -627,8 +624,8 @@ static int64_t step_without_memory(struct cluster *c, uint32_t node,
   if (rc != RAFT_E_NOMEM) return rc;
   raft_digest(r, after);
   if (before[0] != after[0] || before[1] != after[1])
-    note(c, node, "a step without memory changed something");
-  note(c, node, fail_in == 0 ? "no memory, for no reason" : NULL);
+    cluster_note(c, node, "a step without memory changed something");
+  cluster_note(c, node, fail_in == 0 ? "no memory, for no reason" : NULL);
   c->seen_counts.failed_allocations++;
   return raft_step(r, ev);
 }
@@ -640,14 +637,15 @@ int64_t cluster_step(struct cluster *c, uint32_t node, struct raft_event *ev) {
   struct raft_facts before = raft_facts_of(n->raft);
   int64_t rc = c->memory.fail_in > 0 ? step_without_memory(c, node, ev)
                                      : raft_step(n->raft, ev);
-  if (rc == RAFT_E_DIVERGED) note(c, node, "diverged");
-  note(c, node, cluster_check(c, node, &before));
+  if (rc == RAFT_E_DIVERGED) cluster_note(c, node, "diverged");
+  cluster_note(c, node, cluster_check(c, node, &before));
   return rc;
 }
 
 void cluster_tick(struct cluster *c, uint32_t node) {
   struct raft_event ev = {.kind = RAFT_EV_TICK};
-  if (cluster_step(c, node, &ev) != RAFT_OK) note(c, node, "a tick failed");
+  if (cluster_step(c, node, &ev) != RAFT_OK)
+    cluster_note(c, node, "a tick failed");
 }
 
 static int64_t give(struct cluster *c, uint32_t node, enum raft_event_kind kind,
@@ -686,7 +684,7 @@ void cluster_unreachable(struct cluster *c, uint32_t node, uint32_t peer) {
   struct raft_event ev = {.kind = RAFT_EV_UNREACHABLE};
   ev.unreachable = c->nodes[peer].id;
   if (cluster_step(c, node, &ev) != RAFT_OK)
-    note(c, node, "a dropped send was refused");
+    cluster_note(c, node, "a dropped send was refused");
 }
 
 int64_t cluster_form(struct cluster *c, uint32_t node) {
@@ -696,8 +694,8 @@ int64_t cluster_form(struct cluster *c, uint32_t node) {
   return cluster_step(c, node, &ev);
 }
 
-static int64_t receive(struct cluster *c, uint32_t node, uint32_t from,
-                       struct raft_slice frame) {
+int64_t cluster_hear(struct cluster *c, uint32_t node, uint32_t from,
+                     struct raft_slice frame) {
   struct raft_event ev = {.kind = RAFT_EV_RECEIVE};
   ev.receive.from = c->nodes[from].id;
   ev.receive.incarnation = c->nodes[from].incarnation;
@@ -707,12 +705,13 @@ static int64_t receive(struct cluster *c, uint32_t node, uint32_t from,
 
 int64_t cluster_receive(struct cluster *c, uint32_t node, uint32_t from,
                         const struct raft_message *m) {
+  c->is_made_up = c->is_made_up || m->kind == RAFT_MSG_APPEND;
   uint8_t frame[RAFT_FRAME_FIXED_MAX + 4096];
   size_t size = raft_wire_encode(m, frame);
   if (m->tail.size > 0) memcpy(frame + size, m->tail.data, m->tail.size);
   size += m->tail.size;
-  uint8_t *exact = copy_of(frame, size); /* so that no byte more is read */
-  int64_t rc = receive(c, node, from, (struct raft_slice){exact, size});
+  uint8_t *exact = cluster_copy(frame, size); /* so that no byte more is read */
+  int64_t rc = cluster_hear(c, node, from, (struct raft_slice){exact, size});
   free(exact);
   return rc;
 }
@@ -742,155 +741,8 @@ void cluster_swap(struct cluster *c, uint32_t node) {
   raft_digest(n->raft, before);
   raft_digest(copy, after);
   if (before[0] != after[0] || before[1] != after[1])
-    note(c, node, "a clone differs");
+    cluster_note(c, node, "a clone differs");
   raft_free(n->raft);
   n->raft = copy;
-  note(c, node, raft_check(copy));
-}
-
-/* ---- the network --------------------------------------------------------- */
-
-static struct cluster_packet remove_packet(struct cluster *c, uint32_t i) {
-  struct cluster_packet p = c->packets[i];
-  memmove(c->packets + i, c->packets + i + 1,
-          (--c->packet_count - i) * sizeof p);
-  return p;
-}
-
-void cluster_drop(struct cluster *c, uint32_t i) {
-  struct cluster_packet p = remove_packet(c, i);
-  free(p.bytes);
-}
-
-void cluster_drop_all(struct cluster *c) {
-  while (c->packet_count > 0)
-    cluster_drop(c, c->packet_count - 1);
-}
-
-void cluster_double(struct cluster *c, uint32_t i) {
-  struct cluster_packet p = c->packets[i];
-  p.bytes = copy_of(p.bytes, p.size);
-  add_packet(c, &p);
-}
-
-void cluster_deliver(struct cluster *c, uint32_t i) {
-  struct cluster_packet p = remove_packet(c, i);
-  bool is_lost = c->cut[p.from][p.to] || c->nodes[p.to].raft == NULL;
-  if (!is_lost) {
-    uint8_t *exact = need(malloc(p.size)); /* so that no byte more is read */
-    memcpy(exact, p.bytes, p.size);
-    int64_t rc =
-        receive(c, p.to, p.from, (struct raft_slice){exact, p.size});
-    free(exact);
-    note(c, p.to, rc == RAFT_OK ? NULL : "a frame was refused");
-  }
-  free(p.bytes);
-}
-
-void cluster_isolate(struct cluster *c, uint32_t node, bool is_cut) {
-  for (uint32_t i = 0; i < c->count; i++)
-    if (i != node) c->cut[i][node] = c->cut[node][i] = is_cut;
-  cluster_say(c, "%s is %s the others", c->nodes[node].name,
-              is_cut ? "cut off from" : "joined again with");
-}
-
-void cluster_look(const struct cluster *c, uint32_t i, struct raft_message *m) {
-  const struct cluster_packet *p = &c->packets[i];
-  EQ(raft_wire_decode(p->bytes, p->size, m), RAFT_OK);
-}
-
-int cluster_find(const struct cluster *c, uint32_t from, uint32_t to,
-                 enum raft_message_kind kind) {
-  for (uint32_t i = 0; i < c->packet_count; i++) {
-    struct raft_message m;
-    if (c->packets[i].from != from || c->packets[i].to != to) continue;
-    cluster_look(c, i, &m);
-    if (m.kind == kind) return (int)i;
-  }
-  return -1;
-}
-
-/* ---- many events --------------------------------------------------------- */
-
-static bool work_on(struct cluster *c, uint32_t node) {
-  struct cluster_node *n = &c->nodes[node];
-  if (n->raft == NULL) return false;
-  bool has_done = cluster_flush(c, node);
-  if (n->disk.count > 0 && !n->is_disk_held) {
-    cluster_disk(c, node, n->disk.count);
-    has_done = true;
-  }
-  return has_done;
-}
-
-void cluster_work(struct cluster *c) {
-  uint32_t idle = 0; /* twice, for what lacked memory the first time */
-  for (uint32_t turn = 0; turn < 20000 && idle < 2; turn++) {
-    bool has_done = c->packet_count > 0;
-    if (c->packet_count > 0) cluster_deliver(c, 0);
-    for (uint32_t i = 0; i < c->count; i++)
-      has_done = work_on(c, i) || has_done;
-    if (c->broken != NULL) return;
-    idle = has_done ? 0 : idle + 1;
-  }
-  note(c, 0, idle < 2 ? "the work never ends" : NULL);
-}
-
-static raft_ms next_deadline(const struct cluster *c) {
-  raft_ms next = UINT64_MAX;
-  for (uint32_t i = 0; i < c->count; i++)
-    if (c->nodes[i].raft != NULL && c->nodes[i].deadline < next)
-      next = c->nodes[i].deadline;
-  return next;
-}
-
-void cluster_run(struct cluster *c, raft_ms ms) {
-  raft_ms end = c->now + ms;
-  cluster_work(c);
-  while (c->broken == NULL && next_deadline(c) <= end) {
-    raft_ms next = next_deadline(c);
-    if (next > c->now) c->now = next;
-    for (uint32_t i = 0; i < c->count; i++) {
-      if (c->nodes[i].raft == NULL || c->nodes[i].deadline > c->now) continue;
-      cluster_tick(c, i);
-      (void)cluster_flush(c, i);
-    }
-    cluster_work(c);
-  }
-  c->now = end;
-}
-
-void cluster_time_out(struct cluster *c, uint32_t node) {
-  raft_ms due = c->nodes[node].deadline;
-  if (due != UINT64_MAX && due > c->now) c->now = due;
-  /* nobody shall think that it still hears a leader */
-  c->now += c->options.election_min_ms;
-  cluster_say(c, "%s times out", c->nodes[node].name);
-  cluster_tick(c, node);
-  (void)cluster_flush(c, node);
-}
-
-bool cluster_elect(struct cluster *c, uint32_t node) {
-  cluster_time_out(c, node);
-  cluster_work(c);
-  return cluster_status(c, node).state == RAFT_LEADER;
-}
-
-int cluster_leader(const struct cluster *c) {
-  int leader = -1;
-  raft_term newest = 0;
-  for (uint32_t i = 0; i < c->count; i++) {
-    if (c->nodes[i].raft == NULL) continue;
-    struct raft_status s = cluster_status(c, i);
-    if (s.state != RAFT_LEADER || s.term < newest) continue;
-    leader = (int)i;
-    newest = s.term;
-  }
-  return leader;
-}
-
-struct raft_status cluster_status(const struct cluster *c, uint32_t node) {
-  struct raft_status s;
-  raft_status(c->nodes[node].raft, &s);
-  return s;
+  cluster_note(c, node, raft_check(copy));
 }

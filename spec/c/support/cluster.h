@@ -35,6 +35,7 @@ struct cluster_options {
   size_t memory_bytes_max;                                 /* 0: 1 MiB */
   uint32_t tail_max; /* entries that a recovery hands over; 0: all */
   bool leases;
+  uint64_t fail_in; /* the allocation that fails; 0: none */
 };
 
 struct cluster_batch { /* one write */
@@ -102,7 +103,7 @@ struct cluster_packet {
   size_t size;
 };
 
-struct cluster_seen { /* an entry that some log has had */
+struct cluster_seen {     /* an entry that some log has had */
   raft_term term, before; /* its term, and that of the entry before it */
   uint64_t digest;
 };
@@ -135,6 +136,7 @@ struct cluster {
   uint32_t seen_count[CLUSTER_LOG + 1];
   raft_term committed[CLUSTER_LOG + 1]; /* terms, up to commit */
   raft_index commit;
+  bool is_made_up; /* a leader that none of us is has sent something */
   uint64_t next_token;
   struct { /* the newest answer to a forward */
     uint64_t token;
@@ -238,18 +240,5 @@ size_t cluster_entries(raft_index first, const raft_term *terms, uint32_t count,
 /* From now on what happens is written down; what has been is forgotten. */
 void cluster_listen(struct cluster *c);
 void cluster_say(struct cluster *c, const char *format, ...);
-
-/* What a frame says, in words (cluster_words.c). */
-void cluster_words(const struct cluster *c, const struct cluster_packet *p,
-                   char *out, size_t room);
-
-/* The checks of a node after a step, and those between nodes
- * (cluster_check.c). NULL or what is broken. */
-struct raft_facts;
-const char *cluster_check(struct cluster *c, uint32_t node,
-                          const struct raft_facts *before);
-/* May this frame leave? A granted vote is a promise for ever. */
-const char *cluster_check_send(struct cluster *c, uint32_t node, raft_id to,
-                               const struct raft_message *m);
 
 #endif

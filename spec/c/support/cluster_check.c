@@ -1,6 +1,6 @@
 /* cluster_check.c - what must hold between nodes, and from one step of a node
  * to the next. [Raft Figure 3] */
-#include "cluster.h"
+#include "cluster_inner.h"
 
 #include "check.h"
 #include "digest.h"
@@ -88,7 +88,7 @@ static const char *check_commit(struct cluster *c, const struct raft *r,
       if (c->committed[i] != term) return "two entries committed at an index";
       continue;
     }
-    if (i > 1 && !is_durable(c, i, term))
+    if (i > 1 && !c->is_made_up && !is_durable(c, i, term))
       return "committed before a quorum had it";
     c->committed[i] = term;
     c->commit = i;

@@ -1,5 +1,5 @@
 /* cluster_words.c - frames in words, for stories that people read. */
-#include "cluster.h"
+#include "cluster_inner.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@ static void words_of_vote(const struct raft_message *m, char *out,
            "asks for %s in term %" PRIu64 "%s, its log ends at %" PRIu64
            "/t%" PRIu64,
            m->vote.pre ? "a pre-vote" : "the vote", m->vote.for_term,
-           m->vote.transfer ? " as the leader wished" : "",
-           m->vote.last_index, m->vote.last_term);
+           m->vote.transfer ? " as the leader wished" : "", m->vote.last_index,
+           m->vote.last_term);
 }
 
 static void words_of_vote_reply(const struct raft_message *m, char *out,

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CASE(name) test_case(#name, name)
+#define CASE(name)  test_case(#name, name)
 #define CHECK(cond) test_check((cond), #cond, __FILE__, __LINE__)
 #define EQ(got, want)                                                          \
   test_equal((uint64_t)(got), (uint64_t)(want), #got, __FILE__, __LINE__)
@@ -38,9 +38,9 @@ uint64_t test_random(uint64_t *state);
 /* An allocator of raft_alloc's shape that fails the n-th call from now (1 is
  * the next, 0 none) and counts what is live. */
 struct test_memory {
-  uint64_t fail_in;   /* 0: never */
-  uint64_t calls;     /* so far */
-  uint64_t live;      /* bytes allocated and not freed */
+  uint64_t fail_in;    /* 0: never */
+  uint64_t calls;      /* so far */
+  uint64_t live;       /* bytes allocated and not freed */
   bool fails_for_good; /* every call from fail_in on fails */
 };
 void *test_alloc(void *ud, void *ptr, size_t old_size, size_t new_size);

@@ -1,0 +1,121 @@
+--- What the core wants done, and how: effect kind -> function.
+--
+-- An effect is performed once all batches it waits for are durable; until then
+-- it is held. Only sends overtake; stores, applies and reads keep the order of
+-- their birth.
+local ring = require "raft.ring"
+
+local M = {}
+
+local LOAD_BYTES <const> = 1 << 20  -- of older entries, read at a time
+
+local perform = {}  -- effect kind -> function(driver, a, b, c, d, e)
+
+-- Kinds that keep the order of their birth; all others are performed at once
+-- when what they wait for is durable.
+local IS_ORDERED <const> = { store = true, apply = true, read = true }
+
+------------------------------------------------------------------- the kinds --
+
+function perform.store(driver, seq, bytes, term, vote, commit)
+  driver.storage:store(seq, bytes, term, vote, commit)
+end
+
+-- A string that found no place is lost, and with it what only it carried: the
+-- answer to a forward, say. Cutting the link tells both ends.
+function perform.send(driver, peer, bytes)
+  if driver.transport:send(peer, bytes) then return end
+  driver.peers:cut(peer)
+  driver:step(driver.core:unreachable(driver:now(), peer))
+end
+
+function perform.apply(driver, _, last)
+  driver.apply_last = last
+end
+
+function perform.read(driver, token, index)
+  driver.reads:serve(token, index)
+end
+
+function perform.load(driver, peer, first, last)
+  local function loaded(err, bytes)
+    if driver.is_closed then return end
+    if err then return driver:fail(err) end
+    driver:step(driver.core:loaded(driver:now(), peer, first, bytes))
+  end
+  if driver.is_replaying then
+    local bytes, err = driver.storage:read_now(first, last, LOAD_BYTES)
+    return loaded(err, bytes)
+  end
+  driver.storage:read(first, last, LOAD_BYTES, driver:guard(loaded))
+end
+
+-- What waited for another role goes on: the flush under way looks again.
+function perform.role(driver, role, term, leader)
+  local was_role, was_leader, was_term = driver.role, driver.leader, driver.term
+  driver.role, driver.term, driver.leader = role, term, leader
+  driver.reads:ask_again()
+  driver:wants_flush()
+  if role ~= was_role then
+    driver.logger:info("became " .. role, { term = term })
+    driver:emit("role", role, term)
+  end
+  if leader ~= was_leader or (leader and term ~= was_term) then
+    driver:emit("leader", leader or nil, driver:address_of(leader), term)
+  end
+end
+
+function perform.config(driver, index)
+  driver.config = driver.core:config() or false
+  driver.peers:config_changed()
+  driver:emit("membership", driver:members(), index)
+end
+
+function perform.forwarded(driver, token, verdict, index, term)
+  driver.proposals.outbox:forwarded(token, verdict, index, term)
+end
+
+--------------------------------------------------------------------- holding --
+
+--- Holds what must wait for the disk.
+function M.new()
+  return {
+    ordered = ring.new(),  -- store, apply, read effects, in order of birth
+    others = ring.new(),
+  }
+end
+
+local function hold(held, kind, after, a, b, c, d, e)
+  local list = IS_ORDERED[kind] and held.ordered or held.others
+  list:push({ kind = kind, after = after, a, b, c, d, e })
+end
+
+--- Performs, or holds, the batch of this turn.
+function M.take(driver, held)
+  local stored, ordered = driver.stored, held.ordered
+  for kind, after, a, b, c, d, e in driver.core:effects() do
+    if after <= stored and (not IS_ORDERED[kind] or ordered:is_empty()) then
+      perform[kind](driver, a, b, c, d, e)
+    else
+      hold(held, kind, after, a, b, c, d, e)
+    end
+    if driver.is_closed then return end
+  end
+end
+
+local function release(driver, list)
+  local head = list:peek()
+  while head and head.after <= driver.stored and not driver.is_closed do
+    list:pop()
+    perform[head.kind](driver, head[1], head[2], head[3], head[4], head[5])
+    head = list:peek()
+  end
+end
+
+--- More is durable: performs what waited for it.
+function M.release(driver, held)
+  release(driver, held.others)
+  release(driver, held.ordered)
+end
+
+return M

@@ -1,0 +1,85 @@
+--- The forward under way: a follower's proposals on their way to the leader.
+--
+-- Only one at a time. It may come back unsent, and then nothing may have
+-- overtaken it; while it travels, the next one gathers.
+local M = {}
+
+local Forwards = { __name = "raft.forwards" }
+Forwards.__index = Forwards
+
+--- @param driver gives core, leader, term, now(), reaches(id)
+function M.new(driver)
+  return setmetatable({
+    driver = driver,
+    waiters = false,       -- of the forward under way, or false
+    leader = false,        -- whom it went to
+    term = 0,              -- in which term
+    token = 0,             -- names the answer to the newest forward
+    shunned_leader = false, -- said that it does not lead: not asked again
+    shunned_term = 0,      -- in that term
+    resume_at = false,     -- now() before which nothing is sent, or false
+  }, Forwards)
+end
+
+local function is_shunned(self, leader, term)
+  return leader == self.shunned_leader and term == self.shunned_term
+end
+
+--- May one be sent now?
+function Forwards:can_send()
+  local driver = self.driver
+  if self.waiters or not driver.leader then return false end
+  if is_shunned(self, driver.leader, driver.term) then return false end
+  if self.resume_at and driver:now() < self.resume_at then return false end
+  self.resume_at = false
+  return driver:reaches(driver.leader)
+end
+
+--- Sends the commands of these waiters: true, or nil and the core's code.
+function Forwards:send(waiters)
+  local driver, commands = self.driver, {}
+  for i, waiter in ipairs(waiters) do commands[i] = waiter.command end
+  local ok, code = driver.core:forward(driver:now(), self.token + 1,
+    table.unpack(commands))
+  if not ok then return nil, code end
+  self.token = self.token + 1
+  self.waiters, self.leader, self.term = waiters, driver.leader, driver.term
+  return true
+end
+
+--- Its answer has come: its waiters, or nil when it was given up before.
+function Forwards:answered(token)
+  local waiters = self.waiters
+  if not waiters or token ~= self.token then return nil end
+  self.waiters = false
+  return waiters
+end
+
+--- Who was asked does not lead: not asked again in that term.
+function Forwards:shun()
+  self.shunned_leader, self.shunned_term = self.leader, self.term
+end
+
+--- Who was asked has no room: not asked again for a while.
+function Forwards:pause(ms)
+  self.resume_at = self.driver:now() + ms
+end
+
+--- The link with this node is lost: the waiters of a forward that was under
+-- way to it, or nil.
+function Forwards:lost(id)
+  if not self.waiters or self.leader ~= id then return nil end
+  return self:answered(self.token)
+end
+
+--- Calls fn(waiter) for each that is under way.
+function Forwards:each(fn)
+  for _, waiter in ipairs(self.waiters or {}) do fn(waiter) end
+end
+
+--- Forgets the one under way.
+function Forwards:clear()
+  self.waiters = false
+end
+
+return M

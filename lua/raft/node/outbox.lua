@@ -1,0 +1,275 @@
+--- Proposals on their way into a log: a queue, and the forward under way.
+--
+--   queue -> appended (we lead), or forwarded (another does) -> proposals
+--
+-- Promises. Nothing overtakes a proposal that may still be sent, and nothing is
+-- sent twice. What waits here is bounded: beyond it `busy` is said, except to a
+-- coroutine, of which each has one command.
+local Forwards = require "raft.node.forwards"
+local errors = require "raft.errors"
+local ring = require "raft.ring"
+
+local M = {}
+
+local FORWARD_BYTES <const> = 1 << 20  -- commands in one forward, about
+local FORWARD_COUNT <const> = 1000     -- they pass the stack in one call
+local WAITER_BYTES <const> = 64        -- what one weighs beside its command
+
+local Outbox = { __name = "raft.outbox" }
+Outbox.__index = Outbox
+
+--- @param driver gives options, core, role, term, leader, now(), reaches(id),
+--   leader_error(), wants_flush(), emit(event)
+-- @param proposals gives answer(waiter, err), appended(waiter, index, term),
+--   note_deadline(ms)
+function M.new(driver, proposals)
+  return setmetatable({
+    driver = driver,
+    proposals = proposals,
+    queue = ring.new(),       -- not yet sent, oldest first
+    forwards = Forwards.new(driver),
+    bytes = 0,                -- of the queue and the forward, about
+    is_full = false,          -- has `busy` been said and no drain since?
+    is_out_of_space = false,  -- is the disk full?
+  }, Outbox)
+end
+
+-- Is there no room for one more of that size?
+local function has_no_room(self, bytes)
+  if self.bytes == 0 then return false end
+  if self.is_full and not self.queue:is_empty() then return true end
+  return self.bytes + bytes > self.driver.options.max_pending_bytes
+end
+
+--- Takes a waiter; its command is sent at once where that is possible.
+function Outbox:put(waiter)
+  waiter.bytes = #waiter.command + WAITER_BYTES
+  if not waiter.can_wait and has_no_room(self, waiter.bytes) then
+    self.is_full = true
+    return self:refuse(waiter, "busy")
+  end
+  self.bytes = self.bytes + waiter.bytes
+  self.queue:push(waiter)
+  if self.queue.count == 1 and self.driver.role == "leader" then
+    self:dispatch()
+  end
+  self.driver:wants_flush()
+end
+
+-- It is in a log, or answered: its command is needed no more.
+local function leave(self, waiter)
+  self.bytes = self.bytes - waiter.bytes
+  waiter.command = ""
+end
+
+local function pop(self)
+  leave(self, self.queue:pop())
+end
+
+--- Says `drain` when those that were answered `busy` may come again: when what
+-- waits, here and in the core, is half of the bound or less.
+function Outbox:look_for_room()
+  if not self.is_full then return end
+  local driver = self.driver
+  local waiting = self.bytes + driver.core:status().pending_bytes
+  if 2 * waiting > driver.options.max_pending_bytes then return end
+  self.is_full = false
+  driver:emit("drain")
+end
+
+------------------------------------------------------------------ sending --
+
+local code_words = {
+  busy = "too much waits to be committed",
+  too_large = "the command is larger than max_command_bytes of the leader",
+  no_space = "the disk of the leader is full",
+}
+
+-- Says no to a waiter; what the core says beside these means no memory.
+function Outbox:refuse(waiter, code)
+  if not code_words[code] then code = "busy" end
+  self.proposals:answer(waiter, errors.new(code, code_words[code]))
+end
+
+-- Appends the oldest: true when the queue may go on.
+function Outbox:append_one(waiter)
+  local driver = self.driver
+  local index, code
+  if self.is_out_of_space then
+    code = "no_space"
+  else
+    index, code = driver.core:propose(driver:now(), waiter.command)
+  end
+  if index then
+    pop(self)
+    self.proposals:appended(waiter, index, driver.term)
+    return true
+  elseif code == "not_leader" then
+    return false  -- the role effect is on its way
+  elseif code == "busy" then
+    self.is_full = true
+    if waiter.can_wait then return false end
+  end
+  pop(self)
+  self:refuse(waiter, code)
+  return true
+end
+
+-- Can it travel with these?
+local function joins(waiter, waiters, bytes)
+  if not waiter.can_forward then return false end
+  if #waiters == 0 then return true end
+  if waiter.is_alone or waiters[1].is_alone then return false end
+  return #waiters < FORWARD_COUNT and bytes + #waiter.command <= FORWARD_BYTES
+end
+
+-- Takes the oldest that may be forwarded together out of the queue.
+function Outbox:gather()
+  local waiters, bytes = {}, 0
+  local waiter = self.queue:peek()
+  while waiter do
+    if not waiter.answer then
+      pop(self)
+    elseif joins(waiter, waiters, bytes) then
+      waiters[#waiters + 1] = self.queue:pop()
+      bytes = bytes + #waiter.command
+    else
+      break
+    end
+    waiter = self.queue:peek()
+  end
+  return waiters
+end
+
+-- Sends the oldest to the leader, as many as fit.
+function Outbox:forward()
+  local waiters = self:gather()
+  local ok, code = self.forwards:send(waiters)
+  if ok then return end
+  if code == "no_memory" then return self:come_back(waiters, "busy") end
+  self:put_back(waiters)  -- the core knows of another role: we will hear
+end
+
+-- Sends the oldest on, by whoever leads: true when the queue may go on.
+function Outbox:dispatch_one(waiter)
+  local driver = self.driver
+  if not waiter.answer then
+    pop(self)
+    return true
+  elseif self.forwards.waiters then
+    return false  -- they may come back
+  elseif driver.role == "leader" then
+    return self:append_one(waiter)
+  elseif not driver.leader then
+    return false
+  elseif not waiter.can_forward then
+    pop(self)
+    self.proposals:answer(waiter, driver:leader_error())
+    return true
+  end
+  if self.forwards:can_send() then self:forward() end
+  return false
+end
+
+--- Sends what can be sent now.
+function Outbox:dispatch()
+  while not self.queue:is_empty() do
+    if not self:dispatch_one(self.queue:peek()) then return end
+  end
+end
+
+------------------------------------------------------- answers of a leader --
+
+-- Puts unsent waiters back where they were: nothing older is in the queue.
+function Outbox:put_back(waiters)
+  local younger = self.queue:take_all()
+  for _, waiter in ipairs(waiters) do self.queue:push(waiter) end
+  for _, waiter in ipairs(younger) do self.queue:push(waiter) end
+end
+
+-- May it be sent again, now that it is in no log?
+local function may_return(waiter, verdict, count)
+  if verdict == "too_large" and count > 1 then  -- perhaps another one was
+    waiter.is_alone = true
+    return true
+  end
+  return verdict == "not_leader" or (verdict == "busy" and waiter.can_wait)
+end
+
+-- A forward that is in no log.
+function Outbox:come_back(waiters, verdict)
+  local back = {}
+  for _, waiter in ipairs(waiters) do
+    if waiter.answer and may_return(waiter, verdict, #waiters) then
+      back[#back + 1] = waiter
+    else
+      leave(self, waiter)
+      self:refuse(waiter, verdict)
+    end
+  end
+  self:put_back(back)
+  if verdict == "busy" then
+    self.is_full = true
+    self.forwards:pause(self.driver.options.heartbeat)
+    self.proposals:note_deadline(self.forwards.resume_at)
+  end
+end
+
+--- The leader has answered a forward.
+-- @param verdict true, or the code why it is in no log
+function Outbox:forwarded(token, verdict, index, term)
+  local waiters = self.forwards:answered(token)
+  if not waiters then return end  -- answered `unknown` before
+  self.driver:wants_flush()
+  if verdict == true then return self:note_appended(waiters, index, term) end
+  if verdict == "not_leader" then self.forwards:shun() end
+  self:come_back(waiters, verdict)
+end
+
+-- Applied before the leader's answer came? Then the result was not kept.
+function Outbox:note_appended(waiters, index, term)
+  local applied = self.driver.applied
+  for i, waiter in ipairs(waiters) do
+    local at = index + i - 1
+    leave(self, waiter)
+    if at > applied then
+      self.proposals:appended(waiter, at, term)
+    else
+      self.proposals:answer(waiter, errors.new("unknown",
+        "it was appended, and its result is gone", { index = at }))
+    end
+  end
+end
+
+--- The link with this node is lost: what was on its way to it may be anywhere.
+function Outbox:link_lost(id)
+  for _, waiter in ipairs(self.forwards:lost(id) or {}) do
+    leave(self, waiter)
+    self.proposals:answer(waiter, errors.new("unknown",
+      ("the link with the leader %s broke while it was on its way"):format(id)))
+  end
+end
+
+---------------------------------------------------------------- all of them --
+
+--- Calls fn(waiter, is_sent) for each, oldest first.
+function Outbox:each(fn)
+  self.forwards:each(function(waiter) fn(waiter, true) end)
+  self.queue:each(function(waiter) fn(waiter, false) end)
+end
+
+--- Lets go of those that were answered and are not under way.
+function Outbox:drop_answered()
+  self.queue:filter(function(waiter)
+    if not waiter.answer then leave(self, waiter) end
+    return waiter.answer ~= false
+  end)
+end
+
+--- Forgets all.
+function Outbox:clear()
+  self.queue, self.bytes = ring.new(), 0
+  self.forwards:clear()
+end
+
+return M

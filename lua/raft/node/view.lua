@@ -1,0 +1,73 @@
+--- What a node knows of its cluster, in data and in words.
+local errors = require "raft.errors"
+
+local M = {}
+
+local function members_of(driver)
+  return driver.config and driver.config.members or driver.options.members
+end
+
+--- The address of a member, or nil.
+function M.address_of(driver, id)
+  local member = id and members_of(driver)[id]
+  return member and member.address or nil
+end
+
+--- The members as the option `members` has them: a new table.
+function M.members(driver)
+  local members = {}
+  for id, member in pairs(members_of(driver)) do
+    members[id] = { address = member.address, role = member.role,
+      priority = member.priority }
+  end
+  return members
+end
+
+--- Is there a link with this node?
+function M.reaches(driver, id)
+  return driver.transport:has(id)
+end
+
+--- The error for who asked us to lead when another does.
+function M.leader_error(driver)
+  return errors.new("not_leader", ("the leader is %s"):format(driver.leader), {
+    leader = driver.leader,
+    address = M.address_of(driver, driver.leader),
+  })
+end
+
+local function what_is_missing(driver)
+  if not driver.formed then
+    return "the cluster has not formed: " .. driver.peers:missing()
+  elseif not driver.leader then
+    return "no leader is known"
+  elseif driver.role ~= "leader" and not driver:reaches(driver.leader) then
+    return ("the leader %s cannot be reached"):format(driver.leader)
+  end
+  return ("the leader %s has not answered"):format(driver.leader)
+end
+
+--- Why nothing moves, in words.
+function M.why_no_leader(driver)
+  local refusal = driver.peers.last_refusal
+  return what_is_missing(driver) .. (refusal and "; " .. refusal or "")
+end
+
+local STATE_WORDS <const> = { new = "has not been started",
+  starting = "is starting", stopping = "is stopping" }
+
+--- The error for a call on a node that has ended, or is about to.
+-- @param is_sent is it in a log, or on its way to one?
+function M.ended_error(driver, is_sent)
+  local outcome = is_sent and "unknown" or "none"
+  if driver.failure then
+    return errors.new("failed", ("node %s has failed: %s"):format(driver.id,
+      errors.text(driver.failure)),
+      { outcome = outcome, cause = driver.failure, retry = false })
+  end
+  local words = STATE_WORDS[driver.state] or "is closed"
+  return errors.new("closed", ("node %s %s"):format(driver.id, words),
+    { outcome = outcome })
+end
+
+return M

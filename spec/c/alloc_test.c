@@ -1,0 +1,118 @@
+/* alloc_test.c - the life of a cluster, told again and again, each time with
+ * the next allocation failing: the step that lacks memory changes nothing (the
+ * cluster compares digests), nothing leaks, and the life goes on to its end. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "alone.h"
+
+static void write_some(struct cluster *c, uint32_t node, int count) {
+  for (int i = 0; i < count; i++) {
+    CHECK(cluster_propose(c, node, "as long as forty characters, or about") >
+          0);
+    cluster_work(c);
+  }
+}
+
+/* A leader with entries that nobody else gets, overwritten by the next. */
+static void depose(struct cluster *c, uint32_t old, uint32_t heir) {
+  cluster_isolate(c, old, true);
+  write_some(c, old, 3);
+  (void)cluster_elect(c, heir); /* may take two, if memory lacks */
+  cluster_run(c, 600);
+  cluster_isolate(c, old, false);
+  cluster_run(c, 600);
+}
+
+static void restart(struct cluster *c, uint32_t node) {
+  cluster_crash(c, node, 0);
+  EQ(cluster_restart(c, node), RAFT_OK);
+  cluster_run(c, 600);
+}
+
+static void read_everywhere(struct cluster *c) {
+  for (uint32_t i = 0; i < c->count; i++)
+    (void)cluster_read(c, i); /* its leader may be unknown for a moment */
+  cluster_run(c, 100);
+}
+
+/* Forming, electing, writing, forwarding, reading, truncating, loading for a
+ * follower and for applying, crashing, cloning. */
+static struct cluster *live(uint64_t fail_in) {
+  struct cluster *c = cluster_new(&(struct cluster_options){
+      .nodes = 3,
+      .unformed = 1,
+      .seed = 3,
+      .memory_bytes_max = 1,
+      .tail_max = 2,
+      .fail_in = fail_in,
+  });
+  for (uint32_t i = 0; i < 3; i++)
+    EQ(cluster_form(c, i), RAFT_OK);
+  cluster_work(c);
+  cluster_run(c, 1000);
+  uint32_t leader = (uint32_t)cluster_leader(c);
+  uint32_t other = (leader + 1) % 3;
+  write_some(c, leader, 12);
+  EQ(cluster_forward(c, other, "from a follower"), RAFT_OK);
+  read_everywhere(c);
+  restart(c, other);
+  depose(c, leader, other);
+  for (uint32_t i = 0; i < 3; i++)
+    cluster_swap(c, i);
+  cluster_run(c, 1000);
+  read_everywhere(c);
+  return c;
+}
+
+static void end(struct cluster *c) {
+  CHECK(cluster_leader(c) >= 0);
+  raft_index last = cluster_status(c, 0).last;
+  CHECK(last >= 16);
+  for (uint32_t i = 0; i < 3; i++) {
+    EQ(cluster_status(c, i).last, last);
+    EQ(c->nodes[i].performed, last);
+  }
+  CHECK(c->seen_counts.truncations > 0);
+  CHECK(c->seen_counts.loads > 0);
+  alone_end(c);
+}
+
+static void survives_each_failing_allocation(void) {
+  uint64_t n = 0;
+  bool is_reached = true;
+  for (n = 1; is_reached && n < 5000; n++) {
+    struct cluster *c = live(n);
+    is_reached = c->memory.fail_in == 0;
+    bool is_sound = cluster_is_sound(c);
+    if (!is_sound) printf("allocation %" PRIu64 " failed\n", n);
+    end(c);
+    if (!is_sound) return;
+  }
+  CHECK(!is_reached); /* all of them have had their turn */
+  CHECK(n > 50);
+}
+
+static void a_replica_that_cannot_be_made_is_none(void) {
+  struct test_memory memory = {.fail_in = 1};
+  struct raft_options o = {
+      .self = 1,
+      .election_min_ms = 100,
+      .election_max_ms = 200,
+      .heartbeat_ms = 20,
+      .command_bytes_max = 100,
+      .pending_bytes_max = 100,
+      .message_bytes_max = 100,
+      .inflight_bytes_max = 100,
+      .alloc = test_alloc,
+      .alloc_ud = &memory,
+  };
+  CHECK(raft_new(&o) == NULL);
+  EQ(memory.live, 0);
+}
+
+int main(void) {
+  CASE(survives_each_failing_allocation);
+  CASE(a_replica_that_cannot_be_made_is_none);
+  return test_end();
+}

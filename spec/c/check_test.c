@@ -1,0 +1,227 @@
+/* check_test.c - every invariant of check.c, broken by hand, is seen. */
+#include "check.h"
+
+#include "alone.h"
+#include "replica.h"
+
+static struct raft *leader;    /* of term 2, with a log of 4 */
+static struct raft *follower;  /* of that leader */
+static struct raft *candidate; /* whose vote is on its way to the disk */
+
+/* One broken copy, and what is said of it. */
+#define BROKEN(of, text, ...)                                                  \
+  do {                                                                         \
+    struct raft *r = raft_clone(of);                                           \
+    EQ_TEXT(raft_check(r), NULL);                                              \
+    __VA_ARGS__;                                                               \
+    EQ_TEXT(raft_check(r), text);                                              \
+    raft_free(r);                                                              \
+  } while (0)
+
+static void marks(void) {
+  BROKEN(leader, "applied lies below base", raft_log_compact(&r->log, 4),
+         r->applied = 3);
+  BROKEN(leader, "applied what was not handed out", r->apply_handed = 3);
+  BROKEN(leader, "applying what is not committed", r->commit = 3);
+  BROKEN(leader, "commit lies past the log", r->commit = 9);
+  BROKEN(leader, "an entry is of a term still to come", r->term = 1);
+}
+
+static void hard_state(void) {
+  BROKEN(follower, "a hard state in no batch", r->hard_seq = 99);
+  BROKEN(follower, "stored lies past handed", r->log.stored = 9);
+}
+
+static void roles(void) {
+  BROKEN(leader, "no such role", r->state = 0);
+  BROKEN(leader, "leader is self, and not LEADER, or the other way round",
+         r->leader = 0);
+  BROKEN(follower, "leader is self, and not LEADER, or the other way round",
+         r->leader = r->options.self);
+  BROKEN(candidate, "a candidate that follows", r->leader = 77);
+  BROKEN(candidate, "a candidate or leader that voted for another",
+         r->vote = 77);
+  BROKEN(leader, "heartbeats without leading, or leading without them",
+         r->heartbeat_due = RAFT_NEVER);
+  BROKEN(leader, "a leader that waits for an election", r->election_due = 5);
+  BROKEN(follower, "a leader was heard in the future",
+         r->leader_heard = r->now + 1);
+}
+
+static void ballots(void) {
+  BROKEN(candidate, "a vote both granted and refused",
+         r->ballot.granted = r->ballot.refused = 1);
+  BROKEN(follower, "votes without a ballot", r->ballot.granted = 1);
+  BROKEN(candidate, "a pre-vote that waits for the disk",
+         r->state = RAFT_PRE_CANDIDATE);
+  BROKEN(candidate, "our vote is in no batch", r->ballot.own_vote = 99);
+  BROKEN(candidate, "our vote is durable, uncounted",
+         r->ballot.own_vote = r->log.seq_stored);
+  BROKEN(candidate, "a time-out runs before our vote is durable",
+         r->election_due = 5);
+}
+
+static void acks(void) {
+  BROKEN(leader, "only followers owe an answer", r->ack.to = 7);
+  BROKEN(follower, "an answer owed to a former leader", r->ack.to = 7);
+  BROKEN(follower, "an answer beyond the log", r->ack.to = r->leader,
+         r->ack.index = 9);
+}
+
+static void configurations(void) {
+  BROKEN(follower, "a configuration past the log", r->config_index = 9);
+  BROKEN(follower, "a configuration from nowhere", r->config_index = 0);
+  BROKEN(follower, "a configuration from nowhere", r->config_before.count = 1);
+  BROKEN(follower, "configurations in the wrong order",
+         r->config_before = r->config, r->config_before_index = 1);
+  BROKEN(follower, "the configuration in force is no configuration",
+         r->config_index = 2);
+  BROKEN(leader, "two uncommitted configurations", r->config_before = r->config,
+         r->config_before_index = 3, r->config_index = 4,
+         r->commit = r->apply_handed = r->applied = 2);
+}
+
+static void times(void) {
+  BROKEN(follower, "last_time is not the stamp of the newest entry",
+         r->last_time++);
+}
+
+static void peers(void) {
+  BROKEN(leader, "a leader that follows itself",
+         r->peers[0].id = r->options.self);
+  BROKEN(leader, "peers are out of order", r->peers[1].id = r->peers[0].id);
+  BROKEN(leader, "a peer, no member", r->peers[1].id = UINT64_MAX);
+  BROKEN(leader, "a peer was told of no commit", r->peers[0].commit_sent = 9);
+  BROKEN(leader, "a round was sent before its time",
+         r->peers[0].round_sent = 9);
+  BROKEN(leader, "a round was answered unasked", r->peers[0].round_acked = 9,
+         r->read_round = 9);
+  BROKEN(leader, "a peer was heard in the future",
+         r->peers[0].heard = r->now + 1);
+  BROKEN(leader, "match is not below next", r->peers[0].match = 9);
+  BROKEN(leader, "a leader forgot a member", r->peer_count--);
+  BROKEN(follower, "peers without leading", r->peer_count = 1);
+}
+
+static void reigns(void) {
+  BROKEN(leader, "a leader's term does not start where it says",
+         r->term_start = 1);
+  BROKEN(leader, "a leader's term starts earlier than it says",
+         r->term_start = 3);
+  BROKEN(leader, "pending_bytes is not the sum", r->pending_bytes++);
+  BROKEN(follower, "pending bytes without leading", r->pending_bytes = 1);
+}
+
+static void reads(void) {
+  BROKEN(leader, "too many reads", r->read_count = RAFT_READS_MAX + 1);
+  BROKEN(candidate, "reads wait for nobody", r->read_count = 1);
+  BROKEN(leader, "a read waits for a round to come", r->read_count = 1,
+         r->reads[0].round = 9);
+  BROKEN(leader, "a read of an index that is not there", r->read_count = 1,
+         r->reads[0] = (struct raft_read){.index = 9});
+  BROKEN(leader, "a read before the leader's own term", r->read_count = 1,
+         r->reads[0] = (struct raft_read){.index = 1});
+  BROKEN(leader, "rounds of reads do not ascend", r->read_count = 2,
+         r->read_round = 2,
+         r->reads[0] = (struct raft_read){.index = 3, .round = 2},
+         r->reads[1] = (struct raft_read){.index = 3, .round = 1});
+  BROKEN(follower, "a follower answers for others", r->read_count = 1,
+         r->reads[0] = (struct raft_read){.from = 9});
+}
+
+static void outboxes(void) {
+  BROKEN(leader, "more effects than room", r->out.count = r->out.capacity + 1);
+  BROKEN(candidate, "an effect waits for ever",
+         r->out.effects[0].after = r->log.seq_handed + 2);
+  struct raft *r = raft_clone(candidate);
+  size_t used = r->out.chunks->used;
+  r->out.chunks->used = r->out.chunks->capacity + 1;
+  EQ_TEXT(raft_check(r), "more bytes than a chunk has");
+  r->out.chunks->used = used; /* or it could not be freed */
+  raft_free(r);
+}
+
+/* ---- from one state to the next ------------------------------------------ */
+
+#define STEP(of, text, ...)                                                    \
+  do {                                                                         \
+    struct raft *r = raft_clone(of);                                           \
+    struct raft_facts before = raft_facts_of(r);                               \
+    EQ_TEXT(raft_check_step(&before, r), NULL);                                \
+    __VA_ARGS__;                                                               \
+    EQ_TEXT(raft_check_step(&before, r), text);                                \
+    raft_free(r);                                                              \
+  } while (0)
+
+static void what_may_only_grow(void) {
+  STEP(leader, "time goes back", r->now--);
+  STEP(leader, "the term goes back", r->term--);
+  STEP(leader, "commit goes back", r->commit--);
+  STEP(leader, "entries are applied twice", r->apply_handed--);
+  STEP(leader, "applied goes back", r->applied--);
+  STEP(leader, "base goes back", before.base = 1);
+  STEP(leader, "batch numbers go back", r->log.seq_handed--);
+  STEP(leader, "what was durable is not", r->log.seq_stored--);
+  STEP(leader, "ballots go back", r->ballot.round--);
+  STEP(leader, "read contexts go back", r->read_context--);
+}
+
+static void what_a_term_fixes(void) {
+  STEP(leader, "a vote changed in its term", r->vote = 7);
+  STEP(leader, "a second leader in one term", r->state = RAFT_FOLLOWER,
+       r->leader = 7);
+  STEP(leader, "a leader campaigns in its own term", r->state = RAFT_CANDIDATE,
+       r->leader = 0);
+  STEP(leader, "a leader took another term in one step", r->term++);
+  STEP(leader, "a leader's term starts anew", r->term_start++);
+  STEP(leader, "rounds of reads go back", before.read_round = 9);
+}
+
+static void what_a_log_keeps(void) {
+  STEP(leader, "a committed entry was changed", before.commit_term = 1);
+  STEP(leader, "a leader changed its own log", before.last_term = 1);
+  STEP(follower, "a durable entry is not", r->log.stored--);
+  STEP(follower, "a configuration was forgotten", r->config_index = 0);
+}
+
+/* ---- who is broken ------------------------------------------------------- */
+
+int main(void) {
+  struct cluster *c = alone_new(3, NULL);
+  CHECK(cluster_elect(c, N1));
+  CHECK(cluster_propose(c, N1, "x") == 3);
+  CHECK(cluster_propose(c, N1, "x") == 4);
+  cluster_work(c);
+  struct cluster *d = alone_new(3, NULL);
+  struct alone_append a = {1, 1, 1, 1, 0, (const raft_term[]){1}, 1};
+  EQ(alone_append(d, N2, &a), RAFT_OK);
+  (void)alone_must_answer(d, N2, RAFT_MSG_APPEND_REPLY); /* batch 1 */
+  cluster_time_out(d, N1);
+  d->nodes[N1].is_disk_held = true;
+  struct raft_message asked = alone_must_answer(d, N2, RAFT_MSG_VOTE);
+  struct raft_message m = {.kind = RAFT_MSG_VOTE_REPLY, .term = 1};
+  m.vote_reply.for_term = 2;
+  m.vote_reply.round = asked.vote.round;
+  m.vote_reply.pre = m.vote_reply.granted = true;
+  EQ(cluster_receive(d, N1, N2, &m), RAFT_OK); /* votes are in its outbox */
+  leader = c->nodes[N1].raft;
+  follower = c->nodes[N2].raft;
+  candidate = d->nodes[N1].raft;
+  CASE(marks);
+  CASE(hard_state);
+  CASE(roles);
+  CASE(ballots);
+  CASE(acks);
+  CASE(configurations);
+  CASE(times);
+  CASE(peers);
+  CASE(reigns);
+  CASE(reads);
+  CASE(outboxes);
+  CASE(what_may_only_grow);
+  CASE(what_a_term_fixes);
+  CASE(what_a_log_keeps);
+  alone_end(c);
+  alone_end(d);
+  return test_end();
+}

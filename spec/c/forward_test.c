@@ -1,0 +1,154 @@
+/* forward_test.c - commands on their way into the log: what is taken, what is
+ * refused, and that whoever is refused may rely on it. */
+#include "alone.h"
+
+static struct cluster *leader_of(uint32_t nodes) {
+  struct cluster *c = alone_new(nodes, NULL);
+  CHECK(cluster_elect(c, N1));
+  return c;
+}
+
+static void a_leader_takes_many_or_none(void) {
+  struct cluster *c = leader_of(3);
+  static const uint8_t big[700];
+  struct raft_slice commands[] = {{big, 3}, {big, 0}, {big, 600}, {big, 601}};
+  struct raft_event ev = {.kind = RAFT_EV_PROPOSE};
+  ev.propose.commands = commands;
+  ev.propose.count = 4;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_TOO_LARGE);
+  EQ(alone_status(c).last, 2);
+  ev.propose.count = 3;
+  EQ(cluster_step(c, N1, &ev), 3);
+  EQ(alone_status(c).last, 5);
+  ev.propose.count = 0;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_USAGE);
+  alone_end(c);
+}
+
+static void only_a_leader_proposes_and_only_others_forward(void) {
+  struct cluster *c = leader_of(3);
+  EQ(cluster_propose(c, N2, "x"), RAFT_E_NOT_LEADER);
+  EQ(cluster_forward(c, N1, "x"), RAFT_E_USAGE);
+  alone_end(c);
+}
+
+static void without_a_leader_nothing_is_forwarded(void) {
+  struct cluster *c = alone_new(3, NULL);
+  EQ(cluster_forward(c, N1, "x"), RAFT_E_NO_LEADER);
+  alone_end(c);
+}
+
+static void a_forward_is_answered_with_its_place(void) {
+  struct cluster *c = leader_of(3);
+  EQ(cluster_forward(c, N2, "x"), RAFT_OK);
+  cluster_work(c);
+  EQ(c->forwarded.token, c->next_token);
+  EQ(c->forwarded.code, RAFT_OK);
+  EQ(c->forwarded.index, 3);
+  EQ(c->forwarded.term, alone_status(c).term);
+  EQ(cluster_status(c, N2).commit, 3);
+  alone_end(c);
+}
+
+/* It was sent in an older term: taken now, it could come after commands that
+ * were given later. */
+static void a_forward_of_an_older_term_is_refused(void) {
+  struct cluster *c = leader_of(3);
+  EQ(cluster_forward(c, N2, "x"), RAFT_OK);
+  (void)cluster_flush(c, N2);
+  struct cluster_packet late = c->packets[0];
+  c->packet_count = 0;
+  CHECK(cluster_elect(c, N3));
+  CHECK(cluster_elect(c, N1));
+  raft_index last = alone_status(c).last;
+  c->packets[c->packet_count++] = late;
+  cluster_work(c);
+  EQ(c->forwarded.code, RAFT_E_NOT_LEADER);
+  EQ(alone_status(c).last, last);
+  alone_end(c);
+}
+
+/* Tokens start anew with each life; answers to a former one must match none. */
+static void an_answer_to_a_former_life_matches_no_token(void) {
+  struct cluster *c = leader_of(3);
+  EQ(cluster_forward(c, N2, "x"), RAFT_OK);
+  uint64_t token = c->next_token;
+  (void)cluster_flush(c, N2);
+  cluster_crash(c, N2, 0);
+  cluster_deliver(c, 0);
+  EQ(cluster_restart(c, N2), RAFT_OK);
+  cluster_work(c);
+  EQ(c->seen_counts.accepted_forwards, 1); /* the answer came */
+  CHECK(c->forwarded.token != token);
+  alone_end(c);
+}
+
+static void too_much_that_is_pending_is_busy(void) {
+  struct cluster *c = cluster_new(&(struct cluster_options){
+      .nodes = 3, .seed = 1, .pending_bytes_max = 100});
+  CHECK(cluster_elect(c, N1));
+  EQ(cluster_propose(c, N1, "x"), 3); /* one is always taken */
+  EQ(cluster_propose(c, N1, "x"), 4);
+  EQ(cluster_propose(c, N1, "x"), RAFT_E_BUSY);
+  EQ(cluster_forward(c, N2, "x"), RAFT_OK);
+  (void)cluster_flush(c, N2);
+  cluster_deliver(c, c->packet_count - 1);
+  (void)cluster_flush(c, N1);
+  struct raft_message m;
+  int i = cluster_find(c, N1, N2, RAFT_MSG_PROPOSE_REPLY);
+  CHECK(i >= 0);
+  if (i >= 0) cluster_look(c, (uint32_t)i, &m);
+  EQ(m.propose_reply.code, RAFT_E_BUSY);
+  cluster_work(c);
+  EQ(alone_status(c).pending_bytes, 0);
+  EQ(cluster_propose(c, N1, "x"), 5);
+  alone_end(c);
+}
+
+static void a_damaged_forward_is_dropped(void) {
+  struct cluster *c = leader_of(3);
+  EQ(cluster_forward(c, N2, "commands"), RAFT_OK);
+  (void)cluster_flush(c, N2);
+  struct cluster_packet *p = &c->packets[c->packet_count - 1];
+  p->bytes[p->size - 1] ^= 1;
+  struct raft_event ev = {.kind = RAFT_EV_RECEIVE};
+  ev.receive.from = c->nodes[N2].id;
+  ev.receive.frame = (struct raft_slice){p->bytes, p->size};
+  EQ(cluster_step(c, N1, &ev), RAFT_E_CORRUPT);
+  EQ(alone_status(c).bad_frames, 1);
+  EQ(alone_status(c).last, 2);
+  alone_end(c);
+}
+
+/* Stamps: the leader's clock, but no further ahead than a quorum's clocks. */
+static void a_wild_clock_is_held_back(void) {
+  struct cluster *c = leader_of(3);
+  CHECK(cluster_propose(c, N1, "x") == 3);
+  cluster_work(c);
+  struct raft_entry e;
+  CHECK(raft_entry_at(c->nodes[N1].raft, 3, &e));
+  EQ(e.time, c->now + 1000000);
+  c->nodes[N1].wall_ahead = 1000 * 3600;
+  CHECK(cluster_propose(c, N1, "x") == 4);
+  cluster_work(c);
+  CHECK(raft_entry_at(c->nodes[N1].raft, 4, &e));
+  EQ(e.time, c->now + 1000000 + 1000);
+  c->nodes[N1].wall_ahead = -1000 * 3600; /* and never back */
+  CHECK(cluster_propose(c, N1, "x") == 5);
+  CHECK(raft_entry_at(c->nodes[N1].raft, 5, &e));
+  EQ(e.time, c->now + 1000000 + 1000);
+  alone_end(c);
+}
+
+int main(void) {
+  CASE(a_leader_takes_many_or_none);
+  CASE(only_a_leader_proposes_and_only_others_forward);
+  CASE(without_a_leader_nothing_is_forwarded);
+  CASE(a_forward_is_answered_with_its_place);
+  CASE(a_forward_of_an_older_term_is_refused);
+  CASE(an_answer_to_a_former_life_matches_no_token);
+  CASE(too_much_that_is_pending_is_busy);
+  CASE(a_damaged_forward_is_dropped);
+  CASE(a_wild_clock_is_held_back);
+  return test_end();
+}

@@ -1,0 +1,34 @@
+/* cluster_inner.h - what the files of the virtual cluster share. */
+#ifndef RAFT_CLUSTER_INNER_H
+#define RAFT_CLUSTER_INNER_H
+
+#include "cluster.h"
+
+/* Keeps the first thing that broke; NULL is nothing. */
+void cluster_note(struct cluster *c, uint32_t node, const char *broken);
+
+/* Memory, or the end of the program; a copy of bytes. */
+void *cluster_need(void *p);
+uint8_t *cluster_copy(const void *data, size_t size);
+
+/* Puts a frame on the network; it owns the bytes now. */
+void cluster_post(struct cluster *c, const struct cluster_packet *p);
+
+/* Steps a frame that has arrived. */
+int64_t cluster_hear(struct cluster *c, uint32_t node, uint32_t from,
+                     struct raft_slice frame);
+
+/* What a frame says, in words (cluster_words.c). */
+void cluster_words(const struct cluster *c, const struct cluster_packet *p,
+                   char *out, size_t room);
+
+/* The checks of a node after a step, and those between nodes
+ * (cluster_check.c). NULL or what is broken. */
+struct raft_facts;
+const char *cluster_check(struct cluster *c, uint32_t node,
+                          const struct raft_facts *before);
+/* May this frame leave? A granted vote is a promise for ever. */
+const char *cluster_check_send(struct cluster *c, uint32_t node, raft_id to,
+                               const struct raft_message *m);
+
+#endif

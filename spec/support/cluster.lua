@@ -1,0 +1,184 @@
+--- Clusters in one process for specs: real sockets, temporary directories,
+-- ports that the kernel chose.
+--
+--   local cluster <close> = Cluster.new { nodes = 3 }
+--   cluster:start()              all of them; then cluster:leader()
+--   cluster:node("n1")  cluster:others("n1")  cluster:restart("n1")
+--
+-- Each node applies commands to a list of its own (cluster.applied.n1) unless
+-- `node(id)` gives options; its error events go to cluster.errors.n1. In close() every node is closed, and the handles
+-- are gone before the directories.
+local helper = require "spec.support.helper"
+local raft = require "raft"
+local tmpdir = require "spec.support.tmpdir"
+local uv = require "luv"
+
+local M = {}
+
+local Cluster = { __name = "spec.cluster" }
+Cluster.__index = Cluster
+
+-- Quick elections: the specs wait for many. One alone needs no patience.
+local ELECTION <const> = { 60, 120 }
+local ELECTION_ALONE <const> = { 10, 20 }
+
+--- An address on which nobody listened a moment ago.
+function M.free_address()
+  local tcp = assert(uv.new_tcp())
+  assert(tcp:bind("127.0.0.1", 0))
+  local port = assert(tcp:getsockname()).port
+  tcp:close()
+  return ("127.0.0.1:%d"):format(port)
+end
+
+--- What an apply of the specs does: keeps the commands, returns how many.
+function M.list_machine(list)
+  return function(command)
+    list[#list + 1] = command
+    return #list
+  end
+end
+
+--- @param options nodes = how many (3), or ids = { ... };
+--   node = function(id) -> options that differ; election; cluster
+function M.new(options)
+  options = options or {}
+  local self = setmetatable({
+    options = options,
+    ids = options.ids or {},
+    members = {},      -- id -> address
+    applied = {},      -- id -> commands, in order; emptied at a restart
+    errors = {},       -- id -> values of its error events
+    nodes = {},        -- id -> the newest node object
+    dir = tmpdir.new(),
+    others_open = {},  -- further objects that close() closes
+  }, Cluster)
+  if not options.ids then
+    for i = 1, options.nodes or 3 do self.ids[i] = "n" .. i end
+  end
+  for _, id in ipairs(self.ids) do self.members[id] = M.free_address() end
+  return self
+end
+
+--- The options of a node, new tables each time.
+function Cluster:options_of(id, extra)
+  local list, heard = {}, {}
+  self.applied[id], self.errors[id] = list, heard
+  local opts = {
+    id = id, members = {}, dir = self.dir:join(id), log = false,
+    cluster = self.options.cluster,
+    election_timeout = { table.unpack(self.options.election
+      or #self.ids == 1 and ELECTION_ALONE or ELECTION) },
+    apply = M.list_machine(list),
+    query = function() return #list end,
+    on = { error = function(err) heard[#heard + 1] = err end },
+  }
+  for name, address in pairs(self.members) do opts.members[name] = address end
+  local own = self.options.node and self.options.node(id) or {}
+  for _, more in ipairs { own, extra or {} } do
+    for name, value in pairs(more) do opts[name] = value end
+  end
+  if opts.volatile then opts.dir = nil end
+  return opts
+end
+
+--- A new node object for this id; not started.
+function Cluster:new_node(id, extra)
+  local node = raft.node(self:options_of(id, extra))
+  self.others_open[#self.others_open + 1] = node
+  return node
+end
+
+--- Starts one node, or all.
+function Cluster:start(id, extra)
+  if not id then
+    for _, each in ipairs(self.ids) do self:start(each, extra) end
+    return self
+  end
+  local node = self:new_node(id, extra)
+  self.nodes[id] = node
+  assert(node:start())
+  return node
+end
+
+--- Starts all and waits until each is ready.
+function Cluster:up(extra)
+  self:start(nil, extra)
+  for _, id in ipairs(self.ids) do
+    assert(self.nodes[id]:ready { timeout = 10000 })
+  end
+  return self
+end
+
+function Cluster:node(id) return self.nodes[id] end
+
+-- Is the node open?
+local function is_running(node)
+  return node and node:status().state == "running"
+end
+
+--- Waits until one open node leads and all open ones agree: it, and its id.
+function Cluster:leader()
+  local found
+  helper.wait_until(function()
+    found = nil
+    local names = {}
+    for _, id in ipairs(self.ids) do
+      local node = self.nodes[id]
+      if is_running(node) then
+        names[#names + 1] = node:leader() or "?"
+        if node:is_leader() then found = id end
+      end
+    end
+    for _, name in ipairs(names) do
+      if name ~= found then return false end
+    end
+    return found
+  end, 10000, "one leader that all agree on")
+  return self.nodes[found], found
+end
+
+--- The nodes that do not lead, with their ids.
+function Cluster:followers()
+  local _, leader = self:leader()
+  local nodes, ids = {}, {}
+  for _, id in ipairs(self.ids) do
+    if id ~= leader then
+      nodes[#nodes + 1], ids[#ids + 1] = self.nodes[id], id
+    end
+  end
+  return nodes, ids
+end
+
+--- Ends one node at once, as if its process were gone.
+function Cluster:close_node(id)
+  self.nodes[id]:close()
+end
+
+--- Closes and starts it anew, in the same directory.
+function Cluster:restart(id, extra)
+  self.nodes[id]:stop()
+  return self:start(id, extra)
+end
+
+--- Waits until all running nodes have applied the same number of commands.
+function Cluster:settle(count)
+  helper.wait_until(function()
+    for _, id in ipairs(self.ids) do
+      local is_behind = is_running(self.nodes[id])
+        and #self.applied[id] ~= count
+      if is_behind then return false end
+    end
+    return true
+  end, 10000, count .. " commands to be applied everywhere")
+end
+
+--- Closes everything.
+function Cluster:close()
+  for _, node in ipairs(self.others_open) do node:stop({ timeout = 2000 }) end
+  self.dir:remove()
+end
+
+Cluster.__close = Cluster.close
+
+return M
