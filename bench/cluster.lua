@@ -42,7 +42,7 @@ function M.spawn(id, dir, members, election)
     on_exit = false,
     has_ended = false,
   }, Child)
-  self.process = assert(uv.spawn(arg[-1] or "lua5.4", {
+  self.process = assert(uv.spawn(os.getenv "LUA" or "lua5.4", {
     args = { "bench/child.lua", id, dir, members, tostring(election[1]),
       tostring(election[2]) },
     stdio = { self.stdin, self.stdout, 2 },

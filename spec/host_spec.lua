@@ -6,9 +6,9 @@ local uv = require "luv"
 local function run_into_nothing(text)
   local co, output = coroutine.running(), uv.new_pipe(false)
   local child
-  child = assert(uv.spawn(arg[-1] or "lua5.4", {
+  child = assert(uv.spawn(os.getenv "LUA" or "lua5.4", {
     args = { "-e", text },
-    stdio = { nil, output, nil },
+    stdio = { 0, output, 2 },
   }, function(status, signal)
     child:close()
     assert(coroutine.resume(co, status, signal))
@@ -17,7 +17,7 @@ local function run_into_nothing(text)
   return coroutine.yield()
 end
 
-local PREAMBLE <const> = 'require "luv" local host = require "raft.core".host '
+local PREAMBLE <const> = 'local host = require "raft.core".host '
 local WRITE <const> = ' io.stdout:setvbuf("no")'
   .. ' for _ = 1, 1000 do'
   .. '   local ok = io.write(("x"):rep(4096))'
