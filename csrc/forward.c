@@ -19,6 +19,7 @@ static int judge(const struct raft *r, const struct raft_slice *commands,
   assert(r->state == RAFT_LEADER);
   assert(commands != NULL);
   *bytes = 0;
+  if (r->is_out_of_space) return RAFT_E_NO_SPACE;
   for (uint32_t i = 0; i < count; i++) {
     if (commands[i].size > r->options.command_bytes_max)
       return RAFT_E_TOO_LARGE;
@@ -139,6 +140,7 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   }
   if (rest.size != 0 || m->propose.count == 0) return RAFT_E_CORRUPT;
   if (verdict != RAFT_OK) return verdict;
+  if (r->is_out_of_space) return RAFT_E_NO_SPACE;
   size_t pending = r->pending_bytes;
   if (pending > 0 && pending + bytes > r->options.pending_bytes_max)
     return RAFT_E_BUSY;

@@ -7,7 +7,7 @@
  *   core:propose(now, command, ...)       -> index of the first | nil, code
  *   core:forward(now, token, command, ...) -> true | nil, code
  *   core:read(now, token)       core:form(now, config)
- *   core:unreachable(now, peer)
+ *   core:unreachable(now, peer)   core:space(now, has_space)
  *   core:effects()  core:deadline()  core:entry(index)  core:status(t) ...
  *
  * Times are integers in ms. core:wall(ms) sets the wall clock of this turn.
@@ -37,6 +37,7 @@ const char *raft_lua_code(int error) {
   case RAFT_E_DIVERGED: return "diverged";
   case RAFT_E_NO_LEADER: return "no_leader";
   case RAFT_E_UNSUPPORTED: return "unsupported";
+  case RAFT_E_NO_SPACE: return "no_space";
   }
   return "unknown";
 }
@@ -268,6 +269,13 @@ static int core_unreachable(lua_State *L) {
   return raft_lua_step(L, c, &ev);
 }
 
+static int core_space(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_SPACE);
+  ev.has_space = lua_toboolean(L, 3) != 0;
+  return raft_lua_step(L, c, &ev);
+}
+
 static int core_wall(lua_State *L) {
   struct raft_lua_core *c = raft_lua_check_core(L, 1);
   c->wall = raft_lua_check_ms(L, 2);
@@ -425,6 +433,7 @@ static void open_core(lua_State *L) {
       {"read", core_read},
       {"form", core_form},
       {"unreachable", core_unreachable},
+      {"space", core_space},
       {"wall", core_wall},
       {"reader", raft_lua_reader},
       {"effects", raft_lua_effects},

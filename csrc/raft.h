@@ -72,7 +72,8 @@ typedef uint64_t raft_ms;    /* milliseconds, monotonic or wall by its name */
   X(BAD_CONFIG, -9, "configuration breaks a rule")                             \
   X(DIVERGED, -10, "another entry where one is committed")                     \
   X(NO_LEADER, -11, "no leader is known")                                      \
-  X(UNSUPPORTED, -12, "not supported")
+  X(UNSUPPORTED, -12, "not supported")                                         \
+  X(NO_SPACE, -13, "the disk is full")
 
 enum raft_error {
   RAFT_OK = 0,
@@ -225,7 +226,8 @@ void raft_digest(const struct raft *r, uint64_t out[2]);
   X(TRANSFER)                                                                  \
   X(COMPACTED)                                                                 \
   X(SNAPSHOT_MADE)                                                             \
-  X(SNAPSHOT_RECEIVED)
+  X(SNAPSHOT_RECEIVED)                                                         \
+  X(SPACE)
 
 enum raft_event_kind {
   RAFT_EV_NONE = 0,
@@ -261,6 +263,8 @@ struct raft_event {
     uint64_t read;                       /* token of a linearizable read */
     const struct raft_config *form;      /* identity and incarnations filled */
     raft_id unreachable;                 /* sends to this peer were dropped */
+    bool has_space; /* SPACE: has the disk room for entries? Without, none are
+                       taken; votes go on, they need next to nothing */
   };
 };
 

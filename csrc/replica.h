@@ -63,6 +63,7 @@ struct raft {
   uint64_t life;   /* drawn at birth, so that tokens that travel are unlike
                        those of a life before */
   uint64_t bad_frames;
+  bool is_out_of_space; /* no entries are taken */
 
   /* hard state: durable before any answer that rests on it [Raft 5.1] */
   raft_term term;    /* Invariant: >= that of the newest entry */

@@ -115,8 +115,9 @@ static void extend(struct raft *r, struct raft_slice run) {
 }
 
 /* Keeps what agrees, drops what conflicts, appends what is new. [Raft 5.3] A
- * late or doubled message changes nothing: entries we have are skipped. */
-static void merge(struct raft *r, const struct raft_message *m) {
+ * late or doubled message changes nothing: entries we have are skipped. Answers
+ * up to where our log equals the leader's: all of it, unless the disk is full. */
+static raft_index merge(struct raft *r, const struct raft_message *m) {
   assert(r->state == RAFT_FOLLOWER);
   assert(m->term == r->term);
   struct raft_slice rest = m->tail;
@@ -128,15 +129,17 @@ static void merge(struct raft *r, const struct raft_message *m) {
     if (!is_known) break;
     run = rest;
   }
-  if (run.size == 0) return;
+  if (run.size == 0) return m->append.prev_index + m->append.count;
   raft_entry_view(run.data, &e);
   assert(e.index > r->commit); /* verify_entry refused the rest */
+  if (r->is_out_of_space) return e.index - 1;
   if (e.index <= r->log.last) {
     raft_log_truncate(&r->log, e.index);
     raft_config_truncate(r, e.index);
   }
   assert(e.index == r->log.last + 1);
   extend(r, run);
+  return r->log.last;
 }
 
 static void owe_ack(struct raft *r, raft_id to, raft_index index,
@@ -165,9 +168,8 @@ void raft_on_append(struct raft *r, raft_id from,
     raft_refuse_append(r, from, m);
     return;
   }
-  merge(r, m);
+  raft_index verified = merge(r, m);
   /* Only what this message verified may be committed, not our stale tail. */
-  raft_index verified = m->append.prev_index + m->append.count;
   raft_index commit = m->append.commit < verified ? m->append.commit : verified;
   if (commit > r->commit && commit <= r->log.last) r->commit = commit;
   owe_ack(r, from, verified > r->commit ? verified : r->commit, m);

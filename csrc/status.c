@@ -168,6 +168,7 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
       r->term,
       r->vote,
       r->hard_changed,
+      r->is_out_of_space,
       r->hard_seq,
       r->state,
       r->leader,

@@ -140,6 +140,45 @@ static void a_wild_clock_is_held_back(void) {
   alone_end(c);
 }
 
+static void say_space(struct cluster *c, uint32_t node, bool has_space) {
+  struct raft_event ev = {.kind = RAFT_EV_SPACE, .has_space = has_space};
+  EQ(cluster_step(c, node, &ev), RAFT_OK);
+}
+
+static void a_full_disk_takes_no_entries_and_still_votes(void) {
+  struct cluster *c = leader_of(3);
+  say_space(c, N1, false);
+  EQ(cluster_propose(c, N1, "x"), RAFT_E_NO_SPACE);
+  EQ(cluster_forward(c, N2, "x"), RAFT_OK);
+  cluster_work(c);
+  EQ((uint64_t)c->forwarded.code, (uint64_t)RAFT_E_NO_SPACE);
+  EQ(alone_status(c).last, 2);
+  CHECK(cluster_elect(c, N2)); /* N1 may follow, vote, and hear of it */
+  say_space(c, N1, true);
+  cluster_work(c);
+  CHECK(cluster_propose(c, N2, "y") > 0);
+  cluster_work(c);
+  EQ(alone_status(c).last, cluster_status(c, N2).last);
+  alone_end(c);
+}
+
+static void a_follower_without_space_acknowledges_what_it_has(void) {
+  struct cluster *c = leader_of(3);
+  cluster_work(c);
+  raft_index before = cluster_status(c, N3).last;
+  say_space(c, N3, false);
+  CHECK(cluster_propose(c, N1, "x") > 0);
+  cluster_work(c);
+  EQ(cluster_status(c, N3).last, before);
+  EQ(alone_status(c).commit, before + 1); /* the other two have it */
+  EQ(cluster_status(c, N3).commit, before);
+  say_space(c, N3, true);
+  cluster_run(c, 500); /* heartbeats find out and send it again */
+  EQ(cluster_status(c, N3).last, before + 1);
+  EQ(cluster_status(c, N3).commit, before + 1);
+  alone_end(c);
+}
+
 int main(void) {
   CASE(a_leader_takes_many_or_none);
   CASE(only_a_leader_proposes_and_only_others_forward);
@@ -150,5 +189,7 @@ int main(void) {
   CASE(too_much_that_is_pending_is_busy);
   CASE(a_damaged_forward_is_dropped);
   CASE(a_wild_clock_is_held_back);
+  CASE(a_full_disk_takes_no_entries_and_still_votes);
+  CASE(a_follower_without_space_acknowledges_what_it_has);
   return test_end();
 }

@@ -3,11 +3,17 @@
 --
 --   local cluster <close> = Cluster.new { nodes = 3 }
 --   cluster:start()              all of them; then cluster:leader()
---   cluster:node("n1")  cluster:others("n1")  cluster:restart("n1")
+--   cluster:node("n1")  cluster:followers()  cluster:restart("n1")
+--
+-- With `proxied = true` a proxy stands between any two:
+--
+--   cluster:cut("n1", "n2")        nothing passes from n1 to n2
+--   cluster:isolate("n1")  cluster:heal()  cluster:each_proxy(fn)
 --
 -- Each node applies commands to a list of its own (cluster.applied.n1) unless
 -- `node(id)` gives options; its error events go to cluster.errors.n1. In close() every node is closed, and the handles
 -- are gone before the directories.
+local Proxy = require "spec.support.proxy"
 local helper = require "spec.support.helper"
 local raft = require "raft"
 local tmpdir = require "spec.support.tmpdir"
@@ -39,7 +45,7 @@ function M.list_machine(list)
   end
 end
 
---- @param options nodes = how many (3), or ids = { ... };
+--- @param options nodes = how many (3), or ids = { ... }; proxied;
 --   node = function(id) -> options that differ; election; cluster
 function M.new(options)
   options = options or {}
@@ -51,14 +57,75 @@ function M.new(options)
     errors = {},       -- id -> values of its error events
     nodes = {},        -- id -> the newest node object
     dir = tmpdir.new(),
-    others_open = {},  -- further objects that close() closes
+    objects = {},      -- all node objects, which close() ends
+    proxies = {},      -- "n1>n2" -> what n1 dials in place of n2
+    proxy_names = {},  -- of these, in order
+    loops = {},        -- id -> a luv that dials proxies
   }, Cluster)
   if not options.ids then
     for i = 1, options.nodes or 3 do self.ids[i] = "n" .. i end
   end
   for _, id in ipairs(self.ids) do self.members[id] = M.free_address() end
+  if options.proxied then self:stand_between() end
   return self
 end
+
+------------------------------------------------------------------- proxies --
+
+-- A luv that dials other ports: port -> proxy.
+local function dialing(proxies)
+  return setmetatable({
+    tcp_connect = function(stream, ip, port, done)
+      local proxy = proxies[port]
+      local other = proxy and tonumber(proxy:address():match(":(%d+)$"))
+      return uv.tcp_connect(stream, ip, other or port, done)
+    end,
+  }, { __index = uv })
+end
+
+function Cluster:stand_between()
+  for _, from in ipairs(self.ids) do
+    local by_port = {}
+    for _, to in ipairs(self.ids) do
+      if from ~= to then
+        local address, name = self.members[to], from .. ">" .. to
+        local proxy = Proxy.new(uv, address)
+        by_port[tonumber(address:match(":(%d+)$"))] = proxy
+        self.proxies[name] = proxy
+        self.proxy_names[#self.proxy_names + 1] = name
+      end
+    end
+    self.loops[from] = dialing(by_port)
+  end
+end
+
+--- Swallows what goes from one node to another.
+function Cluster:cut(from, to)
+  self.proxies[from .. ">" .. to]:cut("up")
+  self.proxies[to .. ">" .. from]:cut("down")
+end
+
+--- Cuts one node off from all others, both ways.
+function Cluster:isolate(id)
+  for _, other in ipairs(self.ids) do
+    if other ~= id then
+      self:cut(id, other)
+      self:cut(other, id)
+    end
+  end
+end
+
+--- Calls fn(proxy) for each.
+function Cluster:each_proxy(fn)
+  for _, name in ipairs(self.proxy_names) do fn(self.proxies[name]) end
+end
+
+--- Everything passes again.
+function Cluster:heal()
+  self:each_proxy(function(proxy) proxy:pass() end)
+end
+
+--------------------------------------------------------------------- nodes --
 
 --- The options of a node, new tables each time.
 function Cluster:options_of(id, extra)
@@ -66,7 +133,7 @@ function Cluster:options_of(id, extra)
   self.applied[id], self.errors[id] = list, heard
   local opts = {
     id = id, members = {}, dir = self.dir:join(id), log = false,
-    cluster = self.options.cluster,
+    cluster = self.options.cluster, uv = self.loops[id],
     election_timeout = { table.unpack(self.options.election
       or #self.ids == 1 and ELECTION_ALONE or ELECTION) },
     apply = M.list_machine(list),
@@ -85,7 +152,7 @@ end
 --- A new node object for this id; not started.
 function Cluster:new_node(id, extra)
   local node = raft.node(self:options_of(id, extra))
-  self.others_open[#self.others_open + 1] = node
+  self.objects[#self.objects + 1] = node
   return node
 end
 
@@ -118,14 +185,15 @@ local function is_running(node)
 end
 
 --- Waits until one open node leads and all open ones agree: it, and its id.
-function Cluster:leader()
+-- @param apart the id of one that does not count
+function Cluster:leader(apart)
   local found
   helper.wait_until(function()
     found = nil
     local names = {}
     for _, id in ipairs(self.ids) do
       local node = self.nodes[id]
-      if is_running(node) then
+      if id ~= apart and is_running(node) then
         names[#names + 1] = node:leader() or "?"
         if node:is_leader() then found = id end
       end
@@ -175,7 +243,8 @@ end
 
 --- Closes everything.
 function Cluster:close()
-  for _, node in ipairs(self.others_open) do node:stop({ timeout = 2000 }) end
+  for _, node in ipairs(self.objects) do node:stop({ timeout = 2000 }) end
+  self:each_proxy(function(proxy) proxy:close() end)
   self.dir:remove()
 end
 

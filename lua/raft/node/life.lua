@@ -204,7 +204,7 @@ end
 
 --- The disk is full, or has room again.
 function M.space_changed(driver, has_space)
-  driver.proposals.outbox.is_out_of_space = not has_space
+  driver:step(driver.core:space(driver:now(), has_space))
   if has_space then
     driver.logger:info("the disk has room again")
     driver:emit("drain")

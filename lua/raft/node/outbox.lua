@@ -30,7 +30,6 @@ function M.new(driver, proposals)
     forwards = Forwards.new(driver),
     bytes = 0,                -- of the queue and the forward, about
     is_full = false,          -- has `busy` been said and no drain since?
-    is_out_of_space = false,  -- is the disk full?
   }, Outbox)
 end
 
@@ -94,12 +93,7 @@ end
 -- Appends the oldest: true when the queue may go on.
 function Outbox:append_one(waiter)
   local driver = self.driver
-  local index, code
-  if self.is_out_of_space then
-    code = "no_space"
-  else
-    index, code = driver.core:propose(driver:now(), waiter.command)
-  end
+  local index, code = driver.core:propose(driver:now(), waiter.command)
   if index then
     pop(self)
     self.proposals:appended(waiter, index, driver.term)
