@@ -140,7 +140,8 @@ tidy:  ## the measured figures: function and file lengths, asserts
 
 .PHONY: coverage
 coverage:  ## lines and branches of csrc that C tests and specs reach
-	@find build/cov build/covunit -name '*.gcda' -delete 2>/dev/null || true
+	@mkdir -p build/cov build/covunit
+	@find build/cov build/covunit -name '*.gcda' -delete
 	@$(MAKE) -s -j$(JOBS) build/cov/raft/core.so \
 	  $(TESTS:spec/c/%.c=build/covunit/%)
 	@status=0; \

@@ -19,7 +19,7 @@ for name, address in list:gmatch("([^=,]+)=([^,]+)") do
   members[name] = address
 end
 
-local state, applied = {}, 0
+local state, applied = {}, 0  -- luacheck: ignore 241 (written, not read)
 local node = raft.node {
   id = id, dir = dir, members = members, log = os.getenv "RAFT_LOG",
   election_timeout = { tonumber(arg[4]), tonumber(arg[5]) },

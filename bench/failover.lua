@@ -37,7 +37,9 @@ end
 
 local function row_of(election, times)
   table.sort(times)
-  local function at(share) return times[math.max(1, math.ceil(#times * share))] end
+  local function at(share)
+    return times[math.max(1, math.ceil(#times * share))]
+  end
   return { ("{%d, %d}"):format(election[1], election[2]), #times,
     ("%.0f"):format(at(0.5)), ("%.0f"):format(at(0.99)),
     ("%.0f"):format(times[#times]) }

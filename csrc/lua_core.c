@@ -292,7 +292,7 @@ static int core_deadline(lua_State *L) {
   return 1;
 }
 
-/* core:entry(index) -> kind, term, time, payload; nothing when it is not here */
+/* core:entry(index) -> kind, term, time, payload; nothing when not here */
 static int core_entry(lua_State *L) {
   static const char *const kinds[] = {
       [RAFT_ENTRY_NOOP] = "noop",

@@ -115,8 +115,9 @@ static void extend(struct raft *r, struct raft_slice run) {
 }
 
 /* Keeps what agrees, drops what conflicts, appends what is new. [Raft 5.3] A
- * late or doubled message changes nothing: entries we have are skipped. Answers
- * up to where our log equals the leader's: all of it, unless the disk is full. */
+ * late or doubled message changes nothing: entries we have are skipped. The
+ * answer: up to where our log equals the leader's, which is all of it unless
+ * the disk is full. */
 static raft_index merge(struct raft *r, const struct raft_message *m) {
   assert(r->state == RAFT_FOLLOWER);
   assert(m->term == r->term);
