@@ -122,7 +122,7 @@ describe("proposals of a leader", function()
   end)
 
   it("are refused while the disk is full", function()
-    driver.outbox.is_out_of_space = true
+    driver.core.refuses = "no_space"
     propose(driver, answers, "a")
     assert.same({ a = "no_space" }, answers)
     assert.same({}, driver.core.log)

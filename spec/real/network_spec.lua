@@ -23,7 +23,9 @@ local function check_all(cluster, acknowledged)
     assert(cluster:node(id):read { timeout = 8000 })
   end
   local first, seen = cluster.applied[cluster.ids[1]], {}
-  for _, id in ipairs(cluster.ids) do assert.same(first, cluster.applied[id]) end
+  for _, id in ipairs(cluster.ids) do
+    assert.same(first, cluster.applied[id])
+  end
   for _, command in ipairs(first) do
     assert(not seen[command], command .. " was applied twice")
     seen[command] = true

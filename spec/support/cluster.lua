@@ -11,8 +11,8 @@
 --   cluster:isolate("n1")  cluster:heal()  cluster:each_proxy(fn)
 --
 -- Each node applies commands to a list of its own (cluster.applied.n1) unless
--- `node(id)` gives options; its error events go to cluster.errors.n1. In close() every node is closed, and the handles
--- are gone before the directories.
+-- `node(id)` gives options; its error events go to cluster.errors.n1. In close
+-- every node is closed, and the handles are gone before the directories.
 local Proxy = require "spec.support.proxy"
 local helper = require "spec.support.helper"
 local raft = require "raft"

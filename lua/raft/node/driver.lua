@@ -114,6 +114,7 @@ function Driver:on_stored(seq)
   if self.is_closed then return end
   self.stored = seq
   self:step(self.core:stored(self:now(), seq))
+  self.peers:stored()
   effects.release(self, self.held)
 end
 

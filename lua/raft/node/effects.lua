@@ -67,7 +67,7 @@ end
 
 function perform.config(driver, index)
   driver.config = driver.core:config() or false
-  driver.peers:config_changed()
+  driver.peers:connect()
   driver:emit("membership", driver:members(), index)
 end
 

@@ -199,6 +199,7 @@ function M.start(driver)
   registry.of(driver.uv):add(driver.node)
   driver.logger:info("started", { listen = driver.transport:address(),
     last = driver.core:status().last })
+  if driver.is_closed then return nil, view.ended_error(driver, false) end
   return true
 end
 

@@ -33,6 +33,7 @@ function M.new(driver)
     plan = plan_of(options),
     plan_digest = false,
     identity = false,          -- of the formed cluster: 16 bytes
+    forming = false,           -- the identity whose entry 1 is on its way
     greeting = false,
     links = {},                -- id -> the link that is up
     last_refusal = false,      -- words of the newest refusal, for time-outs
@@ -92,7 +93,7 @@ end
 --- Forms the cluster if every initial voter was met.
 function Peers:try_form()
   local driver = self.driver
-  if self.identity then return end
+  if self.identity or self.forming then return end
   local incarnations = self.greeting:formation()
   if not incarnations then return end
   local plan = plan_of(driver.options)
@@ -103,7 +104,16 @@ function Peers:try_form()
   local ok, code = driver:step(driver.core:form(driver:now(), plan))
   if driver.is_closed then return end
   assert(ok, code)  -- a checked plan, and an empty log
-  self:formed_as(plan.identity)
+  self.forming = plan.identity
+end
+
+--- Something has become durable: is it entry 1? Only then do we say that the
+-- cluster has formed: who adopts the identity relies on us to keep what it is.
+function Peers:stored()
+  local driver = self.driver
+  if not self.forming or driver.core:status().stored == 0 then return end
+  self:formed_as(self.forming)
+  self.forming = false
   driver.logger:info("cluster formed", { members = #driver.options.ids })
   driver.transport:regreet()
 end
@@ -142,7 +152,8 @@ function Peers:judge(hello)
   end
   if verdict.adopt then
     self.driver:defer(function()
-      if not self.identity then self:adopt(verdict.adopt) end
+      if self.identity or self.forming then return end
+      self:adopt(verdict.adopt)
     end)
   end
   return true
@@ -224,13 +235,6 @@ function Peers:connect()
   local config = self.driver.config
   local members = config and config.members or self.driver.options.members
   self.driver.transport:peers(addresses_of(members))
-end
-
-function Peers:config_changed()
-  self:connect()
-  if not self.identity then
-    self:formed_as(self.driver.config.identity)
-  end
 end
 
 local function is_as_in(options, config)

@@ -1,0 +1,131 @@
+-- Which effect is performed when: the rule of `after`, with a core that hands
+-- out what the spec says.
+local effects = require "raft.node.effects"
+
+-- A driver that notes what is performed: "store 1", "send n2 x", "apply 5".
+local function new_driver()
+  local driver = { stored = 0, is_closed = false, batch = {}, done = {},
+    applied = 0, is_up = true, apply_last = 0, role = "follower", term = 1,
+    leader = false }
+  local function note(...)
+    driver.done[#driver.done + 1] = table.concat({ ... }, " ")
+    if driver.closes_at == driver.done[#driver.done] then
+      driver.is_closed = true
+    end
+  end
+  driver.note = note
+  driver.core = {
+    effects = function()
+      local i = 0
+      return function()
+        i = i + 1
+        if driver.batch[i] then return table.unpack(driver.batch[i]) end
+      end
+    end,
+    unreachable = function(_, _, peer) note("unreachable", peer) end,
+  }
+  driver.storage = { store = function(_, seq) note("store", seq) end }
+  driver.transport = { send = function(_, peer, bytes)
+    if driver.is_up then note("send", peer, bytes) end
+    return driver.is_up
+  end }
+  driver.reads = {
+    serve = function(_, token) note("read", token) end,
+    ask_again = function() note("ask again") end,
+  }
+  driver.peers = { cut = function(_, peer) note("cut", peer) end }
+  driver.logger = { info = function() end }
+  function driver.now() return 0 end
+  function driver.step() end
+  function driver.wants_flush() note("flush") end
+  function driver.emit(_, name, value) note("event", name, value or "none") end
+  function driver.address_of() return nil end
+  driver.held = effects.new()
+  return driver
+end
+
+local function take(driver, batch)
+  driver.batch = batch
+  effects.take(driver, driver.held)
+  local done = driver.done
+  driver.done = {}
+  return table.concat(done, ", ")
+end
+
+local function stored(driver, seq)
+  driver.stored = seq
+  effects.release(driver, driver.held)
+  local done = driver.done
+  driver.done = {}
+  return table.concat(done, ", ")
+end
+
+describe("effects", function()
+  it("wait until what they need is durable; sends overtake", function()
+    local driver = new_driver()
+    assert.equal("store 1, send n2 a, store 2, send n3 c", take(driver, {
+      { "store", 0, 1, "bytes" }, { "send", 0, "n2", "a" },
+      { "send", 1, "n2", "b" }, { "store", 0, 2, "bytes" },
+      { "send", 0, "n3", "c" },
+    }))
+    assert.equal("send n2 b", stored(driver, 1))
+    assert.equal("", stored(driver, 2))
+  end)
+
+  it("keep the order of stores, applies and reads", function()
+    local driver = new_driver()
+    take(driver, { { "apply", 1, 1, 5 }, { "read", 0, 7, 5 },
+      { "store", 0, 2, "bytes" } })
+    assert.equal(0, driver.apply_last)
+    -- In a later turn, too.
+    assert.equal("", take(driver, { { "read", 0, 8, 5 } }))
+    assert.equal("read 7, store 2, read 8", stored(driver, 1))
+    assert.equal(5, driver.apply_last)
+  end)
+
+  it("stop where one has to wait for more", function()
+    local driver = new_driver()
+    take(driver, { { "read", 1, 1, 0 }, { "read", 3, 3, 0 },
+      { "read", 2, 2, 0 }, { "send", 2, "n2", "x" } })
+    assert.equal("read 1", stored(driver, 1))
+    assert.equal("send n2 x", stored(driver, 2))
+    assert.equal("read 3, read 2", stored(driver, 3))
+  end)
+
+  it("are not performed after the end, held or not", function()
+    local driver = new_driver()
+    driver.closes_at = "send n2 a"
+    assert.equal("send n2 a", take(driver, { { "send", 1, "n3", "held" },
+      { "send", 0, "n2", "a" }, { "send", 0, "n2", "b" } }))
+    assert.equal("", stored(driver, 1))
+  end)
+
+  it("end in the middle of a release, too", function()
+    local driver = new_driver()
+    take(driver, { { "send", 1, "n2", "a" }, { "send", 1, "n2", "b" },
+      { "read", 1, 1, 0 } })
+    driver.closes_at = "send n2 a"
+    assert.equal("send n2 a", stored(driver, 1))
+  end)
+
+  it("cut a link that has lost a string, and tell the core", function()
+    local driver = new_driver()
+    driver.is_up = false
+    assert.equal("cut n2, unreachable n2",
+      take(driver, { { "send", 0, "n2", "a" } }))
+  end)
+
+  it("tell of a new role, and have the flush look again", function()
+    local driver = new_driver()
+    assert.equal("ask again, flush, event role candidate",
+      take(driver, { { "role", 0, "candidate", 2, false } }))
+    assert.equal("ask again, flush, event role leader, event leader n1",
+      take(driver, { { "role", 0, "leader", 2, "n1" } }))
+    assert.equal("ask again, flush", take(driver,
+      { { "role", 0, "leader", 2, "n1" } }))
+    assert.equal("ask again, flush, event leader n1",
+      take(driver, { { "role", 0, "leader", 3, "n1" } }))
+    assert.equal("ask again, flush, event role follower, event leader none",
+      take(driver, { { "role", 0, "follower", 4, false } }))
+  end)
+end)

@@ -1,0 +1,109 @@
+-- The loop: what is asked for from anywhere is done at once, and an idle node
+-- leaves the machine alone.
+local Cluster = require "spec.support.cluster"
+local helper = require "spec.support.helper"
+local uv = require "luv"
+
+-- Patient, so that no timer of the node comes to help.
+local PATIENT <const> = { 5000, 10000 }
+
+describe("a node alone with all the time in the world", function()
+  local cluster, node
+  before_each(function()
+    cluster = Cluster.new { nodes = 1 }
+    node = cluster:start("n1")
+    node:propose("x")
+    node:stop()
+    -- A leader's heartbeat is the next timer: a second away.
+    node = cluster:start("n1", { election_timeout = { 20, 40 } })
+    node:ready()
+  end)
+  after_each(function() cluster:close() end)
+
+  -- The time from the call to its answer, in ms.
+  local function answered_in(enter)
+    local from, took
+    enter(function()
+      from = uv.hrtime()
+      node:propose("x", function(err)
+        assert(not err, err)
+        took = (uv.hrtime() - from) / 1e6
+      end)
+    end)
+    helper.wait_until(function() return took end)
+    return took
+  end
+
+  local function once_from(new, start, stop)
+    return function(fn)
+      local handle, is_done = assert(uv[new]()), false
+      assert(uv[start](handle, function()
+        if is_done then return end
+        is_done = true
+        fn()
+        uv[stop](handle)
+        uv.close(handle)
+      end))
+    end
+  end
+
+  local places = {
+    ["a timer"] = function(fn)
+      local timer = uv.new_timer()
+      timer:start(1, 0, function()
+        timer:close()
+        fn()
+      end)
+    end,
+    ["a prepare handle"] = once_from("new_prepare", "prepare_start",
+      "prepare_stop"),
+    ["a check handle"] = once_from("new_check", "check_start", "check_stop"),
+    ["an idle handle"] = once_from("new_idle", "idle_start", "idle_stop"),
+    ["a closing handle"] = function(fn) uv.new_timer():close(fn) end,
+    ["the thread pool"] = function(fn)
+      uv.fs_stat("/", function() fn() end)
+    end,
+  }
+
+  for place, enter in pairs(places) do
+    it("goes on at once with what comes from " .. place, function()
+      local best = math.huge
+      for _ = 1, 5 do best = math.min(best, answered_in(enter)) end
+      assert.truthy(best < 15, best)  -- ms; a disk write is in it
+    end)
+  end
+end)
+
+describe("a loop", function()
+  it("is left alone by an idle follower", function()
+    local cluster <close> = Cluster.new { election = PATIENT }
+    cluster:start("n1")  -- it waits for the others
+    local turns = 0
+    local check = uv.new_check()
+    check:start(function() turns = turns + 1 end)
+    local from = uv.hrtime()
+    local timer_fired = false
+    local timer = uv.new_timer()
+    timer:start(150, 0, function()
+      timer_fired = true
+      timer:close()
+    end)
+    -- wait_until itself turns the loop; so the turns are counted by time.
+    helper.wait_until(function() return timer_fired end)
+    local ms = (uv.hrtime() - from) / 1e6
+    check:close()
+    assert.truthy(turns < ms, turns)  -- a spinning loop makes thousands
+  end)
+
+  it("that was blocked is told of as loop_lag_ms", function()
+    local cluster <close> = Cluster.new { nodes = 1 }
+    local node = cluster:start("n1")
+    node:ready()
+    local from = uv.hrtime()
+    while (uv.hrtime() - from) / 1e6 < 60 do node:status() end
+    helper.wait_until(function()
+      return node:status().loop_lag_ms >= 30
+    end)
+    helper.wait_until(function() return node:status().loop_lag_ms < 10 end)
+  end)
+end)
