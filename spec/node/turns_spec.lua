@@ -7,15 +7,13 @@ local uv = require "luv"
 -- Patient, so that no timer of the node comes to help.
 local PATIENT <const> = { 5000, 10000 }
 
-describe("a node alone with all the time in the world", function()
+describe("a node alone that sleeps", function()
   local cluster, node
   before_each(function()
     cluster = Cluster.new { nodes = 1 }
-    node = cluster:start("n1")
-    node:propose("x")
-    node:stop()
-    -- A leader's heartbeat is the next timer: a second away.
-    node = cluster:start("n1", { election_timeout = { 20, 40 } })
+    -- The leader's heartbeat is the only timer that would wake the loop.
+    node = cluster:start("n1", { election_timeout = { 70, 80 },
+      heartbeat = 69 })
     node:ready()
   end)
   after_each(function() cluster:close() end)
@@ -67,9 +65,11 @@ describe("a node alone with all the time in the world", function()
 
   for place, enter in pairs(places) do
     it("goes on at once with what comes from " .. place, function()
-      local best = math.huge
-      for _ = 1, 5 do best = math.min(best, answered_in(enter)) end
-      assert.truthy(best < 15, best)  -- ms; a disk write is in it
+      local late = 0  -- a disk write is in it, and other work of the machine
+      for _ = 1, 7 do
+        if answered_in(enter) > 25 then late = late + 1 end
+      end
+      assert.truthy(late <= 2, late)
     end)
   end
 end)
@@ -88,11 +88,11 @@ describe("a loop", function()
       timer_fired = true
       timer:close()
     end)
-    -- wait_until itself turns the loop; so the turns are counted by time.
     helper.wait_until(function() return timer_fired end)
     local ms = (uv.hrtime() - from) / 1e6
     check:close()
-    assert.truthy(turns < ms, turns)  -- a spinning loop makes thousands
+    -- wait_until turns the loop, too; a spinning one makes many thousands.
+    assert.truthy(turns < 4 * ms, turns)
   end)
 
   it("that was blocked is told of as loop_lag_ms", function()
