@@ -9,26 +9,38 @@ local PATIENT <const> = { 5000, 10000 }
 
 describe("a node alone that sleeps", function()
   local cluster, node
-  before_each(function()
+  local older, hook  -- a prepare handle older than the node: it runs after its
+
+  setup(function()
     cluster = Cluster.new { nodes = 1 }
-    -- The leader's heartbeat is the only timer that would wake the loop.
-    node = cluster:start("n1", { election_timeout = { 70, 80 },
-      heartbeat = 69 })
+    older, hook = uv.new_prepare(), false
+    older:start(function()
+      local fn = hook
+      hook = false
+      if fn then fn() end
+    end)
+    -- No timer of the node would wake the loop within 100 ms.
+    node = cluster:start("n1", { election_timeout = { 400, 410 },
+      heartbeat = 399 })
     node:ready()
   end)
-  after_each(function() cluster:close() end)
+  teardown(function()
+    older:close()
+    cluster:close()
+  end)
 
-  -- The time from the call to its answer, in ms.
+  -- The time from the call to its answer, in ms. No wait_until here: its timer
+  -- would turn the loop.
   local function answered_in(enter)
-    local from, took
+    local co, took, from = coroutine.running(), nil, nil
     enter(function()
       from = uv.hrtime()
-      node:propose("x", function(err)
-        assert(not err, err)
+      node:propose("x", function()
         took = (uv.hrtime() - from) / 1e6
+        assert(coroutine.resume(co))
       end)
     end)
-    helper.wait_until(function() return took end)
+    coroutine.yield()
     return took
   end
 
@@ -55,6 +67,7 @@ describe("a node alone that sleeps", function()
     end,
     ["a prepare handle"] = once_from("new_prepare", "prepare_start",
       "prepare_stop"),
+    ["a prepare handle that runs last"] = function(fn) hook = fn end,
     ["a check handle"] = once_from("new_check", "check_start", "check_stop"),
     ["an idle handle"] = once_from("new_idle", "idle_start", "idle_stop"),
     ["a closing handle"] = function(fn) uv.new_timer():close(fn) end,
