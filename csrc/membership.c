@@ -63,6 +63,17 @@ void raft_peers_reset(struct raft *r) {
   assert(r->peer_count <= r->config.count);
 }
 
+const struct raft_progress *raft_peer_at(const struct raft *r,
+                                         uint32_t position) {
+  assert(r->state == RAFT_LEADER);
+  assert(position < r->config.count);
+  raft_id id = r->config.members[position].id;
+  for (uint32_t k = 0; k < r->peer_count; k++)
+    if (r->peers[k].id == id) return &r->peers[k];
+  assert(id == r->options.self); /* all others have a progress */
+  return NULL;
+}
+
 void raft_config_append(struct raft *r, const struct raft_entry *e) {
   assert(e->kind == RAFT_ENTRY_CONFIG);
   assert(e->index > r->config_index);
@@ -136,10 +147,8 @@ raft_ms raft_stamp(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
   uint64_t walls[RAFT_MEMBERS_MAX] = {0};
   for (uint32_t i = 0; i < r->config.count; i++) {
-    raft_id id = r->config.members[i].id;
-    if (id == r->options.self) walls[i] = r->wall;
-    for (uint32_t k = 0; k < r->peer_count; k++)
-      if (r->peers[k].id == id) walls[i] = r->peers[k].wall;
+    const struct raft_progress *p = raft_peer_at(r, i);
+    walls[i] = p != NULL ? p->wall : r->wall;
   }
   raft_ms limit = raft_quorum_value(&r->config, walls) + CLOCK_SLACK_MS;
   raft_ms stamp = r->wall < limit ? r->wall : limit;

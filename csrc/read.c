@@ -161,10 +161,8 @@ static uint64_t confirmed_round(const struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
   uint64_t acked[RAFT_MEMBERS_MAX] = {0};
   for (uint32_t i = 0; i < r->config.count; i++) {
-    raft_id id = r->config.members[i].id;
-    if (id == r->options.self) acked[i] = r->read_round;
-    for (uint32_t k = 0; k < r->peer_count; k++)
-      if (r->peers[k].id == id) acked[i] = r->peers[k].round_acked;
+    const struct raft_progress *p = raft_peer_at(r, i);
+    acked[i] = p != NULL ? p->round_acked : r->read_round;
   }
   return raft_quorum_value(&r->config, acked);
 }

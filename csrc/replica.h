@@ -177,7 +177,10 @@ void raft_config_append(struct raft *r, const struct raft_entry *e);
 void raft_config_truncate(struct raft *r, raft_index from);
 int raft_on_form(struct raft *r, const struct raft_config *config);
 int raft_config_recover(struct raft *r, const struct raft_recovery *rec);
-void raft_peers_reset(struct raft *r);    /* progress for the config in force */
+void raft_peers_reset(struct raft *r); /* progress for the config in force */
+/* What a leader knows of the member at this position; NULL: that is us. */
+const struct raft_progress *raft_peer_at(const struct raft *r,
+                                         uint32_t position);
 raft_ms raft_stamp(const struct raft *r); /* the time of a new entry */
 uint32_t raft_election_min(const struct raft *r);
 

@@ -390,10 +390,8 @@ static bool has_lost_touch(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
   uint64_t heard[RAFT_MEMBERS_MAX] = {0};
   for (uint32_t i = 0; i < r->config.count; i++) {
-    raft_id id = r->config.members[i].id;
-    if (id == r->options.self) heard[i] = r->now;
-    for (uint32_t k = 0; k < r->peer_count; k++)
-      if (r->peers[k].id == id) heard[i] = r->peers[k].heard;
+    const struct raft_progress *p = raft_peer_at(r, i);
+    heard[i] = p != NULL ? p->heard : r->now;
   }
   raft_ms since = raft_quorum_value(&r->config, heard);
   assert(since <= r->now);
@@ -426,10 +424,8 @@ void raft_advance_commit(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
   uint64_t match[RAFT_MEMBERS_MAX] = {0};
   for (uint32_t i = 0; i < r->config.count; i++) {
-    raft_id id = r->config.members[i].id;
-    if (id == r->options.self) match[i] = r->log.stored;
-    for (uint32_t k = 0; k < r->peer_count; k++)
-      if (r->peers[k].id == id) match[i] = r->peers[k].match;
+    const struct raft_progress *p = raft_peer_at(r, i);
+    match[i] = p != NULL ? p->match : r->log.stored;
   }
   raft_index index = raft_quorum_value(&r->config, match);
   assert(index <= r->log.last);
