@@ -6,6 +6,7 @@
 --   leader:propose("x1")      its outcome: cluster.outcomes.x1
 --   leader:kill("sigkill")    cluster:start(leader.id)
 local Cluster = require "spec.support.cluster"
+local core = require "raft.core"
 local helper = require "spec.support.helper"
 local tmpdir = require "spec.support.tmpdir"
 local uv = require "luv"
@@ -167,6 +168,7 @@ end
 --- @param options nodes = how many (3); election = "min,max"
 function M.new(options)
   options = options or {}
+  core.host.ignore_sigpipe()  -- we write to processes that were just killed
   local self = setmetatable({
     dir = tmpdir.new(),
     ids = {},
