@@ -51,8 +51,7 @@ const char *raft_hello_check(const struct raft_hello *h) {
   if (h->version_max < h->version_min) return "version_max";
   if (h->purpose < RAFT_HELLO_PEER || h->purpose > RAFT_HELLO_SNAPSHOT)
     return "purpose";
-  if (!h->formed && !is_blank(h->identity, sizeof h->identity))
-    return "identity";
+  if (h->formed && is_blank(h->identity, sizeof h->identity)) return "identity";
   if (!raft_name_is_valid(h->cluster, sizeof h->cluster)) return "cluster";
   if (!raft_name_is_valid(h->id, sizeof h->id)) return "id";
   bool may_omit_to = h->purpose != RAFT_HELLO_PEER && h->to[0] == '\0';

@@ -8,7 +8,7 @@
  *   ping() -> bytes
  *
  * A hello is a table with the fields of struct raft_hello; identity is a string
- * of 16 bytes, or nil when not formed, purpose "peer", "client" or "snapshot".
+ * of 16 bytes, or nil when neither formed nor promised, purpose "peer", "client" or "snapshot".
  * 64-bit numbers are Lua integers, so large ones look negative.
  */
 #include "lua_raft.h"
@@ -88,21 +88,23 @@ static uint8_t get_purpose(lua_State *L) {
   return purpose;
 }
 
-/* An identity tells that the cluster is formed, so `formed` may be left out. */
+/* An identity tells that the cluster is formed, unless `formed` is false: then
+ * it is what the sender has promised to form. */
 static void get_identity(lua_State *L, struct raft_hello *h) {
   size_t size = 0;
   int type = lua_getfield(L, 1, "identity");
-  h->formed = type == LUA_TSTRING;
-  const char *bytes = h->formed ? lua_tolstring(L, -1, &size) : NULL;
-  if (!h->formed && lua_toboolean(L, -1))
+  bool is_given = type == LUA_TSTRING;
+  const char *bytes = is_given ? lua_tolstring(L, -1, &size) : NULL;
+  if (!is_given && lua_toboolean(L, -1))
     fail_field(L, "identity", "a string or nil");
-  if (h->formed && size != RAFT_IDENTITY_BYTES)
+  if (is_given && size != RAFT_IDENTITY_BYTES)
     luaL_error(L, "hello.identity: expected %d bytes", RAFT_IDENTITY_BYTES);
   if (bytes != NULL) memcpy(h->identity, bytes, RAFT_IDENTITY_BYTES);
   lua_pop(L, 1);
-  if (lua_getfield(L, 1, "formed") != LUA_TNIL &&
-      (lua_toboolean(L, -1) != 0) != h->formed)
-    luaL_error(L, "hello.formed: goes with an identity, and without one not");
+  bool is_said = lua_getfield(L, 1, "formed") != LUA_TNIL;
+  h->formed = is_said ? lua_toboolean(L, -1) != 0 : is_given;
+  if (h->formed && !is_given)
+    luaL_error(L, "hello.formed: who is formed has an identity");
   lua_pop(L, 1);
 }
 
@@ -150,6 +152,12 @@ static void set_text(lua_State *L, const char *key, const char *text) {
   lua_setfield(L, -2, key);
 }
 
+static bool has_identity(const struct raft_hello *h) {
+  for (int i = 0; i < RAFT_IDENTITY_BYTES; i++)
+    if (h->identity[i] != 0) return true;
+  return false;
+}
+
 static void push_hello(lua_State *L, const struct raft_hello *h) {
   lua_createtable(L, 0, 16);
   set_integer(L, "version_min", h->version_min);
@@ -157,7 +165,7 @@ static void push_hello(lua_State *L, const struct raft_hello *h) {
   set_text(L, "purpose", purposes[h->purpose]);
   lua_pushboolean(L, h->formed);
   lua_setfield(L, -2, "formed");
-  if (h->formed) {
+  if (has_identity(h)) {
     lua_pushlstring(L, (const char *)h->identity, RAFT_IDENTITY_BYTES);
     lua_setfield(L, -2, "identity");
   }

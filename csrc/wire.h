@@ -140,7 +140,9 @@ enum raft_hello_purpose {
 struct raft_hello {
   uint8_t version_min, version_max; /* of the wire format spoken */
   uint8_t purpose;                  /* enum raft_hello_purpose */
-  bool formed;                      /* does `identity` hold? */
+  bool formed;                      /* does the cluster exist for the sender?
+                                       Else `identity` is what it has promised
+                                       to form, zeros when it has not */
   uint8_t identity[RAFT_IDENTITY_BYTES];
   uint32_t group;
   uint64_t plan;        /* raft_config_plan of the initial configuration */
@@ -162,8 +164,7 @@ struct raft_refusal {
 
 /* NULL, or the field of the hello that decode would refuse, by its name. The id
  * and the cluster are names; so is `to`, which only a PEER must give; the
- * address may be empty (it does not listen); an identity that does not hold is
- * all zero; 1 <= version_min <= version_max. */
+ * address may be empty (it does not listen); who is formed has an identity; 1 <= version_min <= version_max. */
 const char *raft_hello_check(const struct raft_hello *h);
 
 /* Frames of kind HELLO and REFUSE. `out` has RAFT_HELLO_BYTES_MAX. What decode

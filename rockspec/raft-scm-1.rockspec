@@ -72,6 +72,7 @@ build = {
     ["raft.emitter"] = "lua/raft/emitter.lua",
     ["raft.errors"] = "lua/raft/errors.lua",
     ["raft.greeting"] = "lua/raft/greeting.lua",
+    ["raft.greeting.rules"] = "lua/raft/greeting/rules.lua",
     ["raft.guard"] = "lua/raft/guard.lua",
     ["raft"] = "lua/raft/init.lua",
     ["raft.logger"] = "lua/raft/logger.lua",

@@ -53,6 +53,11 @@ describe("raft.core: hello", function()
     assert.same(h, core.hello_decode(core.hello_encode(h)))
   end)
 
+  it("has the identity it has promised, before", function()
+    local h = hello_of { formed = false, known = 0 }
+    assert.same(h, core.hello_decode(core.hello_encode(h)))
+  end)
+
   it("takes false for no identity", function()
     local bytes = core.hello_encode(hello_of { formed = false,
       identity = false })
@@ -93,7 +98,7 @@ describe("raft.core: hello", function()
       { { purpose = "friend" }, "hello.purpose: expected peer, client or" },
       { { identity = "short" }, "hello.identity: expected 16 bytes" },
       { { identity = 5 }, "hello.identity: expected a string or nil" },
-      { { formed = false }, "hello.formed: goes with an identity" },
+      { { identity = false }, "hello.formed: who is formed has an identity" },
     }
     for _, case in ipairs(cases) do
       local ok, err = pcall(core.hello_encode, hello_of(case[1]))

@@ -11,27 +11,23 @@
 -- are told only to who should stop: the node that hears one. `fault` is false,
 -- or { code=, text= }: it is us who should stop, and why.
 
+local rules = require "raft.greeting.rules"
+
 local Greeting = { __name = "raft.greeting" }
 Greeting.__index = Greeting
 
 local M = {}
 
-local VERSION <const> = 1             -- of the wire format, both ends of ours
 local GROUP <const> = 0
 local STRANGERS_MAX <const> = 1024    -- ids remembered beyond the members
-local IDENTITY_SHOWN <const> = 8      -- digits of an identity in a text
 
-local FATAL <const> = { rolled_back = true, duplicate_id = true }
-
---- Should a node that is refused with this code stop?
-function M.is_fatal(code)
-  return FATAL[code] == true
-end
+M.is_fatal = rules.is_fatal
 
 --- @param options id, cluster, incarnation, starts, nonce: ours;
 --   plan: the digest of the members table we were started with;
 --   voters: the ids of its voters;
 --   identity: of the formed cluster, or false;
+--   promise: the identity we have promised to form, durably, or false;
 --   expected(id) -> the incarnation that the configuration in force has for
 --   this id, nil when it is no member or nothing has formed
 function M.new(options)
@@ -47,180 +43,16 @@ function M.new(options)
     plan = options.plan,
     voters = voters,
     identity = options.identity or false,
+    promise = options.promise or false,
     expected = options.expected,
     met = {},             -- id -> incarnation of an unformed node of our plan
+                          -- with which a link is up
+    promises = {},        -- id -> identity it has promised to form, or false
     memory = {},          -- id -> the newest { incarnation, starts, nonce }
     memory_count = 0,     -- ids in memory
     contests = {},        -- id -> a newcomer that claims the id of a live link
   }, Greeting)
 end
-
---------------------------------------------------------------- the refusal --
-
-local function refuse(code, text, ...)
-  return { accept = false, adopt = false, code = code, text = text:format(...),
-    fatal = M.is_fatal(code), fault = false }
-end
-
--- The way out for a directory that the cluster does not count.
-local function way_in(id)
-  return ("remove %s from the cluster, then add it again with an empty "
-    .. "directory"):format(id)
-end
-
-local function shown(identity)
-  local hex = identity:gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end)
-  return hex:sub(1, IDENTITY_SHOWN)
-end
-
------------------------------------------------------------------ the rules --
-
--- Each is asked in turn: nil, or why this hello is refused. `living` is the
--- link that is up with this id, false when there is none.
-local RULES <const> = {}
-
-local function rule(fn)
-  RULES[#RULES + 1] = fn
-end
-
-rule(function(_, hello)
-  if hello.version_min <= VERSION and VERSION <= hello.version_max then
-    return nil
-  end
-  return refuse("unsupported", "%s speaks versions %d to %d of the wire "
-    .. "format, this node version %d", hello.id, hello.version_min,
-    hello.version_max, VERSION)
-end)
-
-rule(function(self, hello)
-  if hello.purpose ~= "peer" then
-    return refuse("unsupported", "connections of kind %s are not served",
-      hello.purpose)
-  elseif hello.group ~= self.group then
-    return refuse("unsupported", "group %d is not served here", hello.group)
-  end
-end)
-
-rule(function(self, hello)
-  if hello.cluster == self.cluster then return nil end
-  return refuse("cluster_mismatch", "%s belongs to cluster %s, %s to cluster "
-    .. "%s", hello.id, hello.cluster, self.id, self.cluster)
-end)
-
-rule(function(self, hello)
-  if hello.to == self.id then return nil end
-  return refuse("cluster_mismatch", "this is %s, and the greeting is for %s: "
-    .. "is the address right?", self.id, hello.to)
-end)
-
-rule(function(self, hello)
-  if hello.id ~= self.id then return nil end
-  return refuse("duplicate_id", "%s is the id of the node you have reached: "
-    .. "two nodes cannot have one id", self.id)
-end)
-
-rule(function(self, hello)
-  if not self.identity or not hello.formed
-    or hello.identity == self.identity then
-    return nil
-  end
-  return refuse("cluster_mismatch", "%s belongs to a cluster %s formed as "
-    .. "%s, %s to one formed as %s", hello.id, hello.cluster,
-    shown(hello.identity), self.id, shown(self.identity))
-end)
-
--- Both unformed: they must have been started with the same members.
-rule(function(self, hello)
-  if self.identity or hello.formed or hello.plan == self.plan then
-    return nil
-  end
-  return refuse("cluster_mismatch", "the members tables of %s and %s differ: "
-    .. "all nodes of a new cluster start with the same one", hello.id, self.id)
-end)
-
--- We are formed, they are new: members that have not heard of it yet come in.
-rule(function(self, hello)
-  if not self.identity or hello.formed or self.expected(hello.id) then
-    return nil
-  end
-  return refuse("cluster_mismatch", "cluster %s has formed, and %s is not a "
-    .. "member: add it", self.cluster, hello.id)
-end)
-
--- They are formed, we are new: they must know this very directory. If not,
--- the fault is ours, and what they hear must not stop them.
-rule(function(self, hello)
-  if self.identity or not hello.formed or hello.known == self.incarnation then
-    return nil
-  end
-  local no = refuse("cluster_mismatch", "the directory of %s is new, and "
-    .. "cluster %s has formed without it", self.id, self.cluster)
-  if hello.known ~= 0 then
-    no.fault = { code = "rolled_back", text = ("%s belongs to cluster %s with "
-      .. "another directory than this one, which is new: %s"):format(self.id,
-      self.cluster, way_in(self.id)) }
-  end
-  return no
-end)
-
--- Is there a live link with another process than the one that greets?
-local function is_contested(hello, living)
-  return living and living.hello.nonce ~= hello.nonce
-    and living.silent_ms < living.alive_ms
-end
-
-rule(function(self, hello, living)
-  local expected = self.expected(hello.id)
-  if not expected or expected == hello.incarnation then return nil end
-  if is_contested(hello, living)
-    and living.hello.incarnation == expected then
-    return refuse("duplicate_id", "%s is alive at %s, and you have another "
-      .. "directory: two nodes cannot have one id", hello.id,
-      living.hello.address)
-  end
-  return refuse("rolled_back", "the directory of %s is new or another one: %s",
-    hello.id, way_in(hello.id))
-end)
-
-rule(function(self, hello)
-  local last = self.memory[hello.id]
-  if not last or last.incarnation ~= hello.incarnation then return nil end
-  if math.ult(hello.starts, last.starts) then
-    return refuse("rolled_back", "an old copy of the directory of %s was put "
-      .. "back (start %d, and start %d was seen): %s", hello.id, hello.starts,
-      last.starts, way_in(hello.id))
-  elseif hello.starts == last.starts and hello.nonce ~= last.nonce then
-    return refuse("duplicate_id", "the directory of %s was copied: two "
-      .. "processes run it", hello.id)
-  end
-end)
-
--- The id lives on another link. Right after a crash that link may be a dead
--- process's, so the newcomer is asked to come again. If the link is heard of
--- later than that, both are alive.
-rule(function(self, hello, living)
-  if not is_contested(hello, living) then
-    self.contests[hello.id] = nil
-    return nil
-  end
-  local contest = self.contests[hello.id]
-  if not contest or contest.nonce ~= hello.nonce
-    or contest.rival ~= living.hello.nonce then
-    contest = { nonce = hello.nonce, rival = living.hello.nonce,
-      since_ms = living.age_ms }
-    self.contests[hello.id] = contest
-  end
-  local heard_ms = living.age_ms - living.silent_ms
-  if heard_ms > contest.since_ms + living.alive_ms then
-    return refuse("duplicate_id", "%s is alive at %s: two nodes cannot have "
-      .. "one id, nor run copies of one directory", hello.id,
-      living.hello.address)
-  end
-  return refuse("busy", "a link with %s at %s is up: try again", hello.id,
-    living.hello.address)
-end)
 
 --------------------------------------------------------------- the verdict --
 
@@ -241,13 +73,13 @@ end
 -- @return a verdict; accept.adopt is the identity of the cluster that we have
 --   become a part of, or false
 function Greeting:judge(hello, living)
-  for _, broken in ipairs(RULES) do
+  for _, broken in ipairs(rules.list) do
     local no = broken(self, hello, living)
     if no then return no end
   end
   self:remember(hello)
   if not self.identity and not hello.formed then
-    self.met[hello.id] = hello.incarnation
+    self:joined(hello)
   end
   local adopt = not self.identity and hello.formed and hello.identity
   return { accept = true, adopt = adopt or false }
@@ -255,7 +87,35 @@ end
 
 ------------------------------------------------------------------- forming --
 
---- Has each initial voter been met, unformed, with our plan, since our start?
+--- A link is up with an unformed node that was accepted.
+function Greeting:joined(hello)
+  if self.identity or hello.formed then return end
+  self.met[hello.id] = hello.incarnation
+  self.promises[hello.id] = hello.identity or false
+end
+
+--- The link with this node is down: it counts again once it is back.
+function Greeting:left(id)
+  self.met[id] = nil
+end
+
+--- We have promised, durably, to form this and nothing else.
+function Greeting:promise_to(identity)
+  assert(not self.promise or self.promise == identity,
+    "one promise, for good")
+  self.promise = identity
+end
+
+--- Have all initial voters promised what we have?
+function Greeting:is_agreed()
+  if not self.promise then return false end
+  for _, id in ipairs(self.voters) do
+    if id ~= self.id and self.promises[id] ~= self.promise then return false end
+  end
+  return true
+end
+
+--- Is a link up with each initial voter, unformed, with our plan?
 -- @return id -> incarnation of all of them; or nil and who is missing, sorted
 function Greeting:formation()
   local found, missing = {}, {}
@@ -280,11 +140,11 @@ end
 -- @param address where we listen
 function Greeting:hello(to, address)
   return {
-    version_min = VERSION,
-    version_max = VERSION,
+    version_min = rules.VERSION,
+    version_max = rules.VERSION,
     purpose = "peer",
     formed = self.identity ~= false,
-    identity = self.identity or nil,
+    identity = self.identity or self.promise or nil,
     group = self.group,
     plan = self.plan,
     incarnation = self.incarnation,

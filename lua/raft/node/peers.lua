@@ -44,6 +44,7 @@ function M.new(driver)
   self.greeting = Greeting.new {
     id = options.id, cluster = options.cluster,
     incarnation = storage.incarnation, starts = storage.starts,
+    promise = storage.identity,
     nonce = storage.nonce, plan = self.plan_digest, voters = options.ids,
     expected = function(id) return self:expected(id) end,
   }
@@ -77,30 +78,64 @@ local function core_config_identity(self)
   return config and config.identity
 end
 
---- At start: does the disk know a cluster?
+--- At start: does the log know a cluster?
 function Peers:recover()
   local from_log = core_config_identity(self)
-  local adopted = self.driver.storage.identity
-  if from_log and adopted and from_log ~= adopted then
+  local promised = self.driver.storage.identity
+  if from_log and promised and from_log ~= promised then
     return nil, errors.new("corrupt", "the log and the identity file belong to "
       .. "different clusters", { path = self.driver.options.dir })
   end
-  local identity = from_log or adopted
-  if identity then self:formed_as(identity) end
+  if from_log then self:formed_as(from_log) end
   return true
 end
 
---- Forms the cluster if every initial voter was met.
-function Peers:try_form()
-  local driver = self.driver
-  if self.identity or self.forming then return end
+-- The configuration of entry 1, if a link with every initial voter is up.
+function Peers:first_config()
   local incarnations = self.greeting:formation()
-  if not incarnations then return end
-  local plan = plan_of(driver.options)
+  if not incarnations then return nil end
+  local plan = plan_of(self.driver.options)
   for id, member in pairs(plan.members) do
     member.incarnation = incarnations[id]
   end
-  plan.identity = raft_core.config_identity(plan, driver.options.cluster)
+  plan.identity = raft_core.config_identity(plan, self.driver.options.cluster)
+  return plan
+end
+
+-- First promises, durably, what it is about to form; forms it once all have
+-- promised the same. So no directory ever counts in two clusters.
+function Peers:try_form()
+  if self.identity or self.forming then return end
+  local plan = self:first_config()
+  if not plan then return end
+  if not self.greeting.promise and not self:promise(plan.identity) then
+    return
+  end
+  if self.greeting.promise ~= plan.identity then
+    self:note_refusal(nil, "cluster_mismatch", "this directory was about to "
+      .. "form the cluster with another directory of one of the voters: if it "
+      .. "has not formed anywhere, stop all nodes, remove their directories "
+      .. "and start anew")
+  elseif self.greeting:is_agreed() then
+    self:form(plan)
+  end
+end
+
+-- Promises for good: true, or false when the node has failed.
+function Peers:promise(identity)
+  local driver = self.driver
+  local ok, err = driver.storage:adopt(identity)
+  if not ok then
+    driver:fail(err)
+    return false
+  end
+  self.greeting:promise_to(identity)
+  driver.transport:regreet()
+  return true
+end
+
+function Peers:form(plan)
+  local driver = self.driver
   local ok, code = driver:step(driver.core:form(driver:now(), plan))
   if driver.is_closed then return end
   assert(ok, code)  -- a checked plan, and an empty log
@@ -121,8 +156,9 @@ end
 -- A formed cluster counts our directory: we belong to it.
 function Peers:adopt(identity)
   local driver = self.driver
-  local ok, err = driver.storage:adopt(identity)
-  if not ok then return driver:fail(err) end
+  if driver.storage.identity ~= identity and not self:promise(identity) then
+    return
+  end
   self:formed_as(identity)
   driver.logger:info("joined the formed cluster")
   driver.transport:regreet()
@@ -175,6 +211,7 @@ end
 function Peers:note_refusal(peer, code, text)
   peer = peer or "a peer"
   self.last_refusal = ("%s: %s"):format(peer, text)
+  if code == "busy" then return end  -- it will be asked again, and soon
   if self:was_told(self.last_refusal) then return end
   self.driver:emit("warning", errors.new(code, text, { peer = peer }))
 end
@@ -192,6 +229,7 @@ function Peers:opened(link)
   local driver = self.driver
   self.links[link.id] = link
   link.reader = driver.core:reader(link.id, link.hello.incarnation)
+  self.greeting:joined(link.hello)
   self:try_form()
   driver:wants_flush()
 end
@@ -212,6 +250,7 @@ end
 function Peers:closed(link)
   local driver = self.driver
   if self.links[link.id] == link then self.links[link.id] = nil end
+  self.greeting:left(link.id)
   driver.proposals.outbox:link_lost(link.id)
   driver:step(driver.core:unreachable(driver:now(), link.id))
 end

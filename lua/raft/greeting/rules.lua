@@ -1,0 +1,203 @@
+--- The rules by which a hello is refused, asked in turn.
+-- Each is a function(greeting, hello, living): nil, or the verdict that refuses.
+-- `living` is the link that is up with this id, false when there is none.
+local M = {}
+
+local VERSION <const> = 1             -- of the wire format, both ends of ours
+local IDENTITY_SHOWN <const> = 8      -- digits of an identity in a text
+
+local FATAL <const> = { rolled_back = true, duplicate_id = true }
+
+--- Should a node that is refused with this code stop?
+function M.is_fatal(code)
+  return FATAL[code] == true
+end
+
+--------------------------------------------------------------- the refusal --
+
+local function refuse(code, text, ...)
+  return { accept = false, adopt = false, code = code, text = text:format(...),
+    fatal = M.is_fatal(code), fault = false }
+end
+
+-- The way out for a directory that the cluster does not count.
+local function way_in(id)
+  return ("remove %s from the cluster, then add it again with an empty "
+    .. "directory"):format(id)
+end
+
+local function shown(identity)
+  local hex = identity:gsub(".", function(byte)
+    return ("%02x"):format(byte:byte())
+  end)
+  return hex:sub(1, IDENTITY_SHOWN)
+end
+
+----------------------------------------------------------------- the rules --
+
+local RULES <const> = {}
+
+local function rule(fn)
+  RULES[#RULES + 1] = fn
+end
+
+rule(function(_, hello)
+  if hello.version_min <= VERSION and VERSION <= hello.version_max then
+    return nil
+  end
+  return refuse("unsupported", "%s speaks versions %d to %d of the wire "
+    .. "format, this node version %d", hello.id, hello.version_min,
+    hello.version_max, VERSION)
+end)
+
+rule(function(self, hello)
+  if hello.purpose ~= "peer" then
+    return refuse("unsupported", "connections of kind %s are not served",
+      hello.purpose)
+  elseif hello.group ~= self.group then
+    return refuse("unsupported", "group %d is not served here", hello.group)
+  end
+end)
+
+rule(function(self, hello)
+  if hello.cluster == self.cluster then return nil end
+  return refuse("cluster_mismatch", "%s belongs to cluster %s, %s to cluster "
+    .. "%s", hello.id, hello.cluster, self.id, self.cluster)
+end)
+
+rule(function(self, hello)
+  if hello.to == self.id then return nil end
+  return refuse("cluster_mismatch", "this is %s, and the greeting is for %s: "
+    .. "is the address right?", self.id, hello.to)
+end)
+
+rule(function(self, hello)
+  if hello.id ~= self.id then return nil end
+  return refuse("duplicate_id", "%s is the id of the node you have reached: "
+    .. "two nodes cannot have one id", self.id)
+end)
+
+rule(function(self, hello)
+  if not self.identity or not hello.formed
+    or hello.identity == self.identity then
+    return nil
+  end
+  return refuse("cluster_mismatch", "%s belongs to a cluster %s formed as "
+    .. "%s, %s to one formed as %s", hello.id, hello.cluster,
+    shown(hello.identity), self.id, shown(self.identity))
+end)
+
+-- Both unformed: they must have been started with the same members.
+rule(function(self, hello)
+  if self.identity or hello.formed or hello.plan == self.plan then
+    return nil
+  end
+  return refuse("cluster_mismatch", "the members tables of %s and %s differ: "
+    .. "all nodes of a new cluster start with the same one", hello.id, self.id)
+end)
+
+-- We are formed, they are new: members that have not heard of it yet come in.
+rule(function(self, hello)
+  if not self.identity or hello.formed or self.expected(hello.id) then
+    return nil
+  elseif not self.expected(self.id) then  -- we have yet to hear who is in
+    return refuse("busy", "%s does not know the members yet: try again",
+      self.id)
+  end
+  return refuse("cluster_mismatch", "cluster %s has formed, and %s is not a "
+    .. "member: add it", self.cluster, hello.id)
+end)
+
+-- What a node has promised to form is the only thing it ever forms: else one
+-- voter could count in two clusters.
+local function contradicts(promise, identity)
+  return promise and identity and promise ~= identity
+end
+
+rule(function(self, hello)
+  local ours, theirs = self.identity or self.promise, hello.identity
+  if not contradicts(ours, theirs) then return nil end
+  return refuse("cluster_mismatch", "%s and %s were about to form cluster %s "
+    .. "with different directories: if it has not formed anywhere, stop all "
+    .. "nodes, remove their directories and start anew", hello.id, self.id,
+    self.cluster)
+end)
+
+-- They are formed, we are new: they must know this very directory. If not,
+-- the fault is ours, and what they hear must not stop them.
+rule(function(self, hello)
+  if self.identity or not hello.formed or hello.known == self.incarnation then
+    return nil
+  end
+  local no = refuse("cluster_mismatch", "the directory of %s is new, and "
+    .. "cluster %s has formed without it", self.id, self.cluster)
+  if hello.known ~= 0 then
+    no.fault = { code = "rolled_back", text = ("%s belongs to cluster %s with "
+      .. "another directory than this one, which is new: %s"):format(self.id,
+      self.cluster, way_in(self.id)) }
+  end
+  return no
+end)
+
+-- Is there a live link with another process than the one that greets?
+local function is_contested(hello, living)
+  return living and living.hello.nonce ~= hello.nonce
+    and living.silent_ms < living.alive_ms
+end
+
+rule(function(self, hello, living)
+  local expected = self.expected(hello.id)
+  if not expected or expected == hello.incarnation then return nil end
+  if is_contested(hello, living)
+    and living.hello.incarnation == expected then
+    return refuse("duplicate_id", "%s is alive at %s, and you have another "
+      .. "directory: two nodes cannot have one id", hello.id,
+      living.hello.address)
+  end
+  return refuse("rolled_back", "the directory of %s is new or another one: %s",
+    hello.id, way_in(hello.id))
+end)
+
+rule(function(self, hello)
+  local last = self.memory[hello.id]
+  if not last or last.incarnation ~= hello.incarnation then return nil end
+  if math.ult(hello.starts, last.starts) then
+    return refuse("rolled_back", "an old copy of the directory of %s was put "
+      .. "back (start %d, and start %d was seen): %s", hello.id, hello.starts,
+      last.starts, way_in(hello.id))
+  elseif hello.starts == last.starts and hello.nonce ~= last.nonce then
+    return refuse("duplicate_id", "%s was started twice from one state of its "
+      .. "directory: it was copied, or an old copy was put back: %s", hello.id,
+      way_in(hello.id))
+  end
+end)
+
+-- The id lives on another link. Right after a crash that link may be a dead
+-- process's, so the newcomer is asked to come again. If the link is heard of
+-- later than that, both are alive.
+rule(function(self, hello, living)
+  if not is_contested(hello, living) then
+    self.contests[hello.id] = nil
+    return nil
+  end
+  local contest = self.contests[hello.id]
+  if not contest or contest.nonce ~= hello.nonce
+    or contest.rival ~= living.hello.nonce then
+    contest = { nonce = hello.nonce, rival = living.hello.nonce,
+      since_ms = living.age_ms }
+    self.contests[hello.id] = contest
+  end
+  local heard_ms = living.age_ms - living.silent_ms
+  if heard_ms > contest.since_ms + living.alive_ms then
+    return refuse("duplicate_id", "%s is alive at %s: two nodes cannot have "
+      .. "one id, nor run copies of one directory", hello.id,
+      living.hello.address)
+  end
+  return refuse("busy", "a link with %s at %s is up: try again", hello.id,
+    living.hello.address)
+end)
+
+M.list = RULES
+M.VERSION = VERSION
+
+return M
