@@ -170,7 +170,7 @@ describe("greeting", function()
 
     it("is not at fault when it is no member yet", function()
       local verdict = greeting_of():judge(member({ known = 0 }), false)
-      assert_refused(verdict, "cluster_mismatch", "shop")
+      assert_refused(verdict, "busy", "n1")
       assert.is_false(verdict.fault)
     end)
 
@@ -328,6 +328,39 @@ describe("greeting", function()
       greeting:judge(hello_of(), false)
       greeting:judge(hello_of({ incarnation = 999, nonce = 33 }), false)
       assert.same({ n1 = OURS, n2 = 999 }, greeting:formation())
+    end)
+
+    it("counts only nodes with which a link is up", function()
+      local greeting = greeting_of({ voters = { "n1", "n2" } })
+      greeting:judge(hello_of(), false)
+      greeting:left("n2")
+      assert.is_nil((greeting:formation()))
+      greeting:joined(hello_of())
+      assert.same({ n1 = OURS, n2 = THEIRS }, greeting:formation())
+    end)
+
+    it("is agreed on once all have promised the same", function()
+      local greeting = greeting_of()
+      local second = { id = "n3", incarnation = 103, nonce = 44 }
+      greeting:judge(hello_of(), false)
+      greeting:judge(hello_of(second), false)
+      assert.is_false(greeting:is_agreed())
+      greeting:promise_to(IDENTITY)
+      assert.is_false(greeting:is_agreed())
+      greeting:judge(hello_of({ identity = IDENTITY }), false)
+      assert.is_false(greeting:is_agreed())
+      second.identity = IDENTITY
+      greeting:judge(hello_of(second), false)
+      assert.is_true(greeting:is_agreed())
+    end)
+
+    it("never follows another promise than its own", function()
+      local greeting = greeting_of({ promise = IDENTITY })
+      assert_refused(greeting:judge(hello_of({ identity = OTHER_IDENTITY }),
+        false), "cluster_mismatch", "different directories")
+      assert_refused(greeting:judge(member({ identity = OTHER_IDENTITY }),
+        false), "cluster_mismatch", "different directories")
+      assert.equal(IDENTITY, greeting:judge(member(), false).adopt)
     end)
 
     it("is over once formed", function()

@@ -122,7 +122,11 @@ function Machine:query(request)
       .. "give raft.node a query(request)")
   end
   local ok, value, extra = call("query", self.query_fn, request)
-  if not ok then return nil, error_of("query", value) end
+  if not ok then
+    local err = error_of("query", value)
+    err.outcome = "none"  -- a query changes nothing
+    return nil, err
+  end
   if value == nil and extra ~= nil then
     return nil, M.refusal("query", extra, "none")
   end

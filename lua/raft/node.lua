@@ -121,6 +121,7 @@ method("propose", {
         { size = #command, max = max })
     end
     if err then return answer(err) end
+    driver:tell_wall(true)
     driver.proposals:submit {
       command = command, can_forward = opts.forward, can_wait = can_wait,
       deadline = deadline_of(driver, opts), answer = answer,

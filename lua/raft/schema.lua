@@ -74,6 +74,8 @@ M.any_table = of_type("table", "a table")
 function M.text(value, path)
   if type(value) ~= "string" or value == "" then
     M.refuse(path, "a string that is not empty", value)
+  elseif value:find("\0", 1, true) then
+    M.complain(path, "holds a zero byte")
   end
   return value
 end

@@ -1,6 +1,7 @@
 local Cluster = require "spec.support.cluster"
 local helper = require "spec.support.helper"
 local raft = require "raft"
+local uv = require "luv"
 
 local function recurse(n) return 1 + recurse(n + 1) end
 
@@ -124,12 +125,12 @@ describe("inside apply", function()
     local _, err = node:propose("yield")
     assert.equal("apply_error", err.code)
     assert.equal("apply and query cannot yield", err.value)
-    -- At a restart it runs inside start, in our coroutine.
+    -- At a restart it runs inside start, in our coroutine, and must not
+    -- suspend that either.
     node:propose("x")
     node = cluster:restart("n1")
-    node:ready()
-    helper.wait_until(function() return cluster.errors.n1[1] end)
-    assert.equal("apply and query cannot yield", cluster.errors.n1[1].value)
+    assert.is_true(node:status().applied > 0)
+    assert(node:ready())
     assert.equal("x", node:propose("x"))
   end)
 
@@ -373,4 +374,38 @@ describe("everything may be called", function()
       end)
     end
   end
+end)
+
+describe("entry.time", function()
+  it("is fresh after long work before the proposal", function()
+    local times = {}
+    local cluster <close> = Cluster.new { nodes = 1, node = function()
+      return { apply = function(_, entry)
+        times[#times + 1] = entry.time
+        return true
+      end }
+    end }
+    local node = cluster:start("n1")
+    assert(node:ready())
+    assert(node:propose("first"))
+    local until_ns = uv.hrtime() + 300e6
+    while uv.hrtime() < until_ns do end  -- the loop is blocked meanwhile
+    assert(node:propose("second"))
+    assert.is_true(times[2] - times[1] >= 290, tostring(times[2] - times[1]))
+  end)
+end)
+
+describe("an error in apply", function()
+  it("is reported when it happens, not again at every start", function()
+    local cluster <close> = Cluster.new { nodes = 1, node = function()
+      return { apply = function() error("no") end }
+    end }
+    local node = cluster:start("n1")
+    local _, err = node:propose("x")
+    assert.equal("apply_error", err.code)
+    helper.wait_until(function() return #cluster.errors.n1 == 1 end)
+    node = cluster:restart("n1")
+    assert(node:ready())
+    assert.equal(0, #cluster.errors.n1)
+  end)
 end)

@@ -1,5 +1,5 @@
 --- The rules by which a hello is refused, asked in turn.
--- Each is a function(greeting, hello, living): nil, or the verdict that refuses.
+-- Each is a function(greeting, hello, living): nil, or the refusing verdict.
 -- `living` is the link that is up with this id, false when there is none.
 local M = {}
 
@@ -123,19 +123,23 @@ rule(function(self, hello)
     self.cluster)
 end)
 
--- They are formed, we are new: they must know this very directory. If not,
--- the fault is ours, and what they hear must not stop them.
+-- They are formed, we are new: they must know this very directory. If they know
+-- another one the fault is ours, and what they hear must not stop them. If they
+-- know none, either they have yet to hear who is in, or they will tell us that
+-- we are not when we dial them.
 rule(function(self, hello)
   if self.identity or not hello.formed or hello.known == self.incarnation then
     return nil
   end
+  if hello.known == 0 then
+    return refuse("busy", "%s is new, and you do not know it: try again",
+      self.id)
+  end
   local no = refuse("cluster_mismatch", "the directory of %s is new, and "
     .. "cluster %s has formed without it", self.id, self.cluster)
-  if hello.known ~= 0 then
-    no.fault = { code = "rolled_back", text = ("%s belongs to cluster %s with "
-      .. "another directory than this one, which is new: %s"):format(self.id,
-      self.cluster, way_in(self.id)) }
-  end
+  no.fault = { code = "rolled_back", text = ("%s belongs to cluster %s with "
+    .. "another directory than this one, which is new: %s"):format(self.id,
+    self.cluster, way_in(self.id)) }
   return no
 end)
 

@@ -127,7 +127,8 @@ local function apply_one(self, index)
   if kind == "command" then
     ok, value, extra = self.machine:apply(index, term, time, command)
     if not ok and value.is_local then return self:fail(value) end
-    if not ok then self:report(value) end
+    -- Old errors were reported when they were new.
+    if not ok and not self.is_replaying then self:report(value) end
   end
   self.applied, self.applied_term = index, term
   if self.proposals:are_waiting() then
@@ -167,9 +168,10 @@ function Driver:run_deferred()
   end
 end
 
---- Tells the core the time of day, once a turn: it stamps what is proposed.
-function Driver:tell_wall()
-  if self.is_wall_fresh then return end
+--- Tells the core the time of day: it stamps what is proposed. Once a turn is
+-- enough, but for what the user proposes after long work of his own.
+function Driver:tell_wall(is_anew)
+  if self.is_wall_fresh and not is_anew then return end
   self.is_wall_fresh = true
   self.core:wall(self.clock:wall())
 end
