@@ -8,6 +8,7 @@
  *   core:forward(now, token, command, ...) -> true | nil, code
  *   core:read(now, token)       core:form(now, config)
  *   core:unreachable(now, peer)   core:space(now, has_space)
+ *   core:transfer(now)          -> true | nil, code
  *   core:effects()  core:deadline()  core:entry(index)  core:status(t) ...
  *
  * Times are integers in ms. core:wall(ms) sets the wall clock of this turn.
@@ -276,6 +277,12 @@ static int core_space(lua_State *L) {
   return raft_lua_step(L, c, &ev);
 }
 
+static int core_transfer(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_TRANSFER);
+  return raft_lua_step(L, c, &ev);
+}
+
 static int core_wall(lua_State *L) {
   struct raft_lua_core *c = raft_lua_check_core(L, 1);
   c->wall = raft_lua_check_ms(L, 2);
@@ -434,6 +441,7 @@ static void open_core(lua_State *L) {
       {"form", core_form},
       {"unreachable", core_unreachable},
       {"space", core_space},
+      {"transfer", core_transfer},
       {"wall", core_wall},
       {"reader", raft_lua_reader},
       {"effects", raft_lua_effects},

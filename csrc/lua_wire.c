@@ -8,7 +8,8 @@
  *   ping() -> bytes
  *
  * A hello is a table with the fields of struct raft_hello; identity is a string
- * of 16 bytes, or nil when neither formed nor promised, purpose "peer", "client" or "snapshot".
+ * of 16 bytes, or nil when neither formed nor promised; purpose is "peer",
+ * "client" or "snapshot".
  * 64-bit numbers are Lua integers, so large ones look negative.
  */
 #include "lua_raft.h"

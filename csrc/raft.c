@@ -291,9 +291,9 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
   case RAFT_EV_UNREACHABLE:
     raft_on_unreachable(r, ev->unreachable);
     return RAFT_OK;
+  case RAFT_EV_TRANSFER: return raft_on_transfer(r, ev->transfer);
   case RAFT_EV_SPACE: r->is_out_of_space = !ev->has_space; return RAFT_OK;
   case RAFT_EV_CHANGE:
-  case RAFT_EV_TRANSFER:
   case RAFT_EV_COMPACTED:
   case RAFT_EV_SNAPSHOT_MADE:
   case RAFT_EV_SNAPSHOT_RECEIVED: return RAFT_E_UNSUPPORTED;

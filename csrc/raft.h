@@ -263,7 +263,9 @@ struct raft_event {
     uint64_t read;                       /* token of a linearizable read */
     const struct raft_config *form;      /* identity and incarnations filled */
     raft_id unreachable;                 /* sends to this peer were dropped */
-    bool has_space; /* SPACE: has the disk room for entries? Without, none are
+    raft_id transfer; /* TRANSFER: who shall lead; 0: the best placed. BUSY: it
+                         lacks entries, ask again; UNSUPPORTED: there is none */
+    bool has_space;   /* SPACE: has the disk room for entries? Without, none are
                        taken; votes go on, they need next to nothing */
   };
 };

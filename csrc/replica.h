@@ -5,6 +5,7 @@
  *   replication.c  appends, answers, commit                      [Raft 5.3]
  *   membership.c   which configuration is in force, forming      [Raft 6]
  *   read.c         ReadIndex, on leaders and followers       [Thesis 6.4]
+ *   transfer.c     leadership handed over                    [Thesis 3.10]
  *   forward.c      proposals: our own, and those of followers
  *
  * Every step reserves what its handlers may need before anything changes, so
@@ -194,6 +195,9 @@ void raft_read_tick(struct raft *r);
 void raft_drop_reads(struct raft *r);
 void raft_emit_reads(struct raft *r); /* at take */
 bool raft_read_waits_for(const struct raft *r, const struct raft_progress *p);
+
+/* transfer.c */
+int raft_on_transfer(struct raft *r, raft_id to);
 
 /* forward.c */
 int64_t raft_on_propose(struct raft *r, const struct raft_event *ev);

@@ -164,7 +164,8 @@ struct raft_refusal {
 
 /* NULL, or the field of the hello that decode would refuse, by its name. The id
  * and the cluster are names; so is `to`, which only a PEER must give; the
- * address may be empty (it does not listen); who is formed has an identity; 1 <= version_min <= version_max. */
+ * address may be empty (it does not listen); who is formed has an identity;
+ * 1 <= version_min <= version_max. */
 const char *raft_hello_check(const struct raft_hello *h);
 
 /* Frames of kind HELLO and REFUSE. `out` has RAFT_HELLO_BYTES_MAX. What decode

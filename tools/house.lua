@@ -24,7 +24,7 @@ M.rooms = {
 
   -- One file per concern of the paper.
   { name = "roles", files = { "raft.c", "election", "replication",
-    "forward", "membership", "snapshot", "read", "status" },
+    "forward", "membership", "snapshot", "read", "status", "transfer" },
     knows = { "contract", "leaves", "replica" } },
 
   -- Reads everything, and is read by nobody in the core.

@@ -104,11 +104,38 @@ static void a_hint_past_the_log_is_clipped(void) {
 
 /* ---- the door ------------------------------------------------------------ */
 
+/* [Thesis 3.10] */
+static void a_leader_hands_its_place_to_one_that_has_everything(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
+  EQ(cluster_step(c, N1, &ev), RAFT_E_NOT_LEADER);
+  CHECK(cluster_elect(c, N1));
+  CHECK(cluster_propose(c, N1, "x") > 0);
+  EQ(cluster_step(c, N1, &ev), RAFT_E_BUSY); /* nobody has it yet */
+  cluster_work(c);
+  raft_term term = alone_status(c).term;
+  EQ(cluster_step(c, N1, &ev), RAFT_OK);
+  EQ(alone_status(c).state, RAFT_LEADER); /* until another one is */
+  cluster_work(c);
+  EQ(alone_status(c).state, RAFT_FOLLOWER);
+  EQ(alone_status(c).term, term + 1); /* at once, and without a pre-vote */
+  CHECK(cluster_leader(c) >= 0);
+  alone_end(c);
+}
+
+static void a_leader_alone_has_no_heir(void) {
+  struct cluster *c = alone_new(1, NULL);
+  CHECK(cluster_elect(c, N1));
+  struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
+  EQ(cluster_step(c, N1, &ev), RAFT_E_UNSUPPORTED);
+  alone_end(c);
+}
+
 static void what_belongs_to_later_is_refused(void) {
   struct cluster *c = alone_new(3, NULL);
-  const enum raft_event_kind later[] = {
-      RAFT_EV_CHANGE, RAFT_EV_TRANSFER, RAFT_EV_COMPACTED,
-      RAFT_EV_SNAPSHOT_MADE, RAFT_EV_SNAPSHOT_RECEIVED};
+  const enum raft_event_kind later[] = {RAFT_EV_CHANGE, RAFT_EV_COMPACTED,
+                                        RAFT_EV_SNAPSHOT_MADE,
+                                        RAFT_EV_SNAPSHOT_RECEIVED};
   for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
     struct raft_event ev = {.kind = later[i]};
     EQ(cluster_step(c, N1, &ev), RAFT_E_UNSUPPORTED);
@@ -303,6 +330,8 @@ static void clones_go_the_same_way(void) {
 }
 
 static void test_doors(void) {
+  CASE(a_leader_hands_its_place_to_one_that_has_everything);
+  CASE(a_leader_alone_has_no_heir);
   CASE(what_belongs_to_later_is_refused);
   CASE(reports_of_what_was_not_asked_are_refused);
   CASE(completions_are_cumulative);

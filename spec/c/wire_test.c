@@ -731,11 +731,11 @@ static void a_hello_of_no_sense_is_refused(void) {
   EQ(hello_with(8, 2, 1), RAFT_E_VERSION);
   EQ(hello_with(9, RAFT_MSG_REFUSE, 1), RAFT_E_CORRUPT);
   EQ(hello_with(9, RAFT_MSG_PING, 1), RAFT_E_CORRUPT);
-  EQ(hello_with(24, 0, 1), RAFT_E_CORRUPT);  /* the oldest version */
-  EQ(hello_with(24, 4, 1), RAFT_E_CORRUPT);  /* above the newest */
-  EQ(hello_with(26, 9, 1), RAFT_E_CORRUPT);  /* the purpose */
-  EQ(hello_with(27, 2, 1), RAFT_E_CORRUPT);  /* formed */
-  EQ(hello_with(27, 0, 1), RAFT_OK);         /* not, but promised */
+  EQ(hello_with(24, 0, 1), RAFT_E_CORRUPT); /* the oldest version */
+  EQ(hello_with(24, 4, 1), RAFT_E_CORRUPT); /* above the newest */
+  EQ(hello_with(26, 9, 1), RAFT_E_CORRUPT); /* the purpose */
+  EQ(hello_with(27, 2, 1), RAFT_E_CORRUPT); /* formed */
+  EQ(hello_with(27, 0, 1), RAFT_OK);        /* not, but promised */
 }
 
 static int refusal_with(size_t at, uint64_t value, size_t count) {

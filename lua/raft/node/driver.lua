@@ -1,12 +1,10 @@
 --- Drives one replica: facts from luv become events, effects become I/O.
---
 --   poll: reads, disk completions -> core events        (any callback)
 --   check: tick if due, flush, apply a slice, callbacks (once per turn)
 --   prepare: flush what timers and callbacks proposed, arm the timer
 --
--- Promises. Nothing of the user runs inside a flush. A failure of ours or of
--- the disk is final: nothing held is sent after it. The loop never sleeps on
--- work that could be done.
+-- Promises. Nothing of the user runs inside a flush. A failure of ours or of the
+-- disk is final: nothing held is sent. The loop never sleeps on work to be done.
 local Machine = require "raft.machine"
 local effects = require "raft.node.effects"
 local errors = require "raft.errors"
@@ -54,7 +52,7 @@ function M.new(options, node)
     applied_term = 0,
     apply_last = 0,           -- what may be applied
     acknowledged = 0,         -- index that covers all that users were told
-    has_turns = false,        -- does the loop call on_check and on_prepare?
+    has_turns = false,        -- does the loop call us?
     is_wall_fresh = false,    -- was the core told the time in this turn?
     is_replaying = false,     -- does start apply what the disk knows?
     is_dirty = false,         -- has the core heard of anything since a flush?
@@ -62,6 +60,7 @@ function M.new(options, node)
     is_closed = false,
     is_drain_due = false,     -- will the scheduler deliver our events?
     failure = false,          -- the error that ended us
+    stopping = false,         -- the stop that is under way
     stop_waiters = {},        -- functions to call once it has stopped
     deferred = ring.new(),    -- functions for the end of this turn
     loop_lag_ms = 0,          -- how late the loop woke us, of late
@@ -127,7 +126,6 @@ local function apply_one(self, index)
   if kind == "command" then
     ok, value, extra = self.machine:apply(index, term, time, command)
     if not ok and value.is_local then return self:fail(value) end
-    -- Old errors were reported when they were new.
     if not ok and not self.is_replaying then self:report(value) end
   end
   self.applied, self.applied_term = index, term
@@ -168,8 +166,8 @@ function Driver:run_deferred()
   end
 end
 
---- Tells the core the time of day: it stamps what is proposed. Once a turn is
--- enough, but for what the user proposes after long work of his own.
+--- Tells the core the time of day, for stamps: once a turn, and anew for what
+-- the user proposes, perhaps after long work.
 function Driver:tell_wall(is_anew)
   if self.is_wall_fresh and not is_anew then return end
   self.is_wall_fresh = true
@@ -184,7 +182,9 @@ function Driver:on_check()
   self:apply_some()
   self.reads:deliver()
   self:run_deferred()
-  if not self.is_closed then self.emitter:drain() end
+  if self.is_closed then return end
+  self.emitter:drain()
+  if self.stopping and not self.is_closed then self.stopping:look() end
 end
 
 function Driver:tick()
@@ -232,7 +232,7 @@ function Driver:defer(fn)
   self.clock:stay_awake(true)
 end
 
---- Ends the node for good. Set by the node: life.lua knows how.
+--- Ends the node for good: life.lua knows how.
 function Driver:fail(err)
   self.node:fail(err)
 end

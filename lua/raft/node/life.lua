@@ -10,6 +10,7 @@ local Emitter = require "raft.emitter"
 local Logger = require "raft.logger"
 local Machine = require "raft.machine"
 local Peers = require "raft.node.peers"
+local Stopping = require "raft.node.stopping"
 local Storage = require "raft.storage"
 local Transport = require "raft.transport"
 local VolatileStorage = require "raft.storage.memory"
@@ -253,8 +254,8 @@ function M.close(driver)
   if was_open then driver:emit("closed") end
 end
 
---- Ends the node once what is under way is on the disk; done() follows.
--- No proposals are taken meanwhile. Stops waiting at the deadline.
+--- Ends the node in order; done() follows. No proposals are taken meanwhile.
+-- Stops waiting at the deadline.
 function M.stop(driver, timeout_ms, done)
   if driver.is_closed or not driver.has_turns then
     M.close(driver)
@@ -264,15 +265,17 @@ function M.stop(driver, timeout_ms, done)
   if driver.state == "stopping" then return end
   driver.state = "stopping"
   driver.logger:info("stopping")
-  driver:flush()
   if driver.is_closed then return M.stopped(driver) end
   local loop = driver.node.scheduler
   local timer = timeout_ms
     and loop:after(timeout_ms, function() M.stopped(driver) end)
-  driver.storage:close(function()
-    if timer then loop:close(timer) end
-    M.stopped(driver)
+  driver.stopping = Stopping.new(driver, function()
+    driver.storage:close(function()
+      if timer then loop:close(timer) end
+      M.stopped(driver)
+    end)
   end)
+  driver:wants_flush()
 end
 
 --- The end of a stop, by whichever way.

@@ -108,9 +108,8 @@ function Peers:try_form()
   if self.identity or self.forming then return end
   local plan = self:first_config()
   if not plan then return end
-  if not self.greeting.promise and not self:promise(plan.identity) then
-    return
-  end
+  local has_promised = self.greeting.promise or self:promise(plan.identity)
+  if not has_promised then return end
   if self.greeting.promise ~= plan.identity then
     self:note_refusal(nil, "cluster_mismatch", "this directory was about to "
       .. "form the cluster with another directory of one of the voters: if it "

@@ -1,0 +1,52 @@
+--- A stop in order: what is under way is answered, leadership goes to another,
+-- and then the disk is closed. Looked at once a turn; nothing here waits.
+local M = {}
+
+local Stopping = { __name = "raft.stopping" }
+Stopping.__index = Stopping
+
+--- @param finish function(): closes the disk and ends the node
+function M.new(driver, finish)
+  return setmetatable({
+    driver = driver,
+    finish = finish,
+    hand_over_until = false,  -- now() after which nobody is waited for
+    is_sent = false,          -- was somebody told to lead?
+    is_done = false,
+  }, Stopping)
+end
+
+-- May what is under way still be answered? Without a leader it may not.
+function Stopping:is_answering()
+  return self.driver.proposals.open_count > 0 and self.driver.leader ~= false
+end
+
+-- Tells the best placed member to lead: true when there is nobody to tell.
+function Stopping:tell(now)
+  local driver = self.driver
+  local ok, code = driver.core:transfer(now)
+  self.is_sent = ok ~= nil
+  driver:wants_flush()
+  return not ok and code ~= "busy"
+end
+
+-- Is there nothing more to hand over?
+function Stopping:has_handed_over()
+  local driver = self.driver
+  if driver.role ~= "leader" then return true end
+  local now = driver:now()
+  self.hand_over_until = self.hand_over_until
+    or now + driver.options.election_timeout.max
+  if now >= self.hand_over_until then return true end
+  return not self.is_sent and self:tell(now)
+end
+
+--- Goes on with it.
+function Stopping:look()
+  if self.is_done or self:is_answering() then return end
+  if not self:has_handed_over() then return end
+  self.is_done = true
+  self.finish()
+end
+
+return M
