@@ -3,8 +3,8 @@
 --   check: tick if due, flush, apply a slice, callbacks (once per turn)
 --   prepare: flush what timers and callbacks proposed, arm the timer
 --
--- Promises. Nothing of the user runs inside a flush. A failure of ours or of the
--- disk is final: nothing held is sent. The loop never sleeps on work to be done.
+-- Promises. Nothing of the user runs inside a flush. A failure of ours, or of
+-- the disk, is final: nothing held is sent. The loop never sleeps on work.
 local Machine = require "raft.machine"
 local effects = require "raft.node.effects"
 local errors = require "raft.errors"
