@@ -89,13 +89,16 @@ function Child:kill(signal)
   if not self.stdout:is_closing() then self.stdout:close() end
 end
 
--- An address that was free a moment ago.
-local function free_address()
-  local tcp = uv.new_tcp()
-  assert(tcp:bind("127.0.0.1", 0))
-  local port = tcp:getsockname().port
-  tcp:close()
-  return ("127.0.0.1:%d"):format(port)
+-- Addresses that were free a moment ago: bound at once, so that all differ.
+local function free_addresses(n)
+  local sockets, addresses = {}, {}
+  for i = 1, n do
+    sockets[i] = uv.new_tcp()
+    assert(sockets[i]:bind("127.0.0.1", 0))
+    addresses[i] = ("127.0.0.1:%d"):format(sockets[i]:getsockname().port)
+  end
+  for _, socket in ipairs(sockets) do socket:close() end
+  return addresses
 end
 
 local Cluster = {}
@@ -111,10 +114,10 @@ function M.new(n, election)
     children = {},
     members = false,
   }, Cluster)
-  local list = {}
+  local list = free_addresses(n)
   for i = 1, n do
     self.ids[i] = "n" .. i
-    list[i] = self.ids[i] .. "=" .. free_address()
+    list[i] = self.ids[i] .. "=" .. list[i]
   end
   self.members = table.concat(list, ",")
   for _, id in ipairs(self.ids) do self:start(id) end

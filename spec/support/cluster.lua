@@ -28,13 +28,26 @@ Cluster.__index = Cluster
 local ELECTION <const> = { 60, 120 }
 local ELECTION_ALONE <const> = { 10, 20 }
 
---- An address on which nobody listened a moment ago.
-function M.free_address()
+local handed_out = {}  -- port -> true: the kernel may offer one again
+
+local function free_port()
   local tcp = assert(uv.new_tcp())
   assert(tcp:bind("127.0.0.1", 0))
   local port = assert(tcp:getsockname()).port
   tcp:close()
-  return ("127.0.0.1:%d"):format(port)
+  return port
+end
+
+--- An address on which nobody listened a moment ago; each time another one.
+function M.free_address()
+  for _ = 1, 100 do
+    local port = free_port()
+    if not handed_out[port] then
+      handed_out[port] = true
+      return ("127.0.0.1:%d"):format(port)
+    end
+  end
+  error("the kernel offers the same ports again and again")
 end
 
 --- What an apply of the specs does: keeps the commands, returns how many.
