@@ -181,12 +181,24 @@ function Cluster:start(id, extra)
   return node
 end
 
---- Starts all and waits until each is ready.
+-- Waits until any two have a link: after forming they greet once more.
+function Cluster:wait_linked()
+  helper.wait_until(function()
+    for _, id in ipairs(self.ids) do
+      local status = self.nodes[id]:status()
+      if status.transport.links < #self.ids - 1 then return false end
+    end
+    return true
+  end, 10000, "links between all")
+end
+
+--- Starts all and waits until each is ready, and all are linked.
 function Cluster:up(extra)
   self:start(nil, extra)
   for _, id in ipairs(self.ids) do
     assert(self.nodes[id]:ready { timeout = 10000 })
   end
+  self:wait_linked()
   return self
 end
 

@@ -129,8 +129,9 @@ describe("transport, when things break,", function()
         end)
         links.pass(a, b, "start " .. starts)
       end
-      assert.equal(6, a:count("open n2"))
-      assert.equal(5, a:count("closed n2"))
+      -- On a slow machine both ends dial, and one link replaces the other.
+      assert.is_true(a:count("open n2") >= 6)
+      assert.equal(a:count("open n2") - 1, a:count("closed n2"))
       links.close(a, b)
     end)
 
