@@ -49,6 +49,16 @@ int raft_lua_fail(lua_State *L, int error) {
   return 2;
 }
 
+const char *raft_lua_role(enum raft_state state) {
+  switch (state) {
+  case RAFT_FOLLOWER: return "follower";
+  case RAFT_PRE_CANDIDATE: return "pre_candidate";
+  case RAFT_CANDIDATE: return "candidate";
+  case RAFT_LEADER: return "leader";
+  }
+  return "unknown";
+}
+
 /* ---- arguments ----------------------------------------------------------- */
 
 struct raft_lua_core *raft_lua_check_core(lua_State *L, int arg) {
@@ -366,12 +376,6 @@ static void push_peers(lua_State *L, const struct raft_status *s) {
 
 /* core:status([t]) -> t filled */
 static int core_status(lua_State *L) {
-  static const char *const states[] = {
-      [RAFT_FOLLOWER] = "follower",
-      [RAFT_PRE_CANDIDATE] = "pre_candidate",
-      [RAFT_CANDIDATE] = "candidate",
-      [RAFT_LEADER] = "leader",
-  };
   struct raft_lua_core *c = raft_lua_check_core(L, 1);
   struct raft_status s;
   raft_status(c->r, &s);
@@ -381,7 +385,7 @@ static int core_status(lua_State *L) {
     lua_settop(L, 1);
     lua_createtable(L, 0, 16);
   }
-  lua_pushstring(L, states[s.state]);
+  lua_pushstring(L, raft_lua_role(s.state));
   lua_setfield(L, -2, "role");
   raft_lua_push_name(L, 1, s.leader);
   lua_setfield(L, -2, "leader");

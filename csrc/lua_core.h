@@ -23,6 +23,9 @@ struct raft_lua_core *raft_lua_check_core(lua_State *L, int arg);
 /* A time in ms at `arg`. */
 raft_ms raft_lua_check_ms(lua_State *L, int arg);
 
+/* The name of a role for Lua: RAFT_PRE_CANDIDATE -> "pre_candidate". */
+const char *raft_lua_role(enum raft_state state);
+
 /* Events of this replica start from here. */
 struct raft_event raft_lua_event(const struct raft_lua_core *c,
                                  enum raft_event_kind kind, raft_ms now);

@@ -26,13 +26,6 @@ static const char *const kind_names[] = {
     [RAFT_FX_SHIP] = "ship",     [RAFT_FX_INSTALL] = "install",
 };
 
-static const char *const state_names[] = {
-    [RAFT_FOLLOWER] = "follower",
-    [RAFT_PRE_CANDIDATE] = "pre_candidate",
-    [RAFT_CANDIDATE] = "candidate",
-    [RAFT_LEADER] = "leader",
-};
-
 static size_t parts_size(const struct raft_effect *fx, uint32_t count) {
   size_t size = 0;
   for (uint32_t i = 0; i < count; i++)
@@ -88,7 +81,7 @@ static int push_store(lua_State *L, const struct raft_effect *fx) {
 }
 
 static int push_role(lua_State *L, const struct raft_effect *fx) {
-  lua_pushstring(L, state_names[fx->role.role]);
+  lua_pushstring(L, raft_lua_role((enum raft_state)fx->role.role));
   lua_pushinteger(L, (lua_Integer)fx->role.term);
   raft_lua_push_name(L, 1, fx->role.leader);
   return 3;

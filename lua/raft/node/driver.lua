@@ -49,7 +49,6 @@ function M.new(options, node)
     stored = 0,               -- newest durable batch
     held = effects.new(),     -- what waits for the disk
     applied = 0,
-    applied_term = 0,
     apply_last = 0,           -- what may be applied
     acknowledged = 0,         -- index that covers all that users were told
     has_turns = false,        -- does the loop call us?
@@ -128,7 +127,7 @@ local function apply_one(self, index)
     if not ok and value.is_local then return self:fail(value) end
     if not ok and not self.is_replaying then self:report(value) end
   end
-  self.applied, self.applied_term = index, term
+  self.applied = index
   if self.proposals:are_waiting() then
     self.proposals:applied(index, term, ok, value, extra)
   end
