@@ -1,6 +1,7 @@
 -- A stop in order, in a cluster: nothing under way is dropped, and the others
 -- need no election time-out to go on.
 local Cluster = require "spec.support.cluster"
+local errors = require "raft.errors"
 local helper = require "spec.support.helper"
 
 local ELECTION <const> = { 2000, 4000 }  -- nobody times out in these specs
@@ -59,5 +60,33 @@ describe("stop of a leader", function()
     assert(leader:stop { timeout = 100 })
     assert.equal("closed", leader:status().state)
     helper.wait_until(function() return answers.failed == 3 end)
+  end)
+end)
+
+describe("a stop under way", function()
+  -- A leader without followers, whose proposal keeps the stop waiting.
+  local function leader_that_cannot_finish(cluster)
+    cluster:start()
+    local leader = cluster:leader()
+    for _, follower in ipairs(cluster:followers()) do follower:close() end
+    leader:propose("x", { timeout = false }, false)
+    local stopped = false
+    leader:stop({ timeout = false }, function() stopped = true end)
+    return leader, function() return stopped end
+  end
+
+  it("is answered when the node is closed meanwhile", function()
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
+    local leader, has_stopped = leader_that_cannot_finish(cluster)
+    leader:close()
+    helper.wait_until(has_stopped, 1000)
+  end)
+
+  it("is answered when the node fails meanwhile", function()
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
+    local leader, has_stopped = leader_that_cannot_finish(cluster)
+    leader:fail(errors.new("io_error", "a disk broke"))
+    helper.wait_until(has_stopped, 1000)
+    assert.equal("failed", leader:status().state)
   end)
 end)

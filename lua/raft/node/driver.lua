@@ -31,7 +31,7 @@ function M.new(options, node)
     node = node,
     id = options.id,
     uv = options.uv,
-    host = false,             -- set by life.start
+    host = false,
     logger = false,
     emitter = false,
     core = false,             -- raft.core replica, while open
@@ -60,6 +60,7 @@ function M.new(options, node)
     is_drain_due = false,     -- will the scheduler deliver our events?
     failure = false,          -- the error that ended us
     stopping = false,         -- the stop that is under way
+    stop_timer = false,       -- ends it at its deadline
     stop_waiters = {},        -- functions to call once it has stopped
     deferred = ring.new(),    -- functions for the end of this turn
     loop_lag_ms = 0,          -- how late the loop woke us, of late

@@ -225,6 +225,14 @@ local function answer_all(driver)
   driver.reads:finish(function() return view.ended_error(driver, false) end)
 end
 
+-- Whoever asked for a stop hears that it is over, however it came.
+local function answer_stops(driver)
+  local loop = driver.node.scheduler
+  if driver.stop_timer then loop:close(driver.stop_timer) end
+  for _, done in ipairs(driver.stop_waiters) do loop:defer(done) end
+  driver.stop_timer, driver.stop_waiters = false, {}
+end
+
 -- Everything is closed at once.
 local function end_now(driver, state)
   driver.is_closed, driver.state = true, state
@@ -233,6 +241,7 @@ local function end_now(driver, state)
   answer_all(driver)
   local core = driver.core  -- it may be at work further up the stack
   if core then driver.node.scheduler:defer(function() core:close() end) end
+  answer_stops(driver)
 end
 
 --- Ends the node for good because of this error.
@@ -265,25 +274,13 @@ function M.stop(driver, timeout_ms, done)
   if driver.state == "stopping" then return end
   driver.state = "stopping"
   driver.logger:info("stopping")
-  if driver.is_closed then return M.stopped(driver) end
-  local loop = driver.node.scheduler
-  local timer = timeout_ms
-    and loop:after(timeout_ms, function() M.stopped(driver) end)
+  if driver.is_closed then return end  -- the log function closed it
+  driver.stop_timer = timeout_ms and driver.node.scheduler:after(timeout_ms,
+    function() M.close(driver) end)
   driver.stopping = Stopping.new(driver, function()
-    driver.storage:close(function()
-      if timer then loop:close(timer) end
-      M.stopped(driver)
-    end)
+    driver.storage:close(function() M.close(driver) end)
   end)
   driver:wants_flush()
-end
-
---- The end of a stop, by whichever way.
-function M.stopped(driver)
-  M.close(driver)
-  local waiters = driver.stop_waiters
-  driver.stop_waiters = {}
-  for _, done in ipairs(waiters) do driver.node.scheduler:defer(done) end
 end
 
 return M
