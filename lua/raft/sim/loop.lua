@@ -17,11 +17,14 @@
 --   loop:feed(fn, a, b, c)   calls fn among the pending ones of the next turn
 --   loop:time()              world ns, as far as this process has come
 --   loop:spend(ns)           a call that blocks this process takes so long
---   loop.requests            number of requests under way, which hold the loop
+--   loop.requests            requests under way; they hold the loop
 --
--- A turn that has work left takes TURN_NS, so no loop can stop the world.
+-- A turn that leads to another takes TURN_NS: no loop stops the world.
 local Handles = require "raft.sim.handles"
+local phases = require "raft.sim.phases"
+local runs = require "raft.sim.runs"
 local scheduler = require "raft.scheduler"
+local timers = require "raft.sim.timers"
 
 local M = {}
 
@@ -39,6 +42,7 @@ function M.new(world, options)
   local loop = setmetatable({
     world = world,
     name = options.name,
+    pid = options.pid or 1,
     rate_ppm = options.rate_ppm or 0,
     order = options.order or "1.44",
     random = world:random("loop " .. options.name),
@@ -65,9 +69,26 @@ function M.new(world, options)
   }, Loop)
   loop.handles = Handles.new(loop)
   loop:update_time()
-  loop.handles:install(loop.uv)
-  loop:install(loop.uv)
+  loop:install()
   return loop
+end
+
+function Loop:install()
+  local uv, handles = self.uv, self.handles
+  timers.install(handles, uv)
+  phases.install(handles, uv)
+  handles:install(uv)
+  runs.install(self, uv)
+end
+
+--- Does anything hold it?
+function Loop:is_alive()
+  return self.requests > 0 or self.handles:are_alive()
+end
+
+--- ms until a timer is due; nil: none is.
+function Loop:next_timeout()
+  return timers.next_timeout(self.handles)
 end
 
 --------------------------------------------------------------------- clocks --
@@ -86,7 +107,7 @@ function Loop:hrtime()
   return self.clock_base + scaled(self:time() - self.clock_from, self.rate_ppm)
 end
 
--- World time at which so many ns of our clock will be over; never too early.
+-- World time when so many ns of our clock will be over; never too early.
 function Loop:after_local(ns)
   local rate = PPM + self.rate_ppm
   local whole, rest = ns // rate * PPM, ns % rate * PPM
@@ -151,8 +172,7 @@ function Loop:call(fn, ...)
 end
 
 local function run_list(self, list)
-  for i = 1, #list do
-    local item = list[i]
+  for _, item in ipairs(list) do
     self:call(item[1], item[2], item[3], item[4])
   end
 end
@@ -173,27 +193,25 @@ end
 
 -- From the end of poll to the end of the turn.
 local function after_poll(self)
-  local handles = self.handles
   if not self.is_interrupted then run_io(self) end
   self.is_interrupted = false
   if self.order == "later" then
     for _ = 1, PENDING_PASSES do run_fed(self) end
   end
-  handles:run("check")
-  handles:run_closing()
+  phases.run(self.handles, "check")
+  self.handles:run_closing()
 end
 
 -- From the timers to poll.
 local function before_poll(self)
-  local handles = self.handles
   self:update_time()
-  handles:run_timers()
+  timers.run(self.handles)
   run_fed(self)
-  handles:run("idle")
-  handles:run("prepare")
+  phases.run(self.handles, "idle")
+  phases.run(self.handles, "prepare")
 end
 
--- May it not sleep in poll?
+-- May it not sleep?
 function Loop:has_work()
   return self.io_count > 0 or #self.fed > 0 or self.is_stopped
     or self.handles:have_work()
@@ -203,7 +221,7 @@ end
 function Loop:sleep()
   if self.is_dead or self.is_paused or self.is_finished then return end
   if self:has_work() then return self:wake_at(self:time() + TURN_NS) end
-  local wait_ms = self.handles:next_timeout()
+  local wait_ms = self:next_timeout()
   if wait_ms then self:wake_at(self:after_local(wait_ms * NS_PER_MS)) end
 end
 
@@ -214,10 +232,8 @@ end
 
 local function work(self)
   self:update_time()
-  if self.is_polling then
-    after_poll(self)
-    self.is_finished = is_over(self)
-  end
+  if self.is_polling then after_poll(self) end
+  self.is_finished = self.is_polling and is_over(self)
   self.is_polling = true
   if not self.is_finished and not self.is_dead then before_poll(self) end
 end
@@ -235,6 +251,25 @@ function Loop:turn()
   self:sleep()
   self.busy_until = self:time()
   self.lead = 0
+end
+
+--- One turn that does not sleep. Timers come first with libuv 1.44, and last
+-- with later ones.
+function Loop:turn_at_once()
+  self.is_in_turn = true
+  if self.order == "later" then
+    run_fed(self)
+    phases.run(self.handles, "idle")
+    phases.run(self.handles, "prepare")
+  else
+    before_poll(self)
+  end
+  after_poll(self)
+  if self.order == "later" then
+    self:update_time()
+    timers.run(self.handles)
+  end
+  self.is_in_turn = false
 end
 
 ------------------------------------------------------------ stopped and gone --
@@ -260,81 +295,6 @@ function Loop:die()
   self.is_dead = true
   if self.wake_event then self.world:cancel(self.wake_event) end
   self.wake_event = false
-end
-
---------------------------------------------------------------------- the uv --
-
-function Loop:is_alive()
-  return self.requests > 0 or self.handles:are_alive()
-end
-
--- Drives the whole world until this loop has ended or was stopped.
-function Loop:run()
-  if self.is_stopped or not self:is_alive() then return end
-  self.is_polling, self.is_finished = false, false
-  self:wake_at(self.world.now)
-  while not self.is_finished and not self.is_dead do
-    if not self.world:step() then break end
-    if self.world.failure then error(self.world.failure, 0) end
-  end
-end
-
--- One turn that does not sleep. Timers come first with libuv 1.44, and last
--- with later ones.
-function Loop:run_nowait()
-  if self.is_stopped or not self:is_alive() then return end
-  self.is_in_turn = true
-  if self.order == "later" then
-    run_fed(self)
-    self.handles:run("idle")
-    self.handles:run("prepare")
-  else
-    before_poll(self)
-  end
-  after_poll(self)
-  if self.order == "later" then
-    self:update_time()
-    self.handles:run_timers()
-  end
-  self.is_in_turn = false
-end
-
-function Loop:install(uv)
-  local loop = self
-  function uv.now() return loop.cached_ms end
-  function uv.hrtime() return loop:hrtime() end
-  function uv.update_time() loop:update_time() end
-  function uv.loop_alive() return loop:is_alive() end
-  function uv.backend_timeout() return loop.handles:next_timeout() or -1 end
-  function uv.loop_mode()
-    if loop.is_in_turn or loop.is_running then return "default" end
-    return nil
-  end
-  function uv.stop()
-    loop.is_stopped = true
-    loop:wake()
-  end
-  function uv.run(mode)
-    assert(not loop.is_in_turn and not loop.is_running,
-      "uv.run inside its own loop")
-    loop.is_running = true
-    local run = mode == "nowait" and loop.run_nowait or loop.run
-    local ok, err = pcall(scheduler.with_loop, uv, run, loop)
-    loop.is_running, loop.is_stopped = false, false
-    if not ok then error(err, 0) end
-    return loop:is_alive()
-  end
-  function uv.random(size, _, callback)
-    local bytes = loop.random:bytes(size)
-    if type(callback) ~= "function" then return bytes end
-    loop:ready(callback, nil, bytes)
-    return 0
-  end
-  function uv.os_uname()
-    return { sysname = "Linux", release = "simulated", version = "1",
-      machine = "virtual" }
-  end
-  function uv.os_getpid() return loop.pid or 1 end
 end
 
 return M

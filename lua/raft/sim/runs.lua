@@ -1,0 +1,70 @@
+--- uv.run, uv.stop and what else a simulated loop says of itself: see
+-- raft.sim.loop. The processes of a simulation are driven by its world; run is
+-- for a program that brings its own, and drives the whole world then.
+local scheduler = require "raft.scheduler"
+
+local M = {}
+
+-- Until this loop has ended or was stopped.
+local function run(loop)
+  if loop.is_stopped or not loop:is_alive() then return end
+  loop.is_polling, loop.is_finished = false, false
+  loop:wake_at(loop.world.now)
+  while not loop.is_finished and not loop.is_dead do
+    if not loop.world:step() then break end
+    if loop.world.failure then error(loop.world.failure, 0) end
+  end
+end
+
+-- One turn that does not sleep.
+local function run_nowait(loop)
+  if loop.is_stopped or not loop:is_alive() then return end
+  loop:turn_at_once()
+end
+
+local function install_clock(loop, uv)
+  function uv.now() return loop.cached_ms end
+  function uv.hrtime() return loop:hrtime() end
+  function uv.update_time() loop:update_time() end
+  function uv.backend_timeout() return loop:next_timeout() or -1 end
+end
+
+local function install_system(loop, uv)
+  function uv.random(size, _, callback)
+    local bytes = loop.random:bytes(size)
+    if type(callback) ~= "function" then return bytes end
+    loop:ready(callback, nil, bytes)
+    return 0
+  end
+  function uv.os_uname()
+    return { sysname = "Linux", release = "simulated", version = "1",
+      machine = "virtual" }
+  end
+  function uv.os_getpid() return loop.pid end
+end
+
+--- Puts the calls into a uv.
+function M.install(loop, uv)
+  install_clock(loop, uv)
+  install_system(loop, uv)
+  function uv.loop_alive() return loop:is_alive() end
+  function uv.loop_mode()
+    return (loop.is_in_turn or loop.is_running) and "default" or nil
+  end
+  function uv.stop()
+    loop.is_stopped = true
+    loop:wake()
+  end
+  function uv.run(mode)
+    assert(not loop.is_in_turn and not loop.is_running,
+      "uv.run inside its own loop")
+    loop.is_running = true
+    local ok, err = pcall(scheduler.with_loop, uv,
+      mode == "nowait" and run_nowait or run, loop)
+    loop.is_running, loop.is_stopped = false, false
+    if not ok then error(err, 0) end
+    return loop:is_alive()
+  end
+end
+
+return M
