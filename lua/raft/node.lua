@@ -6,6 +6,7 @@ local Driver = require "raft.node.driver"
 local Machine = require "raft.machine"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
+local inside = require "raft.node.inside"
 local life = require "raft.node.life"
 local option_rules = require "raft.options"
 local scheduler = require "raft.scheduler"
@@ -24,28 +25,25 @@ local Node = {}
 
 ---------------------------------------------------------------- the inside --
 
--- Where the library puts what it needs of a node; out of the way of users.
-local drivers = setmetatable({}, { __mode = "k" })
-
 local function driver_of(node, call)
-  local driver = drivers[node]
+  local driver = inside.of(node)
   if driver then return driver end
   error(call .. ": call it with a colon, on the node", 3)
 end
 
 --- Runs fn soon from the loop. (For the waiting calls.)
 function Node:defer(fn)
-  drivers[self]:defer(fn)
+  inside.of(self):defer(fn)
 end
 
 --- Takes an error that nobody waits for. (For the waiting calls.)
 function Node:report(err)
-  drivers[self]:report(err)
+  inside.of(self):report(err)
 end
 
 --- Ends the node because of a fault. (For its driver.)
 function Node:fail(err)
-  life.fail(drivers[self], err)
+  life.fail(inside.of(self), err)
 end
 
 local function outside(name)
@@ -80,7 +78,7 @@ end
 local stop_and_wait = waiting.method {
   name = "node:stop", args = 0, timeout = STOP_MS,
   start = function(self, opts, answer)
-    life.stop(drivers[self], opts.timeout, function() answer(nil, true) end)
+    life.stop(inside.of(self), opts.timeout, function() answer(nil, true) end)
   end,
 }
 
@@ -106,7 +104,7 @@ method("propose", {
   args = 1,
   options = { { "forward", schema.boolean, default = true } },
   start = function(self, opts, answer, command, _, can_wait)
-    local driver = drivers[self]
+    local driver = inside.of(self)
     if type(command) ~= "string" then
       error("node:propose: expected the command as a string, got "
         .. type(command) .. " (raft.codec.encode makes one of any plain value)",
@@ -169,7 +167,7 @@ method("read", {
   args = 0,
   options = read_options,
   start = function(self, opts, answer)
-    barrier(drivers[self], opts, answer, function() answer(nil, true) end)
+    barrier(inside.of(self), opts, answer, function() answer(nil, true) end)
   end,
 })
 
@@ -179,7 +177,7 @@ local ask = waiting.method {
   options = read_options,
   check = outside("query"),
   start = function(self, opts, answer, request)
-    local driver = drivers[self]
+    local driver = inside.of(self)
     local copy = codec.copy(request)
     barrier(driver, opts, answer, function()
       local result, err = driver.machine:query(copy)
@@ -198,7 +196,7 @@ end
 method("ready", {
   args = 0,
   start = function(self, opts, answer)
-    barrier(drivers[self], opts, answer, function() answer(nil, true) end)
+    barrier(inside.of(self), opts, answer, function() answer(nil, true) end)
   end,
 })
 
@@ -249,14 +247,14 @@ end
 ------------------------------------------------------------- construction --
 
 local function refuse_write(node, key)
-  local driver = drivers[node]
+  local driver = inside.of(node)
   local is_known = driver and (key == "id" or key == "cluster")
   error(("node.%s: %s"):format(tostring(key), is_known and "read-only"
     or "a node takes no fields"), 2)
 end
 
 local function to_text(node)
-  local driver = drivers[node]
+  local driver = inside.of(node)
   return ("raft.node %s (%s)"):format(driver.id, driver.state)
 end
 
@@ -272,7 +270,7 @@ local function metatable_of(driver)
     __newindex = refuse_write,
     __name = "raft.node",
     __tostring = to_text,
-    __close = function(node) life.close(drivers[node]) end,
+    __close = function(node) life.close(inside.of(node)) end,
   }
 end
 
@@ -284,7 +282,7 @@ function M.new(options)
   checked.uv = checked.uv or scheduler.uv()
   local node = {}
   local driver = Driver.new(checked, node)
-  drivers[node] = driver
+  inside.put(node, driver)
   setmetatable(node, metatable_of(driver))
   life.prepare(driver)
   driver.version = version

@@ -1,7 +1,9 @@
 --- How a node meets others: hello, forming the cluster, who is a peer.
 --
--- A cluster forms once: when every initial voter has met every other, all of
--- them unformed, each writes the same entry 1. From then on the log knows.
+-- A cluster forms once, in two steps. Who has a link with every initial voter,
+-- all of them unformed, promises for good what it would form: the identity that
+-- follows from all directories. Once all have promised the same, each writes
+-- the same entry 1. From then on the log knows.
 local Greeting = require "raft.greeting"
 local errors = require "raft.errors"
 local raft_core = require "raft.core"
@@ -30,8 +32,6 @@ function M.new(driver)
   local options, storage = driver.options, driver.storage
   local self = setmetatable({
     driver = driver,
-    plan = plan_of(options),
-    plan_digest = false,
     identity = false,          -- of the formed cluster: 16 bytes
     forming = false,           -- the identity whose entry 1 is on its way
     greeting = false,
@@ -40,12 +40,12 @@ function M.new(driver)
     warned = {},               -- refusals that the user was told of -> when
     warned_count = 0,          -- Invariant: entries of warned
   }, Peers)
-  self.plan_digest = raft_core.config_plan(self.plan)
   self.greeting = Greeting.new {
     id = options.id, cluster = options.cluster,
     incarnation = storage.incarnation, starts = storage.starts,
     promise = storage.identity,
-    nonce = storage.nonce, plan = self.plan_digest, voters = options.ids,
+    plan = raft_core.config_plan(plan_of(options)),
+    nonce = storage.nonce, voters = options.ids,
     expected = function(id) return self:expected(id) end,
   }
   return self
@@ -66,7 +66,7 @@ end
 
 ------------------------------------------------------------------- forming --
 
---- The cluster exists: by our log, by what the disk says, or by its forming.
+--- The cluster exists: our log says so, or a peer that counts us in it.
 function Peers:formed_as(identity)
   self.identity = identity
   self.greeting:form(identity)
@@ -237,7 +237,7 @@ end
 function Peers:received(link, chunk)
   local driver = self.driver
   if not driver.formed then return end
-  driver.core:wall(driver.clock:wall())
+  driver:tell_wall()
   local ok, code = driver:step(driver.core:receive(driver:now(), link.reader,
     chunk))
   if ok or driver.is_closed then return end
