@@ -1,7 +1,6 @@
 --- One event loop in virtual time: that of one simulated process.
 --
---   local loop = Loop.new(world, { name = "n1" })
---   loop.uv                 what stands in for luv in this process
+--   Loop.new(world, { name = "n1" }).uv    what stands in for luv
 --
 -- A turn goes as libuv has it:
 --
@@ -52,19 +51,19 @@ function M.new(world, options)
     lead = 0,                   -- ns that this turn has taken so far
     requests = 0,               -- under way
     io = {},                    -- what poll will call, in order
-    io_count = 0,
     fed = {},                   -- what comes among the pending ones
     handles = false,            -- raft.sim.handles
     wake_event = false,         -- the turn to come
     busy_until = 0,             -- world time at which the last turn ended
-    is_polling = false,         -- has it come as far as to sleep?
+    is_polling = false,         -- has it come as far as poll?
     is_in_turn = false,
     is_paused = false,          -- stopped, like by SIGSTOP
     is_interrupted = false,     -- does poll return without reading?
     is_dead = false,            -- the process is gone
     is_stopped = false,         -- was uv.stop called?
     is_running = false,         -- is uv.run at work?
-    is_finished = false,        -- is that over?
+    is_finished = false,        -- ... over?
+    after_turn = false,         -- function(), or false
     uv = {},
   }, Loop)
   loop.handles = Handles.new(loop)
@@ -132,7 +131,7 @@ end
 
 ------------------------------------------------------------------- its turns --
 
--- The turn comes at this time, or earlier if that was planned.
+-- The turn comes at this time, or earlier.
 function Loop:wake_at(time)
   local event = self.wake_event
   if event then
@@ -150,8 +149,7 @@ end
 
 --- Calls fn(a, b, c) in the next poll.
 function Loop:ready(fn, a, b, c)
-  self.io_count = self.io_count + 1
-  self.io[self.io_count] = { fn, a, b, c }
+  self.io[#self.io + 1] = { fn, a, b, c }
   self:wake()
 end
 
@@ -172,21 +170,19 @@ function Loop:call(fn, ...)
 end
 
 local function run_list(self, list)
-  for _, item in ipairs(list) do
-    self:call(item[1], item[2], item[3], item[4])
-  end
+  for _, item in ipairs(list) do self:call(table.unpack(item, 1, 4)) end
 end
 
 local function run_io(self)
-  if self.io_count == 0 then return end
   local list = self.io
-  self.io, self.io_count = {}, 0
+  if #list == 0 then return end
+  self.io = {}
   run_list(self, list)
 end
 
 local function run_fed(self)
-  if #self.fed == 0 then return end
   local list = self.fed
+  if #list == 0 then return end
   self.fed = {}
   run_list(self, list)
 end
@@ -213,7 +209,7 @@ end
 
 -- May it not sleep?
 function Loop:has_work()
-  return self.io_count > 0 or #self.fed > 0 or self.is_stopped
+  return #self.io > 0 or #self.fed > 0 or self.is_stopped
     or self.handles:have_work()
 end
 
@@ -251,7 +247,10 @@ function Loop:turn()
   self:sleep()
   self.busy_until = self:time()
   self.lead = 0
+  if self.after_turn then self.after_turn() end
 end
+
+Loop.enter = runs.enter
 
 --- One turn that does not sleep. Timers come first with libuv 1.44, and last
 -- with later ones.

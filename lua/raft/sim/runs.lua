@@ -22,6 +22,22 @@ local function run_nowait(loop)
   loop:turn_at_once()
 end
 
+local function leave(loop, ok, ...)
+  loop.is_in_turn = false
+  loop:sleep()
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Calls fn(...) in this process, from outside: its results. What it raises is
+-- the caller's.
+function M.enter(loop, fn, ...)
+  if loop.is_in_turn then return fn(...) end
+  loop.is_in_turn = true
+  loop:update_time()
+  return leave(loop, pcall(scheduler.with_loop, loop.uv, fn, ...))
+end
+
 local function install_clock(loop, uv)
   function uv.now() return loop.cached_ms end
   function uv.hrtime() return loop:hrtime() end

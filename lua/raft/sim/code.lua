@@ -1,0 +1,163 @@
+--- The user's code inside a simulation. All nodes share one Lua state, so what
+-- differs between real processes would be the same everywhere here, and hide:
+-- the order of pairs, random numbers, the time. While a node's code runs, these
+-- are drawn for that node, from the seed.
+--
+-- Limits. What a chunk has taken into a local before (`local pairs = pairs`) is
+-- out of reach. Tables, functions and userdata as keys have no order that is
+-- the same in two runs.
+
+local M = {}
+
+local Code = { __name = "raft.sim.code" }
+Code.__index = Code
+
+local raw_next, raw_os_date = next, os.date
+local NS_PER_S <const> = 1000000000
+
+--- @param random the stream of this start of the node
+-- @param host whose wall clock the code reads
+-- @param loop whose monotonic clock os.clock shows
+function M.new(random, host, loop)
+  local self = setmetatable({
+    random = random,
+    host = host,
+    loop = loop,
+    salt = random:bits(),  -- makes the order of keys this node's own
+    globals = false,       -- name -> what stands in for it
+    depth = 0,             -- how many calls of this node we are in
+    kept = {},             -- what they replaced
+  }, Code)
+  self.globals = self:make_globals()
+  return self
+end
+
+--------------------------------------------------------------- order of keys --
+
+local function hash_of(key, salt)
+  local h = salt
+  if math.type(key) == "integer" then
+    h = h ~ key * 0x9e3779b97f4a7c15
+  else
+    local text = type(key) == "number" and ("%a"):format(key) or tostring(key)
+    for i = 1, #text do h = (h ~ text:byte(i)) * 0x100000001b3 end
+  end
+  h = (h ~ h >> 29) * 0xbf58476d1ce4e5b9
+  return h ~ h >> 32
+end
+
+-- Keys that are the same in every run; the others keep the order of next.
+local HAS_TEXT <const> = { number = true, string = true, boolean = true }
+
+local function keys_of(self, t)
+  local keys, hashes, places = {}, {}, {}
+  for key in raw_next, t do
+    keys[#keys + 1] = key
+    hashes[key] = HAS_TEXT[type(key)] and hash_of(key, self.salt) or 0
+    places[key] = #keys
+  end
+  table.sort(keys, function(a, b)
+    if hashes[a] ~= hashes[b] then return hashes[a] < hashes[b] end
+    if HAS_TEXT[type(a)] and HAS_TEXT[type(b)] then
+      return tostring(a) < tostring(b)
+    end
+    return places[a] < places[b]
+  end)
+  return keys
+end
+
+local function make_next(self)
+  return function(t, key)
+    local keys = keys_of(self, t)
+    if key == nil then return keys[1], t[keys[1]] end
+    for i, other in ipairs(keys) do
+      if other == key then
+        local following = keys[i + 1]
+        if following == nil then return nil end
+        return following, rawget(t, following)
+      end
+    end
+    return raw_next(t, key)  -- gone meanwhile, or never there: Lua's error
+  end
+end
+
+local function make_pairs(self, drawn_next)
+  return function(t)
+    local meta = getmetatable(t)
+    if type(meta) == "table" and meta.__pairs then return meta.__pairs(t) end
+    assert(type(t) == "table", "bad argument #1 to 'for iterator'")
+    local keys, i = keys_of(self, t), 0
+    return function()
+      local key, value
+      repeat  -- what was removed on the way does not come
+        i = i + 1
+        key = keys[i]
+        value = key ~= nil and rawget(t, key)
+      until key == nil or value ~= nil
+      if key ~= nil then return key, value end
+    end, t, nil, drawn_next
+  end
+end
+
+------------------------------------------------------------ numbers and time --
+
+local function make_random(self)
+  return function(low, high)
+    local random = self.random
+    if not low then return random:real() end
+    if not high then low, high = 1, low end
+    if low == 1 and high == 0 then return random:bits() end
+    assert(low <= high, "bad argument #1 to 'random' (interval is empty)")
+    return random:between(low, high)
+  end
+end
+
+function Code:make_globals()
+  local drawn_next = make_next(self)
+  local function seconds() return self.host.wall() // 1000 end
+  return {
+    { _G, "pairs", make_pairs(self, drawn_next) },
+    { _G, "next", drawn_next },
+    { math, "random", make_random(self) },
+    { math, "randomseed", function() return 0, 0 end },
+    { os, "time", function(t)
+      return t and self.kept.time(t) or seconds()
+    end },
+    { os, "clock", function() return self.loop:hrtime() / NS_PER_S end },
+    { os, "date", function(format, time)
+      return raw_os_date(format, time or seconds())
+    end },
+  }
+end
+
+local function enter(self)
+  self.depth = self.depth + 1
+  if self.depth > 1 then return end
+  for i, item in ipairs(self.globals) do
+    local place, name = item[1], item[2]
+    self.kept[i] = place[name]
+    if name == "time" then self.kept.time = place[name] end
+    place[name] = item[3]
+  end
+end
+
+local function leave(self)
+  self.depth = self.depth - 1
+  if self.depth > 0 then return end
+  for i, item in ipairs(self.globals) do item[1][item[2]] = self.kept[i] end
+end
+
+-- A to-be-closed value: globals come back however the code ends.
+local Scope = { __close = function(scope) leave(scope.code) end }
+
+--- fn, run as the code of this node.
+function Code:wrap(fn)
+  local scope = setmetatable({ code = self }, Scope)
+  return function(...)
+    enter(self)
+    local _ <close> = scope
+    return fn(...)
+  end
+end
+
+return M

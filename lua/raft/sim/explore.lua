@@ -1,0 +1,213 @@
+--- sim.explore: many seeds, each a swarm of faults; what fails is shrunk.
+--
+-- A seed's run has three parts. First the workload, under faults. Then a
+-- quorum is healed, and only that: it must have a leader within ten election
+-- time-outs and take a write within twenty. Then all is healed, and all logs
+-- and machines must become equal. The invariants are looked at all the time.
+local errors = require "raft.errors"
+local plans = require "raft.sim.plan"
+local schema = require "raft.schema"
+local shrink = require "raft.sim.shrink"
+local swarm = require "raft.sim.swarm"
+local Random = require "raft.sim.random"
+local Marks = require "raft.sim.marks"
+
+local M = {}
+
+local ELECTION_MS <const> = 1000  -- longest, of raft.node's default
+local DURATION_MS <const> = 20000
+local NODES <const> = 5
+local SETTLE_MS <const> = 60000
+
+------------------------------------------------------------------- one seed --
+
+-- What is to be run: everything that a seed decides, so that it can be shrunk.
+local function draw_case(given, seed)
+  local random = Random.new(seed):derive("case")
+  local on = given.faults and {} or swarm.draw(random:derive("classes"))
+  local case = {
+    seed = seed,
+    nodes = given.nodes,
+    options = swarm.options(on, random:derive("options"), ELECTION_MS),
+    plan = false,
+    on = on,
+  }
+  local ids = {}
+  for i = 1, given.nodes do ids[i] = "n" .. i end
+  if not given.faults then
+    case.plan = swarm.plan(on, random:derive("plan"), ids, given.duration_ms)
+  end
+  return case
+end
+
+local function majority(s)
+  local random = s.world:random("majority")
+  local order = random:shuffled(s.ids)
+  return { table.unpack(order, 1, #order // 2 + 1) }
+end
+
+-- Only these live, and hear each other.
+local function keep_only(s, ids)
+  local kept = {}
+  for _, id in ipairs(ids) do kept[id] = true end
+  s:calm()
+  for _, id in ipairs(s.ids) do
+    if not kept[id] then s:crash(id)
+    elseif not s.members[id]:is_up() then s:restart(id) end
+  end
+end
+
+local function demand(s, what, ms, predicate)
+  if s:wait(predicate, ms) then return end
+  error(errors.new("failed", ("liveness: %s within %d ms"):format(what, ms)), 0)
+end
+
+local function demand_leader(s, ms)
+  demand(s, "no leader of a healed quorum", ms,
+    function() return s:leader() end)
+end
+
+local function demand_write(s, given, ms)
+  local client <close> = s:client("liveness")
+  local is_done, last = false, nil
+  s:spawn(function()
+    repeat
+      local _, err = client:propose(given.probe, { timeout = 500 })
+      last = err
+      is_done = err == nil or err.code == "apply_error" or err.code == "refused"
+    until is_done
+  end)
+  if s:wait(function() return is_done end, ms) then return end
+  error(errors.new("failed", ("liveness: no write within %d ms: %s"):format(ms,
+    errors.text(last or "no answer"))), 0)
+end
+
+local function demand_equal(s)
+  for _, id in ipairs(s.ids) do
+    if not s.members[id]:is_up() then s:restart(id) end
+  end
+  demand(s, "logs and machines are not equal", SETTLE_MS, function()
+    return s:is_settled()
+  end)
+end
+
+-- The workload and the faults, both to their end.
+local function trouble(s, given, case)
+  local work = s:spawn(function() return given.workload(s) end)
+  if given.faults then
+    s:spawn(function()
+      given.faults(s, s.world:random("faults"))
+    end)
+  else
+    plans.schedule(s, case.plan)
+  end
+  s:sleep(given.duration_ms)
+  if work then
+    local _, err = work:wait { timeout = given.duration_ms + SETTLE_MS }
+    if err then error(err, 0) end
+  end
+end
+
+local function scenario(s, given, case)
+  trouble(s, given, case)
+  keep_only(s, majority(s))
+  demand_leader(s, 10 * ELECTION_MS + SETTLE_MS)
+  demand_write(s, given, 20 * ELECTION_MS)
+  demand_equal(s)
+  if given.check then
+    local ok, err = given.check(s)
+    if ok == false or (ok == nil and err ~= nil) then error(err, 0) end
+  end
+  assert(s:check())
+end
+
+local function text_of(err)
+  return errors.is_error(err) and err.message or tostring(err)
+end
+
+--- Runs a case: true, nothing, and the simulation; or false and what failed.
+function M.run_case(given, case)
+  local options = {}
+  for name, value in pairs(case.options) do options[name] = value end
+  options.seed, options.nodes, options.node = case.seed, case.nodes, given.node
+  options.trace = case.trace
+  local s <close> = given.new(options)
+  local ok, err = pcall(s.run, s, function() scenario(s, given, case) end)
+  case.digest = s:digest()
+  if ok then return true, nil, s end
+  return false, text_of(err)
+end
+
+---------------------------------------------------------------- many seeds --
+
+local function seeds_of(value, path)
+  if type(value) == "number" then
+    schema.integer(1, math.maxinteger, "seeds")(value, path)
+    local first = tonumber(os.getenv "SEED")
+    if first then return { first, first } end
+    return { 1, value }
+  end
+  schema.any_table(value, path)
+  return value
+end
+
+local fields = schema.fields {
+  { "seeds", seeds_of, required = "how many seeds" },
+  { "nodes", schema.integer(1, 32, "nodes"), default = NODES },
+  { "node", schema.callable, required = "a function(id, ctx)" },
+  { "workload", schema.callable, required = "a function(s)" },
+  { "faults", schema.callable },
+  { "check", schema.callable },
+  { "duration_ms", schema.integer(1, 3600000, "ms"), default = DURATION_MS },
+  { "probe", schema.text, default = "0" },
+  { "marks", schema.any_table },
+  { "shrink", schema.boolean, default = true },
+  { "say", schema.callable, default = print },
+}
+
+local function failure(given, case, what)
+  local lines = { ("seed %d: %s"):format(case.seed, what) }
+  if case.plan then
+    lines[#lines + 1] = ("with %d nodes and these faults:"):format(case.nodes)
+    lines[#lines + 1] = plans.words(case.plan)
+  end
+  local script = arg and arg[0] or "script.lua"
+  lines[#lines + 1] = ("again: SEED=%d lua5.4 %s"):format(case.seed, script)
+  local text = table.concat(lines, "\n")
+  given.say(text)
+  return nil, errors.new("failed", text, { seed = case.seed, broken = what,
+    plan = case.plan, nodes = case.nodes, digest = case.digest })
+end
+
+--- Runs many seeds. The first that fails is shrunk and told.
+-- @param options see docs/SIMULATION.md
+-- @return { seeds =, marks =, ms = }, or nil and an error
+function M.explore(options, new)
+  local given = schema.check("raft.sim.explore", 4, function(t)
+    return fields(t, "")
+  end, options)
+  given.new = new
+  local report = { seeds = 0, marks = Marks.new(), ms = 0 }
+  for seed = given.seeds[1], given.seeds[2] do
+    local case = draw_case(given, seed)
+    local ok, what, s = M.run_case(given, case)
+    if not ok then
+      if given.shrink and case.plan then
+        case, what = shrink.shrink(case, what, function(smaller)
+          return M.run_case(given, smaller)
+        end)
+      end
+      return failure(given, case, what)
+    end
+    report.seeds, report.ms = report.seeds + 1, report.ms + s:now()
+    report.marks:add(s.marks)
+  end
+  local missing = given.marks and report.marks:missing(given.marks) or {}
+  if #missing > 0 then
+    return nil, errors.new("failed", "too dull: never met "
+      .. table.concat(missing, ", "), { missing = missing })
+  end
+  return report
+end
+
+return M

@@ -1,0 +1,155 @@
+--- What a script, or a plan, may do to a simulated cluster.
+local schema = require "raft.schema"
+
+local M = {}
+
+-- The methods of a simulation that are faults.
+local methods = {}
+M.methods = methods
+
+--- The member of this id. Level 4 is the user.
+function M.member(sim, id, call)
+  local member = sim.members[id]
+  if member then return member end
+  error(("raft.sim: s:%s: there is no node %s"):format(call, schema.show(id)),
+    4)
+end
+
+local member_of = M.member
+
+------------------------------------------------------------------- processes --
+
+local function crash(sim, member, how)
+  if member.is_starting then sim.marks:see("recovery_crash") end
+  sim.marks:see("crash")
+  member:crash(how)
+end
+
+--- The process dies. "power": what its disk had not synced is at risk;
+-- "process": as by SIGKILL.
+function methods.crash(sim, id, how)
+  local member = member_of(sim, id, "crash")
+  how = how or sim.options.crash
+  if how ~= "power" and how ~= "process" then
+    error('raft.sim: s:crash: expected "power" or "process", got '
+      .. schema.show(how), 2)
+  end
+  crash(sim, member, how)
+end
+
+--- It dies by a power cut, in the middle of whatever it does, when it comes to
+-- its n-th operation on its disk from now on.
+function methods.crash_at(sim, id, n)
+  local member = member_of(sim, id, "crash_at")
+  local left = n
+  member.disk.on_operation = function()
+    left = left - 1
+    if left > 0 then return end
+    member.disk.on_operation = false
+    crash(sim, member, "power")
+  end
+end
+
+--- Starts the process anew; one that runs is killed first.
+function methods.restart(sim, id)
+  local member = member_of(sim, id, "restart")
+  member:crash("process")
+  member:start()
+end
+
+--- Stops the process where it stands, as by SIGSTOP.
+function methods.pause(sim, id)
+  sim.marks:see("pause")
+  member_of(sim, id, "pause"):pause()
+end
+
+--- It goes on.
+function methods.resume(sim, id)
+  member_of(sim, id, "resume"):resume()
+end
+
+------------------------------------------------------------ disks, clocks --
+
+--- Its process dies and its disk is empty. It stays down until restart.
+function methods.wipe(sim, id)
+  member_of(sim, id, "wipe"):wipe()
+end
+
+--- Its disk answers nothing for so many ms.
+function methods.stall(sim, id, ms)
+  local member = member_of(sim, id, "stall")
+  member:note("disk hangs", ms)
+  member.disk:stall(ms)
+end
+
+--- The next call of this name ("write", "fsync", "open", "read", "rename")
+-- fails with EIO.
+function methods.fail_disk(sim, id, call)
+  local member = member_of(sim, id, "fail_disk")
+  member:note("disk fails at the next", call)
+  member.disk:fail_next(call)
+end
+
+--- Its wall clock jumps.
+function methods.jump(sim, id, ms)
+  local member = member_of(sim, id, "jump")
+  member:note("wall clock jumps", ms)
+  if member.host then member.host.jump(ms) end
+end
+
+---------------------------------------------------------------- the network --
+
+local function cut(sim, a, b)
+  sim.trace:note(a, "is cut from", b)
+  sim.marks:see("partition")
+  sim.network:cut(sim.members[a].ip, sim.members[b].ip)
+end
+
+--- Cuts the way from a to b, and with `both` (the default) the way back.
+function methods.cut(sim, a, b, both)
+  member_of(sim, a, "cut")
+  member_of(sim, b, "cut")
+  cut(sim, a, b)
+  if both ~= false then cut(sim, b, a) end
+end
+
+--- Groups of ids: those of different groups do not hear each other. Who is in
+-- no group stands alone.
+function methods.partition(sim, ...)
+  local group_of = {}
+  for number, group in ipairs { ... } do
+    for _, id in ipairs(group) do
+      group_of[member_of(sim, id, "partition").id] = number
+    end
+  end
+  sim.network:heal()
+  for _, a in ipairs(sim.ids) do
+    for _, b in ipairs(sim.ids) do
+      local apart = not group_of[a] or group_of[a] ~= group_of[b]
+      if a ~= b and apart then cut(sim, a, b) end
+    end
+  end
+end
+
+--- All hear each other again.
+function methods.heal(sim)
+  sim.trace:note("network", "heals")
+  sim.network:heal()
+end
+
+--- No fault any more: plans have no effect, network and disks are well.
+-- Processes that are down stay down.
+function methods.calm(sim)
+  sim.is_quiet = true
+  sim:heal()
+  sim.network:set { loss = 0, duplicate = 0, reorder_ms = 0,
+    delay = { 0.05, 2 } }
+  for _, id in ipairs(sim.ids) do
+    local member = sim.members[id]
+    member.disk:calm()
+    member.disk.on_operation = false
+    if member.loop then member.loop:resume() end
+  end
+end
+
+return M

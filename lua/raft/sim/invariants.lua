@@ -1,0 +1,211 @@
+--- What must hold of a cluster, looked at after every turn of every process.
+--
+--   election safety        one leader a term, and one life of it
+--   log matching           an index and a term mean one entry, and one before
+--   leader completeness    a new leader has the newest committed entry
+--   state machine safety   all apply the same commands in the same order, with
+--                          the same results
+--   commit                 a new commit is on the disks of a quorum
+--   nothing goes back      term, commit, applied of one life
+--   order                  applied <= commit <= last
+--   acknowledged           what a client was told is on the disks of a quorum
+--   fresh                  a linearizable answer knows all that was
+--                          acknowledged before it was asked for
+--   bounds                 on memory and queues
+--
+-- Beside these the core's own check of itself. The first that is broken is
+-- kept, in words.
+local codec = require "raft.codec"
+local logs = require "raft.sim.invariants.logs"
+
+local M = {}
+
+local Invariants = { __name = "raft.sim.invariants" }
+Invariants.__index = Invariants
+
+local MEMORY_BYTES_MAX <const> = 96 << 20   -- of a core's log in memory
+local CORE_CHECK_EVERY <const> = 16         -- turns, where the log is long
+local LONG_LOG <const> = 500                -- entries
+
+--- @param sim the simulation
+function M.new(sim)
+  return setmetatable({
+    sim = sim,
+    broken = nil,      -- the first thing that did not hold, in words
+    leaders = {},      -- term -> "n1/2": who led it, in which life
+    entries = {},      -- index -> term -> { before = term, command = }
+    committed = {},    -- index -> term
+    commit = 0,        -- newest committed index, as any of them knows it
+    forgotten = 0,     -- entries up to here are not kept any more
+    results = {},      -- index -> the result of apply, encoded
+    acked = 0,         -- index that covers all that clients were told
+    turns = 0,
+    views = {},        -- member id -> what we saw of it last
+  }, Invariants)
+end
+
+--- Says that something does not hold.
+function Invariants:fail(member, text, ...)
+  if self.broken then return end
+  self.broken = ("%s at %.3f ms: %s"):format(member.id,
+    self.sim.world.now / 1e6, text:format(...))
+  self.sim.trace:note("check", self.broken)
+end
+
+function Invariants:acknowledged()
+  return self.acked
+end
+
+-- What we know of this life of a member.
+local function view_of(self, member)
+  local view = self.views[member.id]
+  if view and view.boot == member.boot then return view end
+  view = { boot = member.boot, term = 0, commit = 0, applied = 0, last = 0,
+    role = "follower", log = {}, status = {} }
+  self.views[member.id] = view
+  return view
+end
+
+---------------------------------------------------------------------- roles --
+
+local function check_leader(self, member, core, status)
+  local life = member.id .. "/" .. member.boot
+  local known = self.leaders[status.term]
+  if known and known ~= life then
+    self:fail(member, "election safety: %s and %s lead term %d", known, life,
+      status.term)
+  end
+  self.leaders[status.term] = life
+  local index = self.commit
+  local term, mine = self.committed[index], core:term_at(index)
+  if status.last < index or (term and mine and term ~= mine) then
+    self:fail(member, "leader completeness: the new leader of term %d lacks "
+      .. "committed entry %d", status.term, index)
+  end
+end
+
+-- What a change of role says for the coverage marks.
+local function mark_role(marks, view, status)
+  local from, to = view.role, status.role
+  if from == "leader" and status.term == view.term then
+    marks:see("check_quorum")
+  elseif from == "leader" then
+    marks:see("deposed")
+  elseif from == "candidate" and to ~= "leader" then
+    marks:see("lost_election")
+  elseif from == "pre_candidate" and to == "follower" then
+    marks:see("refused_pre_vote")
+  end
+  if to == "leader" then marks:see("election") end
+end
+
+local function check_role(self, member, view, core, status)
+  if status.role == "leader" and (view.role ~= "leader"
+    or view.term ~= status.term) then
+    check_leader(self, member, core, status)
+  end
+  if status.role ~= view.role then mark_role(self.sim.marks, view, status) end
+  if status.role == "candidate" and view.role == "candidate"
+    and status.term > view.term then
+    self.sim.marks:see("lost_election")
+  end
+end
+
+------------------------------------------------------------------- numbers --
+
+local function check_numbers(self, member, view, status)
+  for _, name in ipairs { "term", "commit", "applied" } do
+    if status[name] < view[name] then
+      self:fail(member, "%s went back from %d to %d", name, view[name],
+        status[name])
+    end
+  end
+  if status.applied > status.commit or status.commit > status.last then
+    self:fail(member, "order: applied %d, commit %d, last %d", status.applied,
+      status.commit, status.last)
+  end
+  if status.memory_bytes > MEMORY_BYTES_MAX then
+    self:fail(member, "bounds: %d bytes of log in memory", status.memory_bytes)
+  end
+  local options = member.driver.options
+  local max = 2 * options.max_pending_bytes + options.max_command_bytes
+  if status.role == "leader" and status.pending_bytes > max then
+    self:fail(member, "bounds: %d bytes pending", status.pending_bytes)
+  end
+end
+
+local function check_core(self, member, core, status)
+  self.turns = self.turns + 1
+  if status.last - status.memory_first > LONG_LOG
+    and self.turns % CORE_CHECK_EVERY ~= 0 then
+    return
+  end
+  local ok, what = core:check()
+  if not ok then self:fail(member, "core: %s", what) end
+end
+
+--- After a turn of this member's process.
+function Invariants:look(member)
+  local driver = member.driver
+  if self.broken or not driver or driver.is_closed or not driver.has_turns then
+    return
+  end
+  local core, view = driver.core, view_of(self, member)
+  local status = core:status(view.status)
+  check_numbers(self, member, view, status)
+  logs.check(self, member, view, core, status)
+  check_role(self, member, view, core, status)
+  if status.commit > view.commit then
+    logs.check_commit(self, member, view, core, status.commit)
+  end
+  check_core(self, member, core, status)
+  view.term, view.role = status.term, status.role
+  view.commit, view.applied = status.commit, status.applied
+end
+
+---------------------------------------------------------- applied, answered --
+
+local function encoded(ok, value, extra)
+  local fine, text = pcall(codec.encode, { ok, ok and value or nil,
+    ok and extra or nil })
+  return fine and text or "what cannot be compared"
+end
+
+--- A node has applied the command of this index.
+function Invariants:applied(member, index, command, ok, value, extra)
+  local term = self.committed[index]
+  local known = term and self.entries[index] and self.entries[index][term]
+  if known and known.command ~= command then
+    self:fail(member, "state machine safety: applied another command than the "
+      .. "others at %d", index)
+  end
+  local result = encoded(ok, value, extra)
+  if self.results[index] == nil then
+    self.results[index] = result
+  elseif self.results[index] ~= result then
+    self:fail(member, "divergence: apply gave another result than on another "
+      .. "node at entry %d, command %q", index, command)
+  end
+end
+
+--- A client was told the result of a proposal.
+function Invariants:told(member)
+  local index = member.driver and member.driver.acknowledged or 0
+  if index <= self.acked then return end
+  self.acked = index
+  local term = self.committed[index]
+  if not term then return end
+  logs.check_quorum(self, member, "acknowledged", index, term)
+end
+
+--- A read was answered by this member.
+-- @param covered what acknowledged() was when it was asked for
+function Invariants:read_answered(member, covered)
+  local applied = member.driver and member.driver.applied or covered
+  if applied < covered then
+    self:fail(member, "fresh: a read was answered at %d, and %d had been "
+      .. "acknowledged before it began", applied, covered)
+  end
+end
+
+return M

@@ -1,0 +1,105 @@
+--- What must hold of the logs of a cluster: see raft.sim.invariants.
+local M = {}
+
+local KEPT_MAX <const> = 20000  -- committed entries looked back at
+
+local function check_entry(self, member, index, term, before, command)
+  local terms = self.entries[index]
+  if not terms then
+    terms = {}
+    self.entries[index] = terms
+  end
+  local known = terms[term]
+  if not known then
+    terms[term] = { before = before, command = command }
+  elseif known.before ~= before or known.command ~= command then
+    self:fail(member, "log matching: entry %d of term %d differs from what "
+      .. "another log had there", index, term)
+  end
+end
+
+--- Looks at what is new in the member's log, from its end back.
+function M.check(self, member, view, core, status)
+  local index, log = status.last, view.log
+  for old = status.last + 1, view.last do log[old] = nil end
+  local low = math.max(status.memory_first, self.forgotten + 1, 1)
+  while index >= low do
+    local term = core:term_at(index)
+    if log[index] == term then break end
+    local kind, _, _, command = core:entry(index)
+    if kind then
+      check_entry(self, member, index, term, core:term_at(index - 1) or 0,
+        command or kind)
+    end
+    if log[index] then self.sim.marks:see("truncation") end
+    log[index] = term
+    index = index - 1
+  end
+  if status.last < view.last then self.sim.marks:see("truncation") end
+  view.last = status.last
+end
+
+-- Is the entry on the disk of this member? Of one that is down we know only
+-- how far its log went.
+local function is_stored(member, index, term)
+  local driver = member.driver
+  if not driver or not driver.core or driver.is_closed then
+    return member.last_index >= index
+  end
+  local status = driver.core:status()
+  if status.stored < index then return false end
+  local at = driver.core:term_at(index)
+  return at == term or at == nil
+end
+
+local function count_stored(self, index, term)
+  local count = 0
+  for _, id in ipairs(self.sim.ids) do
+    if is_stored(self.sim.members[id], index, term) then count = count + 1 end
+  end
+  return count
+end
+
+--- An entry that counts as safe is on the disks of a quorum.
+function M.check_quorum(self, member, what, index, term)
+  local count = count_stored(self, index, term)
+  if 2 * count <= #self.sim.ids then
+    self:fail(member, "%s: entry %d of term %d is on %d of %d disks", what,
+      index, term, count, #self.sim.ids)
+  end
+end
+
+local function forget(self)
+  local keep_from = self.commit - KEPT_MAX
+  while self.forgotten < keep_from do
+    self.forgotten = self.forgotten + 1
+    self.entries[self.forgotten] = nil
+    self.committed[self.forgotten] = nil
+    self.results[self.forgotten] = nil
+    for _, id in ipairs(self.sim.ids) do
+      local view = self.views[id]
+      if view then view.log[self.forgotten] = nil end
+    end
+  end
+end
+
+--- New committed entries: the same for all, and on a quorum.
+function M.check_commit(self, member, view, core, commit)
+  for index = math.max(view.commit, self.forgotten) + 1, commit do
+    local term = core:term_at(index)
+    local known = self.committed[index]
+    if known and term and known ~= term then
+      self:fail(member, "state machine safety: entry %d is committed with term "
+        .. "%d here, and with term %d elsewhere", index, term, known)
+    elseif not known and term then
+      self.committed[index] = term
+    end
+  end
+  if commit <= self.commit then return end
+  self.commit = commit
+  forget(self)
+  local term = core:term_at(commit)
+  if term then M.check_quorum(self, member, "commit", commit, term) end
+end
+
+return M

@@ -1,0 +1,52 @@
+--- Coverage marks: rare things that a simulation has met. A batch that never
+-- met them proves little.
+local M = {}
+
+local Marks = { __name = "raft.sim.marks" }
+Marks.__index = Marks
+
+--- What can be met, and what it means.
+M.NAMES = {
+  "election",          -- a leader was elected
+  "lost_election",     -- a candidate did not win
+  "refused_pre_vote",  -- a pre-candidate gave up
+  "deposed",           -- a leader heard of a newer term
+  "check_quorum",      -- a leader without followers stepped down
+  "truncation",        -- a log lost entries that others overwrote
+  "crash",             -- a process died
+  "recovery_crash",    -- ... while it started
+  "torn_tail",         -- a start cut the torn end of a log
+  "partition",         -- some could not hear each other
+  "pause",             -- a process stood still
+  "unknown",           -- a client was left without an answer
+  "read_retry",        -- reads were asked again under another leader
+  "forward",           -- a follower passed a proposal on
+  "disk_error",        -- a node ended because of its disk
+}
+
+function M.new()
+  return setmetatable({ counts = {} }, Marks)
+end
+
+--- It was met once more.
+function Marks:see(name)
+  self.counts[name] = (self.counts[name] or 0) + 1
+end
+
+--- Adds what another one has met.
+function Marks:add(other)
+  for name, count in pairs(other.counts) do
+    self.counts[name] = (self.counts[name] or 0) + count
+  end
+end
+
+--- Those of these names that were never met.
+function Marks:missing(names)
+  local missing = {}
+  for _, name in ipairs(names or M.NAMES) do
+    if not self.counts[name] then missing[#missing + 1] = name end
+  end
+  return missing
+end
+
+return M

@@ -1,0 +1,283 @@
+--- One member of a simulated cluster: a disk that stays, and the process that
+-- runs on it, born and killed.
+--
+--   new -> running -> crashed -> running ...
+--          running -> failed (its node has failed, or would not start)
+--
+-- A crash takes the process out of its world between two instants: what it had
+-- said has been said, what it had not will not be. Who waits for an answer of
+-- its node gets one: closed, and nobody knows whether it happened.
+local Code = require "raft.sim.code"
+local Disk = require "raft.sim.disk"
+local Host = require "raft.sim.host"
+local Loop = require "raft.sim.loop"
+local errors = require "raft.errors"
+local inside = require "raft.node.inside"
+local raft = require "raft"
+
+local M = {}
+
+local PORT <const> = 7100
+
+local Member = { __name = "raft.sim.member" }
+Member.__index = Member
+
+-- What of the options is run as the node's own code.
+local CODE <const> = { "apply", "query", "snapshot", "restore", "save", "load" }
+
+-- What the simulation gives, and a user may not.
+local OURS <const> = { "id", "members", "dir", "uv", "host", "volatile" }
+
+--- @param sim the simulation: world, network, options, clocks, trace, watchers
+function M.new(sim, id, position)
+  return setmetatable({
+    sim = sim,
+    world = sim.world,
+    id = id,
+    ip = "10.0.0." .. position,
+    address = ("10.0.0.%d:%d"):format(position, PORT),
+    random = sim.world:random("member " .. id),
+    disk = Disk.new(sim.world, id, sim.options.disk),
+    state = "new",
+    boot = 0,            -- starts so far
+    loop = false,        -- of the process that runs
+    host = false,
+    node = false,        -- its node object
+    driver = false,      -- and what drives that
+    failure = false,     -- why the node failed
+    is_starting = false, -- is node:start at work?
+    rate_ppm = sim:draw_rate(id),
+    waiting = {},        -- answers that callers wait for; number -> function
+    calls = 0,           -- calls so far
+    last_index = 0,      -- the newest entry on its disk, when it died
+  }, Member)
+end
+
+function Member:note(what, a, b)
+  self.sim.trace:note(self.id, what, a, b)
+end
+
+---------------------------------------------------------------- the process --
+
+-- What ctx.random is: a stream, and like math.random when called.
+local function callable(random)
+  local meta = getmetatable(random)
+  return setmetatable({ state = random:bits(), seed = random.seed }, {
+    __index = meta.__index,
+    __call = function(self, low, high)
+      if not low then return self:real() end
+      if not high then low, high = 1, low end
+      return self:between(low, high)
+    end,
+  })
+end
+
+local function check_options(id, options)
+  if type(options) ~= "table" then
+    error(("raft.sim: node(%q): expected a table of options, got %s"):format(id,
+      type(options)), 0)
+  end
+  for _, name in ipairs(OURS) do
+    if options[name] ~= nil then
+      error(("raft.sim: node(%q): %s is given by the simulation"):format(id,
+        name), 0)
+    end
+  end
+end
+
+-- Apply, with what it did told to the invariants.
+local function observed(self, loop, apply)
+  local invariants = self.sim.invariants
+  local current = setmetatable({ index = 0, command = "" }, {
+    __close = function(now, err)
+      if err == nil or loop.is_dead then return end
+      invariants:applied(self, now.index, now.command, false)
+    end,
+  })
+  return function(command, entry)
+    current.index, current.command = entry.index, command
+    local _ <close> = current
+    local value, extra = apply(command, entry)
+    if not loop.is_dead then
+      invariants:applied(self, entry.index, command, true, value, extra)
+    end
+    return value, extra
+  end
+end
+
+-- The options of raft.node: the user's, and ours.
+local function node_options(self)
+  local code = Code.new(self.random:derive("code " .. self.boot), self.host,
+    self.loop)
+  local ctx = { uv = self.loop.uv, id = self.id, boot = self.boot,
+    random = callable(self.random:derive("user " .. self.boot)) }
+  local given = code:wrap(self.sim.options.node)(self.id, ctx)
+  check_options(self.id, given)
+  local options = { log = false }
+  for name, value in pairs(given) do options[name] = value end
+  for _, name in ipairs(CODE) do
+    if options[name] then options[name] = code:wrap(options[name]) end
+  end
+  if options.apply then
+    options.apply = observed(self, self.loop, options.apply)
+  end
+  options.id, options.members = self.id, self.sim:addresses()
+  options.dir, options.uv, options.host = "/data", self.loop.uv, self.host
+  return options
+end
+
+local function new_process(self)
+  self.boot = self.boot + 1
+  self.loop = Loop.new(self.world, {
+    name = self.id .. "/" .. self.boot,
+    pid = 1000 + self.boot,
+    rate_ppm = self.rate_ppm,
+    start_ns = self.random:between(1, 1 << 50),
+    order = self.random:pick { "1.44", "later" },
+  })
+  self.sim.network:join(self.loop, self.ip)
+  self.disk:attach(self.loop)
+  self.host = Host.new(self.world, self.loop, self.disk,
+    self.sim:wall_options(self.id))
+end
+
+-- The node failed, or would not start: the process goes on without it.
+function Member:failed(err)
+  if self.state ~= "running" then return end
+  self.state, self.failure = "failed", err
+  self:note("failed", errors.text(err))
+  self.sim:member_failed(self, err)
+end
+
+local function open(self)
+  local loop = self.loop
+  self.is_starting = true
+  local ok, err = self.node:start()
+  if loop.is_dead then return end
+  self.is_starting = false
+  if not ok then return self:failed(err) end
+  self:note("started")
+end
+
+--- Starts the process and its node; the node's start comes in its first turn.
+function Member:start()
+  assert(self.state ~= "running", "it runs already")
+  new_process(self)
+  self:note("starts", self.boot)
+  self.state, self.failure = "running", false
+  local loop = self.loop
+  loop:enter(function()
+    self.node = raft.node(node_options(self))
+    self.driver = inside.of(self.node)
+    self.node:on("failed", function(err) self:failed(err) end)
+  end)
+  loop.after_turn = function() self.sim:after_turn(self) end
+  loop:ready(open, self)
+end
+
+-- Who waits for an answer gets one.
+local function answer_waiting(self, err)
+  local numbers = {}
+  for number in pairs(self.waiting) do numbers[#numbers + 1] = number end
+  table.sort(numbers)
+  for _, number in ipairs(numbers) do
+    local answer = self.waiting[number]
+    self.waiting[number] = nil
+    answer(err)
+  end
+end
+
+--- The process is gone.
+-- @param how "power": what its disk had not synced is at risk; "process"
+function Member:crash(how)
+  if self.state ~= "running" and self.state ~= "failed" then return end
+  self:note("crashes", how)
+  self.last_index = self.driver and self.sim:last_stored(self) or 0
+  self.loop:die()
+  self.sim.network:leave(self.loop, how == "power" and "silent" or "reset")
+  self.disk:crash(how)
+  self.state, self.node, self.driver = "crashed", false, false
+  self.is_starting = false
+  answer_waiting(self, errors.new("closed", ("the process of %s is gone")
+    :format(self.id), { outcome = "unknown" }))
+end
+
+--- Its node has been stopped: the process ends in order.
+function Member:stopped()
+  if self.state ~= "running" then return end
+  self:note("has stopped")
+  self:crash("process")
+end
+
+--- The simulation is over.
+function Member:close()
+  if self.loop then self.loop:die() end
+  self.state = "closed"
+end
+
+--- Its disk is empty from now on.
+function Member:wipe()
+  self:crash("power")
+  self:note("is wiped")
+  self.disk:wipe()
+  self.state = "new"
+end
+
+function Member:pause()
+  self:note("is paused")
+  self.loop:pause()
+end
+
+function Member:resume()
+  self:note("goes on")
+  self.loop:resume()
+end
+
+--- Does its process run, and its node in it?
+function Member:is_up()
+  return self.state == "running"
+end
+
+--- The end of its log, as text. Nil while it has something to apply. (That
+-- equal logs gave equal results is looked at when they are applied.)
+function Member:standing()
+  local driver = self.driver
+  if not driver or driver.is_closed or not driver.has_turns then return nil end
+  local status = driver.core:status()
+  if status.applied < status.last then return nil end
+  return status.last .. " " .. (driver.core:term_at(status.last) or "")
+end
+
+-------------------------------------------------------------------- calling --
+
+--- Calls fn(node, answer) in the process, as if a request had come; done(err,
+-- result) on the script's loop, exactly once, also if the process dies.
+function Member:call(fn, done)
+  local script = self.sim.script.loop
+  if not self:is_up() then
+    return script:ready(done, errors.new("closed", ("%s is %s"):format(self.id,
+      self.state), { outcome = "none" }))
+  end
+  self.calls = self.calls + 1
+  local number = self.calls
+  local loop, waiting = self.loop, self.waiting
+  waiting[number] = function(err, result) script:ready(done, err, result) end
+  loop:ready(function()
+    fn(self.node, function(err, result)
+      local answer = waiting[number]
+      waiting[number] = nil
+      if answer and not loop.is_dead then answer(err, result) end
+    end)
+  end)
+end
+
+--- Calls a method of the node that answers at once: its results.
+function Member:ask(method, ...)
+  if not self.node then
+    error(("raft.sim: node:%s: %s is %s"):format(method, self.id,
+      self.state), 3)
+  end
+  return self.loop:enter(self.node[method], self.node, ...)
+end
+
+return M

@@ -1,0 +1,87 @@
+--- Plans of faults: what each event does, and what it is in words.
+local M = {}
+
+local act = {}   -- kind -> function(sim, event)
+local says = {}  -- kind -> format, filled with id, how, ms ...
+
+function act.crash(sim, event) sim:crash(event.id, event.how) end
+says.crash = "crash %(id)s (%(how)s)"
+act.power = act.crash
+says.power = says.crash
+
+-- Dies at the n-th operation on its disk from now on, in the middle of a turn.
+function act.crash_at(sim, event)
+  sim:crash_at(event.id, event.operation)
+end
+says.crash_at = "crash %(id)s at disk operation %(operation)d from now"
+
+function act.restart(sim, event)
+  if not sim.members[event.id]:is_up() then sim:restart(event.id) end
+end
+says.restart = "restart %(id)s"
+
+function act.partition(sim, event)
+  sim:partition(table.unpack(event.groups))
+end
+
+function act.one_way(sim, event) sim:cut(event.from, event.to, false) end
+says.one_way = "cut %(from)s to %(to)s, one way"
+
+function act.heal(sim) sim:heal() end
+says.heal = "heal the network"
+
+function act.pause(sim, event)
+  sim:pause(event.id)
+  sim.world:at(sim.world.now + event.ms * 1000000, function()
+    sim:resume(event.id)
+  end)
+end
+says.pause = "stop %(id)s for %(ms)d ms"
+
+function act.stall(sim, event) sim:stall(event.id, event.ms) end
+says.stall = "the disk of %(id)s hangs for %(ms)d ms"
+
+function act.disk_error(sim, event) sim:fail_disk(event.id, event.call) end
+says.disk_error = "the next %(call)s of %(id)s fails"
+
+function act.wall(sim, event) sim:jump(event.id, event.ms) end
+says.wall = "the wall clock of %(id)s jumps by %(ms)d ms"
+
+--- Lets an event happen.
+function M.perform(sim, event)
+  act[event.kind](sim, event)
+end
+
+--- Plans all events of a simulation, from now on.
+function M.schedule(sim, plan)
+  local start = sim.world.now
+  for _, event in ipairs(plan) do
+    sim.world:at(start + event.at_ms * 1000000, function()
+      if not sim.is_quiet then M.perform(sim, event) end
+    end)
+  end
+end
+
+local function words_of(event)
+  if event.kind == "partition" then
+    local groups = {}
+    for i, group in ipairs(event.groups) do
+      groups[i] = table.concat(group, " ")
+    end
+    return "partition " .. table.concat(groups, " | ")
+  end
+  return (says[event.kind]:gsub("%%%((%w+)%)[sd]", function(name)
+    return tostring(event[name])
+  end))
+end
+
+--- The plan in words, a line an event.
+function M.words(plan)
+  local lines = {}
+  for i, event in ipairs(plan) do
+    lines[i] = ("  at %6d ms: %s"):format(event.at_ms, words_of(event))
+  end
+  return table.concat(lines, "\n")
+end
+
+return M

@@ -1,0 +1,137 @@
+--- Swarm testing: each seed turns every class of fault on with one half, and
+-- draws its rate by order of magnitude. Runs in which little is on go deep in
+-- that little; runs with everything on are not the only ones.
+local M = {}
+
+--- The classes of faults.
+M.CLASSES = { "loss", "duplicate", "reorder", "delay", "crash", "power",
+  "crash_at", "partition", "one_way", "pause", "clock", "wall", "stall",
+  "slow_disk", "disk_error" }
+
+--- Which classes are on.
+-- @param random a stream
+-- @return class -> rate of (0, 1], or false
+function M.draw(random)
+  local on = {}
+  for _, class in ipairs(M.CLASSES) do
+    local rate = random:log_uniform(0.01, 1)
+    on[class] = random:chance(0.5) and rate
+  end
+  return on
+end
+
+--- The options of raft.sim.new that follow from the classes.
+-- @param election_ms longest election time-out
+function M.options(on, random, election_ms)
+  local delay_max = on.delay and 1 + on.delay * 2 * election_ms or 2
+  return {
+    network = {
+      delay = { 0.05, delay_max },
+      loss = on.loss and on.loss / 2 or 0,
+      duplicate = on.duplicate and on.duplicate / 2 or 0,
+      reorder_ms = on.reorder and math.ceil(on.reorder * election_ms) or 0,
+    },
+    disk = {
+      sync = on.slow_disk and { 1, 1 + 200 * on.slow_disk } or { 0.1, 1 },
+      torn = random:chance(0.5),
+    },
+    clock = {
+      rate_ppm = on.clock and math.ceil(on.clock * 100000) or 0,
+      offset_ms = on.wall and math.ceil(on.wall * 3600000) or 0,
+    },
+    may_fail = on.disk_error and true or false,
+  }
+end
+
+-------------------------------------------------------------------- the plan --
+
+-- Kind of event -> function(random, ids) that draws what it needs, as a table.
+local draw = {}
+
+function draw.crash(random, ids)
+  return { id = random:pick(ids), how = "process" }
+end
+
+function draw.power(random, ids)
+  return { id = random:pick(ids), how = "power" }
+end
+
+function draw.crash_at(random, ids)
+  return { id = random:pick(ids), operation = random:between(1, 40) }
+end
+
+function draw.partition(random, ids)
+  local order = random:shuffled(ids)
+  local size = random:between(1, #ids - 1)
+  return { groups = { { table.unpack(order, 1, size) },
+    { table.unpack(order, size + 1) } } }
+end
+
+function draw.one_way(random, ids)
+  local order = random:shuffled(ids)
+  return { from = order[1], to = order[2] }
+end
+
+function draw.pause(random, ids)
+  return { id = random:pick(ids), ms = random:between(1, 5000) }
+end
+
+function draw.stall(random, ids)
+  return { id = random:pick(ids), ms = random:between(1, 5000) }
+end
+
+function draw.disk_error(random, ids)
+  return { id = random:pick(ids),
+    call = random:pick { "write", "fsync", "open" } }
+end
+
+function draw.wall(random, ids)
+  return { id = random:pick(ids), ms = random:between(-3600000, 3600000) }
+end
+
+-- What brings back what an event took away: kind -> the event that follows.
+local UNDONE_BY <const> = { crash = "restart", power = "restart",
+  crash_at = "restart", disk_error = "restart", partition = "heal",
+  one_way = "heal" }
+
+local FAULTS_PER_S <const> = 1.5  -- of one class at rate 1
+
+local function add(plan, at_ms, kind, event)
+  event.at_ms, event.kind = at_ms, kind
+  plan[#plan + 1] = event
+end
+
+local function add_class(plan, random, ids, kind, rate, duration_ms)
+  local mean_ms = 1000 / (FAULTS_PER_S * rate)
+  local at_ms = mean_ms * random:real()
+  while at_ms < duration_ms do
+    local event = draw[kind](random, ids)
+    add(plan, math.ceil(at_ms), kind, event)
+    local undone_by = UNDONE_BY[kind]
+    if undone_by then
+      local back_ms = math.ceil(at_ms + random:log_uniform(1, 5000))
+      add(plan, back_ms, undone_by, { id = event.id })
+    end
+    at_ms = at_ms + mean_ms * 2 * random:real() + 1
+  end
+end
+
+--- What happens when: an array of events { at_ms, kind, ... }, in order.
+function M.plan(on, random, ids, duration_ms)
+  local plan = {}
+  for _, class in ipairs(M.CLASSES) do
+    local is_possible = draw[class]
+      and (#ids > 1 or (class ~= "partition" and class ~= "one_way"))
+    if on[class] and is_possible then
+      add_class(plan, random, ids, class, on[class], duration_ms)
+    end
+  end
+  for i, event in ipairs(plan) do event.number = i end
+  table.sort(plan, function(a, b)
+    if a.at_ms ~= b.at_ms then return a.at_ms < b.at_ms end
+    return a.number < b.number
+  end)
+  return plan
+end
+
+return M
