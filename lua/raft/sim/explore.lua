@@ -31,6 +31,7 @@ local function draw_case(given, seed)
     options = swarm.options(on, random:derive("options"), ELECTION_MS),
     plan = false,
     on = on,
+    trace = given.trace,
   }
   local ids = {}
   for i = 1, given.nodes do ids[i] = "n" .. i end
@@ -161,6 +162,7 @@ local fields = schema.fields {
   { "duration_ms", schema.integer(1, 3600000, "ms"), default = DURATION_MS },
   { "probe", schema.text, default = "0" },
   { "marks", schema.any_table },
+  { "trace", schema.callable },
   { "shrink", schema.boolean, default = true },
   { "say", schema.callable, default = print },
 }
@@ -193,6 +195,7 @@ function M.explore(options, new)
     local ok, what, s = M.run_case(given, case)
     if not ok then
       if given.shrink and case.plan then
+        case.trace = false
         case, what = shrink.shrink(case, what, function(smaller)
           return M.run_case(given, smaller)
         end)

@@ -40,6 +40,15 @@ function Marks:add(other)
   end
 end
 
+--- All of them in one line: name=count.
+function Marks:words()
+  local words = {}
+  for i, name in ipairs(M.NAMES) do
+    words[i] = ("%s=%d"):format(name, self.counts[name] or 0)
+  end
+  return table.concat(words, " ")
+end
+
 --- Those of these names that were never met.
 function Marks:missing(names)
   local missing = {}

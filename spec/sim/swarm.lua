@@ -1,0 +1,153 @@
+--- The simulator's proof run: many seeds of a key-value service under a swarm
+-- of faults, each history checked for linearizability.
+--
+--   lua5.4 spec/sim/swarm.lua [SEEDS [MS [NODES]]]      make sim SEEDS=400
+--   SEED=17 lua5.4 spec/sim/swarm.lua                   one seed again
+--   TRACE=1 SEED=17 lua5.4 spec/sim/swarm.lua           ... and every event
+--
+-- A batch that never met one of the coverage marks fails: it was too dull.
+local codec = require "raft.codec"
+local linearizable = require "raft.sim.linearizable"
+local models = require "raft.sim.models"
+local sim = require "raft.sim"
+
+local M = {}
+
+local CLIENTS <const> = 5
+local KEYS <const> = { "a", "b", "c", "d" }
+local THINK_MS <const> = 200       -- at most, between two operations
+local STEPS_MAX <const> = 200000   -- of the search, for one key
+
+M.MARKS = { "election", "lost_election", "refused_pre_vote", "deposed",
+  "check_quorum", "truncation", "crash", "recovery_crash", "torn_tail",
+  "partition", "pause", "unknown", "read_retry", "disk_error" }
+
+--- The service: get, put, append, cas on keys.
+function M.node()
+  local data = {}
+  local write = {}
+  function write.put(key, value) data[key] = value return true end
+  function write.append(key, value)
+    data[key] = (data[key] or "") .. value
+    return data[key]
+  end
+  function write.cas(key, old, new)
+    if data[key] ~= old then return false end
+    data[key] = new
+    return true
+  end
+  return {
+    apply = function(command)
+      local request = codec.decode(command)
+      local op = write[request.op]
+      return op and op(request.key, request.value, request.new)
+    end,
+    query = function(key) return data[key] end,
+  }
+end
+
+-- One operation, drawn; `count` makes values that are written once.
+local function operation(random, name, count)
+  local key = random:pick(KEYS)
+  local kind = random:below(10)
+  local value = ("%s.%d;"):format(name, count)
+  if kind < 4 then return { op = "get", key = key } end
+  if kind < 7 then return { op = "put", key = key, value = value } end
+  if kind < 9 then return { op = "append", key = key, value = value } end
+  return { op = "cas", key = key, value = random:chance(0.5) and value or "x",
+    new = value .. "!" }
+end
+
+local function client(s, name, stop_ms, done)
+  local random = s.world:random("work " .. name)
+  local c <close> = s:client(name)
+  local count = 0
+  while s:now() < stop_ms do
+    count = count + 1
+    local request = operation(random, name, count)
+    if request.op == "get" then
+      c:query(request.key, { timeout = 3000 })
+    else
+      c:propose(codec.encode(request), { timeout = 3000 })
+    end
+    s:sleep(random:between(0, THINK_MS))
+  end
+  done()
+end
+
+--- Five clients at work for so long.
+function M.workload(ms)
+  return function(s)
+    local stop_ms, left = s:now() + ms, CLIENTS
+    for i = 1, CLIENTS do
+      s:spawn(function()
+        client(s, "c" .. i, stop_ms, function() left = left - 1 end)
+      end)
+    end
+    s:wait(function() return left == 0 end, ms + 30000)
+  end
+end
+
+--- The history as the checker takes it.
+function M.history(s)
+  local list = {}
+  for _, o in ipairs(s:history()) do
+    local input
+    if o.kind == "query" then
+      input = { op = "get", key = o.input }
+    elseif o.kind == "propose" and o.input ~= "0" then
+      input = codec.decode(o.input)
+    end
+    if input and input.key then
+      list[#list + 1] = { client = o.client, key = input.key, call = o.call,
+        back = o.back, input = input, output = o.output, outcome = o.outcome }
+    end
+  end
+  return list
+end
+
+--- Is the history that of one key-value store?
+function M.check(s)
+  local verdict, info = linearizable.check(M.history(s), models.kv(),
+    { steps_max = STEPS_MAX })
+  if verdict == "violation" then
+    return nil, "not linearizable: " .. info.text
+  end
+  return true
+end
+
+local function number(text, default)
+  return text and assert(math.tointeger(tonumber(text)), "a number") or default
+end
+
+--- Runs the batch of the command line.
+function M.main(args)
+  local seeds, ms = number(args[1], 20), number(args[2], 60000)
+  local one = number(os.getenv "SEED")
+  local began = os.clock()
+  local report, err = sim.explore {
+    seeds = one and { one, one } or seeds, nodes = number(args[3], 5),
+    node = M.node, workload = M.workload(ms), check = M.check,
+    duration_ms = ms, marks = not one and seeds >= 100 and M.MARKS or nil,
+    probe = codec.encode { op = "none" },
+    trace = os.getenv "TRACE" and print or nil,
+  }
+  if not report then
+    if err.missing then print(err) end
+    print "0 passed, 1 failed, 0 skipped"
+    return false
+  end
+  local seconds = os.clock() - began
+  print(("%d seeds, %.1f virtual hours in %.1f s: %.0f virtual s a second")
+    :format(report.seeds, report.ms / 3600000, seconds,
+    report.ms / 1000 / seconds))
+  print(report.marks:words())
+  print(("%d passed, 0 failed, 0 skipped"):format(report.seeds))
+  return true
+end
+
+if arg and arg[0] and arg[0]:find("spec/sim/swarm%.lua$") then
+  os.exit(M.main(arg))
+end
+
+return M
