@@ -67,7 +67,7 @@ local function begin(self, opts, answer, call)
     return answer(errors.new("closed", "the client is closed",
       { outcome = "none" }))
   end
-  local operation = sim.history:begin(self.name, call.name, call.argument)
+  local operation = sim.operations:begin(self.name, call.name, call.argument)
   call.opts = opts
   call.deadline = sim.world.now + (opts.timeout or 0) * 1000000
   call.err = errors.new("timeout", ("not done after %s ms"):format(
@@ -76,7 +76,7 @@ local function begin(self, opts, answer, call)
   call.finish = function(err, result)
     if not self.open[operation.number] then return end
     self.open[operation.number] = nil
-    sim.history:finish(operation, err, result)
+    sim.operations:finish(operation, err, result)
     if operation.outcome == "unknown" then sim.marks:see("unknown") end
     answer(err, result)
   end

@@ -12,7 +12,7 @@ local M = {}
 local Code = { __name = "raft.sim.code" }
 Code.__index = Code
 
-local raw_next, raw_os_date = next, os.date
+local raw_next, raw_os_date, raw_os_time = next, os.date, os.time
 local NS_PER_S <const> = 1000000000
 
 --- @param random the stream of this start of the node
@@ -116,35 +116,41 @@ function Code:make_globals()
   local drawn_next = make_next(self)
   local function seconds() return self.host.wall() // 1000 end
   return {
-    { _G, "pairs", make_pairs(self, drawn_next) },
-    { _G, "next", drawn_next },
-    { math, "random", make_random(self) },
-    { math, "randomseed", function() return 0, 0 end },
-    { os, "time", function(t)
-      return t and self.kept.time(t) or seconds()
-    end },
-    { os, "clock", function() return self.loop:hrtime() / NS_PER_S end },
-    { os, "date", function(format, time)
+    next = drawn_next,
+    pairs = make_pairs(self, drawn_next),
+    random = make_random(self),
+    randomseed = function() return 0, 0 end,
+    time = function(t) return t and raw_os_time(t) or seconds() end,
+    clock = function() return self.loop:hrtime() / NS_PER_S end,
+    date = function(format, time)
       return raw_os_date(format, time or seconds())
-    end },
+    end,
   }
+end
+
+-- Written out: this runs for every command of every node.
+local function put(globals)
+  _G.pairs, _G.next = globals.pairs, globals.next
+  math.random, math.randomseed = globals.random, globals.randomseed
+  os.time, os.clock, os.date = globals.time, globals.clock, globals.date
+end
+
+local function take(globals)
+  globals.pairs, globals.next = pairs, next
+  globals.random, globals.randomseed = math.random, math.randomseed
+  globals.time, globals.clock, globals.date = os.time, os.clock, os.date
 end
 
 local function enter(self)
   self.depth = self.depth + 1
   if self.depth > 1 then return end
-  for i, item in ipairs(self.globals) do
-    local place, name = item[1], item[2]
-    self.kept[i] = place[name]
-    if name == "time" then self.kept.time = place[name] end
-    place[name] = item[3]
-  end
+  take(self.kept)
+  put(self.globals)
 end
 
 local function leave(self)
   self.depth = self.depth - 1
-  if self.depth > 0 then return end
-  for i, item in ipairs(self.globals) do item[1][item[2]] = self.kept[i] end
+  if self.depth == 0 then put(self.kept) end
 end
 
 -- A to-be-closed value: globals come back however the code ends.

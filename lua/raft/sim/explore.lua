@@ -152,6 +152,11 @@ local function seeds_of(value, path)
   return value
 end
 
+local function any_string(value, path)
+  if type(value) ~= "string" then schema.refuse(path, "a command", value) end
+  return value
+end
+
 local fields = schema.fields {
   { "seeds", seeds_of, required = "how many seeds" },
   { "nodes", schema.integer(1, 32, "nodes"), default = NODES },
@@ -160,7 +165,7 @@ local fields = schema.fields {
   { "faults", schema.callable },
   { "check", schema.callable },
   { "duration_ms", schema.integer(1, 3600000, "ms"), default = DURATION_MS },
-  { "probe", schema.text, default = "0" },
+  { "probe", any_string, default = "0" },
   { "marks", schema.any_table },
   { "trace", schema.callable },
   { "shrink", schema.boolean, default = true },

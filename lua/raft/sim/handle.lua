@@ -41,7 +41,7 @@ local function forwarded(name, spec)
   spec.name = "node:" .. name
   spec.start = function(self, opts, answer, argument)
     local member = member_of(self)
-    local history = kind and member.sim.history
+    local history = kind and member.sim.operations
     local operation = history and history:begin(member.id, kind, argument)
     local once = bounded(member, opts, function(err, result)
       if operation then history:finish(operation, err, result) end
@@ -63,9 +63,18 @@ local function check_answer(member, name, opts, covered, err)
   end
 end
 
+-- The options as they were given: an absent one is false among checked ones.
+local function as_given(opts)
+  local given = {}
+  for name, value in pairs(opts) do given[name] = value end
+  given.at_least = opts.at_least or nil
+  return given
+end
+
 --- Calls node:<name> in the member's process: done(err, result).
 function M.call(member, name, args, argument, opts, done)
   local covered = member.sim.invariants:acknowledged()
+  opts = as_given(opts)
   member:call(function(node, answer)
     local function answered(err, result)
       check_answer(member, name, opts, covered, err)

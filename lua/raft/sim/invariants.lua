@@ -24,8 +24,8 @@ local Invariants = { __name = "raft.sim.invariants" }
 Invariants.__index = Invariants
 
 local MEMORY_BYTES_MAX <const> = 96 << 20   -- of a core's log in memory
-local CORE_CHECK_EVERY <const> = 16         -- turns, where the log is long
-local LONG_LOG <const> = 500                -- entries
+local CORE_CHECK_EVERY <const> = 64         -- turns, where the log is long
+local LONG_LOG <const> = 200                -- entries
 
 --- @param sim the simulation
 function M.new(sim)
@@ -165,7 +165,11 @@ end
 
 ---------------------------------------------------------- applied, answered --
 
-local function encoded(ok, value, extra)
+-- What can be compared with ==, and is not nil.
+local function comparable(ok, value, extra)
+  if ok and extra == nil and type(value) ~= "table" and value ~= nil then
+    return value
+  end
   local fine, text = pcall(codec.encode, { ok, ok and value or nil,
     ok and extra or nil })
   return fine and text or "what cannot be compared"
@@ -179,7 +183,7 @@ function Invariants:applied(member, index, command, ok, value, extra)
     self:fail(member, "state machine safety: applied another command than the "
       .. "others at %d", index)
   end
-  local result = encoded(ok, value, extra)
+  local result = comparable(ok, value, extra)
   if self.results[index] == nil then
     self.results[index] = result
   elseif self.results[index] ~= result then
