@@ -209,16 +209,17 @@ end
 function M.new(options)
   local checked = option_rules.check(options)
   local world = World.new(checked.seed)
+  local trace = Trace.new(world, checked.trace)
   local self
   self = setmetatable({
     seed = checked.seed,
     options = checked,
     ids = checked.ids,
     world = world,
-    trace = Trace.new(world, checked.trace),
+    trace = trace,
     network = Network.new(world, checked.network),
     script = Script.new(world, function() look(self) end),
-    operations = History.new(world),
+    operations = History.new(world, trace),
     marks = Marks.new(),
     invariants = false,
     members = {},        -- id -> raft.sim.member

@@ -162,6 +162,7 @@ function M.main(args)
     :format(report.seeds, report.ms / 3600000, seconds,
     report.ms / 1000 / seconds))
   print(report.marks:words())
+  if one then print("digest " .. report.digest) end
   print(("%d passed, 0 failed, 0 skipped"):format(report.seeds))
   return true
 end

@@ -81,7 +81,7 @@ local function make_next(self)
   end
 end
 
-local function make_pairs(self, drawn_next)
+local function make_pairs(self)
   return function(t)
     local meta = getmetatable(t)
     if type(meta) == "table" and meta.__pairs then return meta.__pairs(t) end
@@ -95,7 +95,7 @@ local function make_pairs(self, drawn_next)
         value = key ~= nil and rawget(t, key)
       until key == nil or value ~= nil
       if key ~= nil then return key, value end
-    end, t, nil, drawn_next
+    end, t, nil
   end
 end
 
@@ -117,7 +117,7 @@ function Code:make_globals()
   local function seconds() return self.host.wall() // 1000 end
   return {
     next = drawn_next,
-    pairs = make_pairs(self, drawn_next),
+    pairs = make_pairs(self),
     random = make_random(self),
     randomseed = function() return 0, 0 end,
     time = function(t) return t and raw_os_time(t) or seconds() end,

@@ -18,6 +18,7 @@ local ELECTION_MS <const> = 1000  -- longest, of raft.node's default
 local DURATION_MS <const> = 20000
 local NODES <const> = 5
 local SETTLE_MS <const> = 60000
+local TAIL <const> = 8  -- operations that a failure shows
 
 ------------------------------------------------------------------- one seed --
 
@@ -94,7 +95,9 @@ end
 
 -- The workload and the faults, both to their end.
 local function trouble(s, given, case)
-  local work = s:spawn(function() return given.workload(s) end)
+  local work = s:spawn(function()
+    return given.workload(s, s.world:random("workload"))
+  end)
   if given.faults then
     s:spawn(function()
       given.faults(s, s.world:random("faults"))
@@ -103,10 +106,8 @@ local function trouble(s, given, case)
     plans.schedule(s, case.plan)
   end
   s:sleep(given.duration_ms)
-  if work then
-    local _, err = work:wait { timeout = given.duration_ms + SETTLE_MS }
-    if err then error(err, 0) end
-  end
+  local _, err = work:wait { timeout = given.duration_ms + SETTLE_MS }
+  if err then error(err, 0) end
 end
 
 local function scenario(s, given, case)
@@ -117,7 +118,9 @@ local function scenario(s, given, case)
   demand_equal(s)
   if given.check then
     local ok, err = given.check(s)
-    if ok == false or (ok == nil and err ~= nil) then error(err, 0) end
+    if ok == false or (ok == nil and err ~= nil) then
+      error(errors.new("failed", errors.text(err or "check said no")), 0)
+    end
   end
   assert(s:check())
 end
@@ -134,7 +137,7 @@ function M.run_case(given, case)
   options.trace = case.trace
   local s <close> = given.new(options)
   local ok, err = pcall(s.run, s, function() scenario(s, given, case) end)
-  case.digest = s:digest()
+  case.digest, case.tail = s:digest(), s.operations:tail(TAIL)
   if ok then return true, nil, s end
   return false, text_of(err)
 end
@@ -161,7 +164,7 @@ local fields = schema.fields {
   { "seeds", seeds_of, required = "how many seeds" },
   { "nodes", schema.integer(1, 32, "nodes"), default = NODES },
   { "node", schema.callable, required = "a function(id, ctx)" },
-  { "workload", schema.callable, required = "a function(s)" },
+  { "workload", schema.callable, required = "a function(s, random)" },
   { "faults", schema.callable },
   { "check", schema.callable },
   { "duration_ms", schema.integer(1, 3600000, "ms"), default = DURATION_MS },
@@ -175,9 +178,13 @@ local fields = schema.fields {
 local function failure(given, case, what)
   local lines = { ("seed %d: %s"):format(case.seed, what) }
   if case.plan then
-    lines[#lines + 1] = ("with %d nodes and these faults:"):format(case.nodes)
+    lines[#lines + 1] = ("with %d nodes and %s"):format(case.nodes,
+      #case.plan > 0 and "these faults:" or "no fault at all")
+  end
+  if case.plan and #case.plan > 0 then
     lines[#lines + 1] = plans.words(case.plan)
   end
+  lines[#lines + 1] = "what clients saw last:\n" .. case.tail
   local script = arg and arg[0] or "script.lua"
   lines[#lines + 1] = ("again: SEED=%d lua5.4 %s"):format(case.seed, script)
   local text = table.concat(lines, "\n")
@@ -188,7 +195,7 @@ end
 
 --- Runs many seeds. The first that fails is shrunk and told.
 -- @param options see docs/SIMULATION.md
--- @return { seeds =, marks =, ms = }, or nil and an error
+-- @return { seeds =, marks =, ms =, digest = (of the last) }, or nil and an error
 function M.explore(options, new)
   local given = schema.check("raft.sim.explore", 4, function(t)
     return fields(t, "")
@@ -209,6 +216,7 @@ function M.explore(options, new)
     end
     report.seeds, report.ms = report.seeds + 1, report.ms + s:now()
     report.marks:add(s.marks)
+    report.digest = case.digest
   end
   local missing = given.marks and report.marks:missing(given.marks) or {}
   if #missing > 0 then

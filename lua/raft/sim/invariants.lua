@@ -104,6 +104,9 @@ local function check_role(self, member, view, core, status)
     or view.term ~= status.term) then
     check_leader(self, member, core, status)
   end
+  if status.role ~= view.role or status.term ~= view.term then
+    self.sim.trace:note(member.id, status.role, status.term)
+  end
   if status.role ~= view.role then mark_role(self.sim.marks, view, status) end
   if status.role == "candidate" and view.role == "candidate"
     and status.term > view.term then
@@ -156,6 +159,7 @@ function Invariants:look(member)
   logs.check(self, member, view, core, status)
   check_role(self, member, view, core, status)
   if status.commit > view.commit then
+    self.sim.trace:note(member.id, "commit", status.commit)
     logs.check_commit(self, member, view, core, status.commit)
   end
   check_core(self, member, core, status)

@@ -121,6 +121,10 @@ local function node_options(self)
   if options.apply then
     options.apply = observed(self, self.loop, options.apply)
   end
+  options.on = {
+    error = function(err) self:note("error", errors.text(err)) end,
+  }
+  for name, fn in pairs(given.on or {}) do options.on[name] = fn end
   options.id, options.members = self.id, self.sim:addresses()
   options.dir, options.uv, options.host = "/data", self.loop.uv, self.host
   return options

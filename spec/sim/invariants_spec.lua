@@ -1,0 +1,164 @@
+-- Every invariant of the simulation can fail: made-up nodes that break one.
+local Invariants = require "raft.sim.invariants"
+local Marks = require "raft.sim.marks"
+local Trace = require "raft.sim.trace"
+local World = require "raft.sim.world"
+
+-- A node with this log (array of { term, command }) and these numbers.
+local function member(id, fields)
+  local log = fields.log or {}
+  local m = { id = id, boot = fields.boot or 1, last_index = 0 }
+  local numbers = {
+    role = fields.role or "follower", term = fields.term or 1,
+    commit = fields.commit or 0, applied = fields.applied or 0,
+    last = #log, stored = fields.stored or #log, memory_first = 1,
+    memory_bytes = fields.memory_bytes or 0,
+    pending_bytes = fields.pending_bytes or 0,
+  }
+  m.driver = {
+    is_closed = false, has_turns = true, acknowledged = fields.told or 0,
+    applied = numbers.applied,
+    options = { max_pending_bytes = 100, max_command_bytes = 10 },
+    core = {
+      status = function(_, t)
+        t = t or {}
+        for name, value in pairs(numbers) do t[name] = value end
+        return t
+      end,
+      term_at = function(_, index) return log[index] and log[index][1] end,
+      entry = function(_, index)
+        return "command", log[index][1], 0, log[index][2]
+      end,
+      check = function() return fields.broken == nil, fields.broken end,
+    },
+  }
+  m.numbers = numbers
+  return m
+end
+
+local function cluster(list)
+  local world = World.new(1)
+  local sim = { ids = {}, members = {}, world = world, marks = Marks.new(),
+    trace = Trace.new(world, false) }
+  for _, m in ipairs(list) do
+    sim.ids[#sim.ids + 1] = m.id
+    sim.members[m.id] = m
+  end
+  local invariants = Invariants.new(sim)
+  for _, m in ipairs(list) do invariants:look(m) end
+  return invariants
+end
+
+local A <const> = { { 1, "first" }, { 1, "a" }, { 2, "b" } }
+
+describe("the invariants", function()
+  it("have nothing against a cluster that is well", function()
+    local invariants = cluster {
+      member("n1", { log = A, role = "leader", term = 2, commit = 3,
+        applied = 3 }),
+      member("n2", { log = A, term = 2, commit = 3, applied = 2 }),
+      member("n3", { log = { A[1], A[2] }, term = 2, commit = 2 }),
+    }
+    assert.is_nil(invariants.broken)
+  end)
+
+  local function breaks(what, words, list, act)
+    it("see " .. what, function()
+      local invariants = cluster(list)
+      if act then act(invariants, list) end
+      assert.matches(words, invariants.broken or "nothing broken", 1, true)
+    end)
+  end
+
+  breaks("two leaders of one term",
+    "election safety: n1/1 and n2/1 lead term 2",
+    { member("n1", { role = "leader", term = 2 }),
+      member("n2", { role = "leader", term = 2 }) })
+
+  breaks("a leader that leads its old term after a restart", "election safety",
+    { member("n1", { role = "leader", term = 2 }) },
+    function(invariants, list)
+      list[1].boot = 2
+      invariants:look(list[1])
+    end)
+
+  breaks("another entry at one index and term",
+    "log matching: entry 2 of term 1",
+    { member("n1", { log = A }),
+      member("n2", { log = { A[1], { 1, "other" } } }) })
+
+  breaks("another entry before the same one", "log matching: entry 3 of term 2",
+    { member("n1", { log = A }),
+      member("n2", { log = { A[1], { 2, "x" }, A[3] } }) })
+
+  breaks("a leader without a committed entry", "leader completeness",
+    { member("n1", { log = A, commit = 3, stored = 3 }),
+      member("n2", { log = A, commit = 3 }),
+      member("n3", { log = { A[1] }, role = "leader", term = 3 }) })
+
+  breaks("another entry committed at one index",
+    "state machine safety: entry 3",
+    { member("n1", { log = A, commit = 3 }), member("n2", { log = A }),
+      member("n3", { log = { A[1], A[2], { 1, "c" } }, commit = 3 }) })
+
+  breaks("a commit that is on no quorum of disks",
+    "commit: entry 3 of term 2 is on 1 of 3 disks",
+    { member("n3", { log = { A[1] } }), member("n2", { log = A, stored = 2 }),
+      member("n1", { log = A, commit = 3 }) })
+
+  for _, name in ipairs { "term", "commit", "applied" } do
+    breaks(name .. " that goes back", name .. " went back from 3 to 2",
+      { member("n1", { log = A, term = 3, commit = 3, applied = 3 }) },
+      function(invariants, list)
+        list[1].numbers[name] = 2
+        invariants:look(list[1])
+      end)
+  end
+
+  breaks("applied beyond commit", "order: applied 3, commit 2",
+    { member("n1", { log = A, commit = 2, applied = 3 }) })
+
+  breaks("commit beyond the log", "order: applied 0, commit 4, last 3",
+    { member("n1", { log = A, commit = 4 }) })
+
+  breaks("too much memory", "bytes of log in memory",
+    { member("n1", { log = A, memory_bytes = 1 << 30 }) })
+
+  breaks("too much pending", "bytes pending",
+    { member("n1", { role = "leader", pending_bytes = 1000 }) })
+
+  breaks("what the core says of itself", "core: stored above last",
+    { member("n1", { broken = "stored above last" }) })
+
+  breaks("another command applied", "applied another command",
+    { member("n1", { log = A, commit = 3 }), member("n2", { log = A }) },
+    function(invariants, list)
+      invariants:applied(list[1], 3, "c", true, 1)
+    end)
+
+  breaks("another result of apply", "divergence: apply gave another result",
+    { member("n1", { log = A, commit = 3 }), member("n2", { log = A }) },
+    function(invariants, list)
+      invariants:applied(list[1], 3, "b", true, 1)
+      invariants:applied(list[2], 3, "b", true, 2)
+    end)
+
+  breaks("an apply that fails on one node only", "divergence",
+    { member("n1", { log = A, commit = 3 }), member("n2", { log = A }) },
+    function(invariants, list)
+      invariants:applied(list[1], 3, "b", true, nil)
+      invariants:applied(list[2], 3, "b", false)
+    end)
+
+  breaks("an answer given before a quorum had it", "acknowledged: entry 3",
+    { member("n1", { log = A, commit = 3, told = 3 }),
+      member("n2", { log = A }), member("n3", { log = { A[1] } }) },
+    function(invariants, list)
+      list[2].numbers.stored = 2
+      invariants:told(list[1])
+    end)
+
+  breaks("a stale read", "fresh: a read was answered at 2, and 3",
+    { member("n1", { log = A, commit = 2, applied = 2 }) },
+    function(invariants, list) invariants:read_answered(list[1], 3) end)
+end)
