@@ -120,6 +120,11 @@ examples: build  ## runs every example's own check, examples/*/check.lua
 	@$(SUM) --check $(patsubst %,"$(LUA) %",\
 	  $(shell find examples -name check.lua -perm -u+x 2>/dev/null | sort))
 
+.PHONY: sim
+sim: build  ## the simulator's swarm over a key-value service (SEEDS= MS= NODES=)
+	@$(LUA) spec/sim/swarm.lua $(or $(SEEDS),20) $(or $(MS),60000) \
+	  $(or $(NODES),5)
+
 .PHONY: check
 check:  ## everything CI runs
 	@.ci/run

@@ -16,7 +16,8 @@ local function blocks_of(path)
   return blocks
 end
 
-local DOCUMENTS <const> = { "README.md", "docs/API.md" }
+local DOCUMENTS <const> = { "README.md", "docs/API.md",
+  "docs/SIMULATION.md" }
 
 describe("documents #house", function()
   it("README shows the script of examples/01_counter, which CI runs", function()

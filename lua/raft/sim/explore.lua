@@ -195,7 +195,7 @@ end
 
 --- Runs many seeds. The first that fails is shrunk and told.
 -- @param options see docs/SIMULATION.md
--- @return { seeds =, marks =, ms =, digest = (of the last) }, or nil and an error
+-- @return { seeds =, marks =, ms =, digest = }, or nil and an error
 function M.explore(options, new)
   local given = schema.check("raft.sim.explore", 4, function(t)
     return fields(t, "")
