@@ -12,6 +12,10 @@ Handles.__index = Handles
 -- Kind -> methods, for the objects; filled by `kind` below and by others.
 local kinds = {}
 
+-- luv's numbers of the kinds.
+local TYPES <const> = { async = 1, check = 2, idle = 6, prepare = 9, tcp = 12,
+  timer = 13 }
+
 --- Declares a kind of handle: its methods, called as method(handle, ...).
 -- Each becomes uv.<prefix>_<name> too.
 function M.kind(name, prefix, methods)
@@ -21,6 +25,11 @@ function M.kind(name, prefix, methods)
     return ("uv_%s_t: %d"):format(name, handle.number)
   end
   kinds[name] = meta
+end
+
+--- One more method of a kind, which uv knows by another name.
+function M.method(kind, name, method)
+  kinds[kind].methods[name] = method
 end
 
 --- Takes one item out of a list.
@@ -38,7 +47,9 @@ function M.new(loop)
     all = {},           -- number -> handle that is not closed yet
     alive = 0,          -- of these, those that hold the loop
     timers = {},        -- array of active timers, soonest first
-    starts = 0,         -- timers started so far: breaks ties
+    starts = 0,         -- starts of timers and phases so far: breaks ties
+    asyncs = {},        -- those that are open, oldest first
+    is_async_sent = false,
     lists = { check = {}, prepare = {}, idle = {} },  -- active, newest first
     closing = {},       -- { handle, callback } in order of close
   }, Handles)
@@ -52,7 +63,7 @@ function Handles:make(kind)
     loop = self.loop,
     kind = kind,
     number = self.births,
-    has_ref = true,
+    is_ref = true,       -- does it hold the loop while it is active?
     is_on = false,       -- active
     state = "open",      -- open, closing, closed
   }, kinds[kind])
@@ -63,7 +74,7 @@ end
 -- What holds a loop: active and referenced, or closing.
 local function counts(handle)
   if handle.state == "closing" then return true end
-  return handle.state == "open" and handle.is_on and handle.has_ref
+  return handle.state == "open" and handle.is_on and handle.is_ref
 end
 
 local function change(handle, field, value)
@@ -89,18 +100,21 @@ function Handles:have_work()
   return #self.lists.idle > 0 or #self.closing > 0
 end
 
--------------------------------------------------------------- common calls --
+---------------------------------------------------------------- common calls --
 
 local common = {}
 
---- Raises like luv for what is no handle of this kind.
+-- Raises like luv for what is no handle of this kind.
 local function check_handle(handle, call, kind)
-  local meta = getmetatable(handle)
-  local is_ours = type(handle) == "table" and meta
-    and meta == kinds[handle.kind]
+  local meta = type(handle) == "table" and getmetatable(handle)
+  local is_ours = meta and meta == kinds[handle.kind]
   if is_ours and (not kind or handle.kind == kind) then return handle end
-  error(("bad argument #1 to '%s' (Expected %s)"):format(call,
-    kind and "uv_" .. kind .. " userdata" or "uv_handle userdata"), 3)
+  local words = "Expected uv_handle userdata"
+  if kind then
+    words = ("uv_%s expected, got %s"):format(kind,
+      is_ours and "uv_" .. handle.kind or type(handle))
+  end
+  error(("bad argument #1 to '%s' (%s)"):format(call, words), 3)
 end
 
 function common.close(handle, callback)
@@ -117,24 +131,26 @@ end
 
 function common.is_closing(handle) return handle.state ~= "open" end
 function common.is_active(handle) return handle.is_on end
-function common.has_ref(handle) return handle.has_ref end
-function common.ref(handle) change(handle, "has_ref", true) end
-function common.unref(handle) change(handle, "has_ref", false) end
+function common.has_ref(handle) return handle.is_ref end
+function common.ref(handle) change(handle, "is_ref", true) end
+function common.unref(handle) change(handle, "is_ref", false) end
 
---- Runs what waits for the end of a handle.
+--- Runs what waits for the end of a handle, the last one closed first. Some
+-- have to say something before (`finish`).
 function Handles:run_closing()
   local list = self.closing
   if #list == 0 then return end
   self.closing = {}
-  for i = 1, #list do
+  for i = #list, 1, -1 do
     local handle, callback = list[i][1], list[i][2]
+    if handle.finish then handle:finish() end
     change(handle, "state", "closed")
     self.all[handle.number] = nil
     if callback then self.loop:call(callback) end
   end
 end
 
-------------------------------------------------------------------- as a uv --
+--------------------------------------------------------------------- as a uv --
 
 -- luv checks what a function is given.
 local function put_calls(uv, prefix, methods, kind)
@@ -163,7 +179,10 @@ function Handles:install(uv)
       if handle then callback(handle) end
     end
   end
-  function uv.handle_get_type(handle) return handle.kind end
+  function uv.handle_get_type(handle)
+    check_handle(handle, "handle_get_type")
+    return handle.kind, TYPES[handle.kind]
+  end
 end
 
 return M

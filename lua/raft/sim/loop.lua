@@ -1,15 +1,10 @@
 --- One event loop in virtual time: that of one simulated process.
 --
---   Loop.new(world, { name = "n1" }).uv    what stands in for luv
+--   local loop = Loop.new(world, { name = "n1" })
+--   loop.uv                 what stands in for luv in this process
 --
--- A turn goes as libuv has it:
---
---   timers -> pending -> idle -> prepare -> (poll) -> check -> closing
---
--- and the loop sleeps in poll, until a timer is due or something is ready.
--- `order` says whose timers: "1.44" runs each timer as it is found due, also
--- one that a timer has just started; "later" (libuv 1.45 and up) first takes
--- all that are due.
+-- A turn goes as libuv has it, see raft.sim.turns; the loop sleeps in poll,
+-- until a timer is due or something is ready.
 --
 -- For those who make handles (tcp, files):
 --   loop:ready(fn, a, b, c)  calls fn in the next poll
@@ -24,13 +19,13 @@ local phases = require "raft.sim.phases"
 local runs = require "raft.sim.runs"
 local scheduler = require "raft.scheduler"
 local timers = require "raft.sim.timers"
+local turns = require "raft.sim.turns"
 
 local M = {}
 
 local NS_PER_MS <const> = 1000000
 local PPM <const> = 1000000
-local TURN_NS <const> = 10000        -- of a turn that leads to another one
-local PENDING_PASSES <const> = 8     -- of libuv 1.45 and up, after poll
+local TURN_NS <const> = 10000  -- of a turn that leads to another one
 
 local Loop = { __name = "raft.sim.loop" }
 Loop.__index = Loop
@@ -55,14 +50,16 @@ function M.new(world, options)
     handles = false,            -- raft.sim.handles
     wake_event = false,         -- the turn to come
     busy_until = 0,             -- world time at which the last turn ended
-    is_polling = false,         -- has it come as far as poll?
+    is_polling = false,         -- has it come as far as to sleep?
     is_in_turn = false,
     is_paused = false,          -- stopped, like by SIGSTOP
     is_interrupted = false,     -- does poll return without reading?
     is_dead = false,            -- the process is gone
     is_stopped = false,         -- was uv.stop called?
     is_running = false,         -- is uv.run at work?
-    is_finished = false,        -- ... over?
+    is_finished = false,        -- is that over?
+    is_once = false,            -- ... after one turn?
+    is_by_hand = false,         -- does it turn in uv.run alone?
     after_turn = false,         -- function(), or false
     uv = {},
   }, Loop)
@@ -90,7 +87,7 @@ function Loop:next_timeout()
   return timers.next_timeout(self.handles)
 end
 
---------------------------------------------------------------------- clocks --
+---------------------------------------------------------------------- clocks --
 
 local function scaled(ns, ppm)
   return ns + ns // PPM * ppm + ns % PPM * ppm // PPM
@@ -131,7 +128,7 @@ end
 
 ------------------------------------------------------------------- its turns --
 
--- The turn comes at this time, or earlier.
+-- The turn comes at this time, or earlier if that was planned.
 function Loop:wake_at(time)
   local event = self.wake_event
   if event then
@@ -169,80 +166,30 @@ function Loop:call(fn, ...)
     tostring(err)))
 end
 
-local function run_list(self, list)
-  for _, item in ipairs(list) do self:call(table.unpack(item, 1, 4)) end
-end
-
-local function run_io(self)
-  local list = self.io
-  if #list == 0 then return end
-  self.io = {}
-  run_list(self, list)
-end
-
-local function run_fed(self)
-  local list = self.fed
-  if #list == 0 then return end
-  self.fed = {}
-  run_list(self, list)
-end
-
--- From the end of poll to the end of the turn.
-local function after_poll(self)
-  if not self.is_interrupted then run_io(self) end
-  self.is_interrupted = false
-  if self.order == "later" then
-    for _ = 1, PENDING_PASSES do run_fed(self) end
-  end
-  phases.run(self.handles, "check")
-  self.handles:run_closing()
-end
-
--- From the timers to poll.
-local function before_poll(self)
-  self:update_time()
-  timers.run(self.handles)
-  run_fed(self)
-  phases.run(self.handles, "idle")
-  phases.run(self.handles, "prepare")
-end
-
 -- May it not sleep?
-function Loop:has_work()
+local function has_work(self)
   return #self.io > 0 or #self.fed > 0 or self.is_stopped
-    or self.handles:have_work()
+    or self.handles:have_work() or self.is_running and not self:is_alive()
 end
 
 --- Plans the next turn.
 function Loop:sleep()
   if self.is_dead or self.is_paused or self.is_finished then return end
-  if self:has_work() then return self:wake_at(self:time() + TURN_NS) end
+  if has_work(self) then return self:wake_at(self:time() + TURN_NS) end
   local wait_ms = self:next_timeout()
   if wait_ms then self:wake_at(self:after_local(wait_ms * NS_PER_MS)) end
-end
-
--- uv.run ends between two turns.
-local function is_over(self)
-  return self.is_running and (self.is_stopped or not self:is_alive())
-end
-
-local function work(self)
-  self:update_time()
-  if self.is_polling then after_poll(self) end
-  self.is_finished = self.is_polling and is_over(self)
-  self.is_polling = true
-  if not self.is_finished and not self.is_dead then before_poll(self) end
 end
 
 --- One turn, from poll to poll.
 function Loop:turn()
   self.wake_event = false
   if self.is_dead or self.is_paused then return end
+  if self.is_by_hand and not self.is_running then return end
   if self.busy_until > self.world.now then
     return self:wake_at(self.busy_until)
   end
   self.is_in_turn = true
-  scheduler.with_loop(self.uv, work, self)
+  scheduler.with_loop(self.uv, turns.take, self)
   self.is_in_turn = false
   self:sleep()
   self.busy_until = self:time()
@@ -251,25 +198,6 @@ function Loop:turn()
 end
 
 Loop.enter = runs.enter
-
---- One turn that does not sleep. Timers come first with libuv 1.44, and last
--- with later ones.
-function Loop:turn_at_once()
-  self.is_in_turn = true
-  if self.order == "later" then
-    run_fed(self)
-    phases.run(self.handles, "idle")
-    phases.run(self.handles, "prepare")
-  else
-    before_poll(self)
-  end
-  after_poll(self)
-  if self.order == "later" then
-    self:update_time()
-    timers.run(self.handles)
-  end
-  self.is_in_turn = false
-end
 
 ------------------------------------------------------------ stopped and gone --
 

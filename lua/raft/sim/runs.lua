@@ -2,24 +2,50 @@
 -- raft.sim.loop. The processes of a simulation are driven by its world; run is
 -- for a program that brings its own, and drives the whole world then.
 local scheduler = require "raft.scheduler"
+local turns = require "raft.sim.turns"
 
 local M = {}
 
--- Until this loop has ended or was stopped.
-local function run(loop)
-  if loop.is_stopped or not loop:is_alive() then return end
-  loop.is_polling, loop.is_finished = false, false
-  loop:wake_at(loop.world.now)
+-- Lets the world go on until this loop is finished.
+local function go_on(loop)
   while not loop.is_finished and not loop.is_dead do
     if not loop.world:step() then break end
     if loop.world.failure then error(loop.world.failure, 0) end
   end
 end
 
+local run = {}  -- mode -> function(loop)
+
+-- Until the loop has ended or was stopped.
+function run.default(loop)
+  loop.is_polling = false
+  loop:wake_at(loop.world.now)
+  go_on(loop)
+end
+
+-- One turn.
+function run.once(loop)
+  loop.is_in_turn = true
+  local may_sleep = turns.begin(loop)
+  loop.is_in_turn = false
+  loop.is_polling, loop.is_once = true, true
+  loop:sleep()
+  if not may_sleep then loop:wake_at(loop.world.now) end
+  go_on(loop)
+  loop.is_once = false
+end
+
 -- One turn that does not sleep.
-local function run_nowait(loop)
-  if loop.is_stopped or not loop:is_alive() then return end
-  loop:turn_at_once()
+function run.nowait(loop)
+  loop.is_in_turn = true
+  turns.begin(loop)
+  turns.finish(loop)
+  loop.is_in_turn = false
+end
+
+local function start(loop, mode)
+  loop.is_finished = false
+  if not loop.is_stopped and loop:is_alive() then run[mode](loop) end
 end
 
 local function leave(loop, ok, ...)
@@ -65,18 +91,20 @@ function M.install(loop, uv)
   install_system(loop, uv)
   function uv.loop_alive() return loop:is_alive() end
   function uv.loop_mode()
-    return (loop.is_in_turn or loop.is_running) and "default" or nil
+    return loop.is_running or loop.is_in_turn and "default" or nil
   end
   function uv.stop()
     loop.is_stopped = true
     loop:wake()
   end
   function uv.run(mode)
+    mode = mode or "default"
+    assert(run[mode], "uv.run: expected default, once or nowait")
     assert(not loop.is_in_turn and not loop.is_running,
       "uv.run inside its own loop")
-    loop.is_running = true
-    local ok, err = pcall(scheduler.with_loop, uv,
-      mode == "nowait" and run_nowait or run, loop)
+    loop.is_running = mode
+    loop.is_by_hand = loop.is_by_hand or mode ~= "nowait"
+    local ok, err = pcall(scheduler.with_loop, uv, start, loop, mode)
     loop.is_running, loop.is_stopped = false, false
     if not ok then error(err, 0) end
     return loop:is_alive()

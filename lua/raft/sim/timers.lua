@@ -1,5 +1,6 @@
 --- Timers of a simulated loop: see raft.sim.handles.
 local Handles = require "raft.sim.handles"
+local answers = require "raft.sim.answers"
 
 local M = {}
 
@@ -30,12 +31,10 @@ timer.stop_all = timer.stop
 local NEVER_MS <const> = math.maxinteger
 
 function timer.start(handle, timeout_ms, repeat_ms, callback)
-  assert(math.tointeger(timeout_ms) and math.tointeger(repeat_ms),
-    "timer_start: expected integers")
-  assert(callback, "timer_start: expected a function")
-  if handle.state ~= "open" then
-    return nil, "EINVAL: invalid argument", "EINVAL"
-  end
+  answers.check("timer_start", 2, "number", timeout_ms)
+  answers.check("timer_start", 3, "number", repeat_ms)
+  answers.check_callback("timer_start", 4, callback)
+  if handle.state ~= "open" then return answers.answer("EINVAL") end
   timer.stop(handle)
   local owner = handle.owner
   owner.starts = owner.starts + 1
@@ -52,9 +51,7 @@ function timer.start(handle, timeout_ms, repeat_ms, callback)
 end
 
 function timer.again(handle)
-  if not handle.callback then
-    return nil, "EINVAL: invalid argument", "EINVAL"
-  end
+  if not handle.callback then return answers.answer("EINVAL") end
   if handle.repeat_ms > 0 then
     timer.start(handle, handle.repeat_ms, handle.repeat_ms, handle.callback)
   end
