@@ -119,6 +119,14 @@ function Sim:wait(predicate, ms)
   return self.script:wait(predicate, ms or WAIT_MS)
 end
 
+--- Has every node known, at some time, that the cluster exists?
+function Sim:is_formed()
+  for _, id in ipairs(self.ids) do
+    if not self.members[id].has_formed then return false end
+  end
+  return true
+end
+
 --- Are all nodes up, and their logs and machines equal, with nothing open?
 function Sim:is_settled()
   local first
@@ -179,6 +187,8 @@ function Sim.last_stored(_, member)
 end
 
 function Sim:after_turn(member)
+  local driver = member.driver
+  if driver and driver.formed then member.has_formed = true end
   self.invariants:look(member)
 end
 

@@ -18,6 +18,7 @@ local ELECTION_MS <const> = 1000  -- longest, of raft.node's default
 local DURATION_MS <const> = 20000
 local NODES <const> = 5
 local SETTLE_MS <const> = 60000
+local YOUNG <const> = 0.2          -- share of seeds
 local TAIL <const> = 8  -- operations that a failure shows
 
 ------------------------------------------------------------------- one seed --
@@ -31,7 +32,7 @@ local function draw_case(given, seed)
     nodes = given.nodes,
     options = swarm.options(on, random:derive("options"), ELECTION_MS),
     plan = false,
-    on = on,
+    is_young = random:chance(YOUNG),  -- faults before it has formed?
     trace = given.trace,
   }
   local ids = {}
@@ -42,10 +43,11 @@ local function draw_case(given, seed)
   return case
 end
 
-local function majority(s)
-  local random = s.world:random("majority")
-  local order = random:shuffled(s.ids)
-  return { table.unpack(order, 1, #order // 2 + 1) }
+-- A majority; all, where the cluster has not formed: that takes all of them.
+local function quorum(s)
+  local order = s.world:random("quorum"):shuffled(s.ids)
+  local size = s:is_formed() and #order // 2 + 1 or #order
+  return { table.unpack(order, 1, size) }
 end
 
 -- Only these live, and hear each other.
@@ -111,8 +113,12 @@ local function trouble(s, given, case)
 end
 
 local function scenario(s, given, case)
+  if not case.is_young then
+    demand(s, "the cluster has not formed", SETTLE_MS,
+      function() return s:is_formed() end)
+  end
   trouble(s, given, case)
-  keep_only(s, majority(s))
+  keep_only(s, quorum(s))
   demand_leader(s, 10 * ELECTION_MS + SETTLE_MS)
   demand_write(s, given, 20 * ELECTION_MS)
   demand_equal(s)
