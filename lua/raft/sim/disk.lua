@@ -158,9 +158,27 @@ function Disk:fail(n, errno, is_for_good)
   self.faults:fail(self.counts.calls + n, errno, is_for_good)
 end
 
+--- The next call of this name fails with EIO: "write", "fsync", "open" ...
+function Disk:fail_next(name)
+  self.faults:fail_next(name)
+end
+
 --- No call is planned to fail any more.
 function Disk:mend()
-  self.faults.plan = false
+  self.faults:mend()
+end
+
+-- How a disk is that is well.
+local WELL <const> = { "read", "write", "sync", "name", "capacity",
+  "read_error", "write_error", "sync_error", "name_error", "short_read",
+  "short_write", "rot", "lost_write", "misdirected_write", "stall_rate" }
+
+--- It is well from now on: quick, with room, and without faults. What it did
+-- before it did.
+function Disk:calm()
+  for _, name in ipairs(WELL) do self.options[name] = DEFAULTS[name] end
+  self:mend()
+  self.stalled_until = 0
 end
 
 --- A sync has come to its end, unless the drive lies.

@@ -125,7 +125,8 @@ function Process:begin(op)
   if counted then counts[counted] = counts[counted] + 1 end
   local takes_room = call.takes_room
     and call.takes_room(table.unpack(op.arguments))
-  local fault = disk.faults:draw(call, takes_room, disk.options)
+  local fault = disk.faults:draw(op.name, call, takes_room,
+    disk.options)
   if fault then
     act_faulty(self, op, fault)
   else

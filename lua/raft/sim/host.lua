@@ -20,6 +20,7 @@ local fork = require "raft.sim.host.fork"
 local M = {}
 
 local NS_PER_MS <const> = 1000000
+local PPM <const> = 1000000
 local START_MS <const> = 1700000000000  -- on wall clocks, when a world begins
 local MODE <const> = tonumber("100600", 8)
 
@@ -75,7 +76,7 @@ local function lock(process, path)
     return setmetatable({ node = {} }, Lock)
   end
   disk.counts.calls = disk.counts.calls + 1
-  local fault = disk.faults:draw(LOCKING, true, disk.options)
+  local fault = disk.faults:draw("lock", LOCKING, true, disk.options)
   if fault then
     disk.counts.errors = disk.counts.errors + 1
     return nil, "io_error", REASONS[fault]
@@ -91,16 +92,18 @@ local function lock(process, path)
   return node.lock
 end
 
--- A clock of its own: it shares the world's time, and may be set.
+-- A clock of its own, that goes at its own rate and may be set.
 local function add_clock(host, loop, options)
-  local offset_ms = options.offset_ms or 0
+  local wall_ms, rate = options.wall_ms or START_MS, options.rate_ppm or 0
   function host.wall()
-    return START_MS + offset_ms + loop:time() // NS_PER_MS
+    local ms = loop:time() // NS_PER_MS
+    return wall_ms + ms + ms * rate // PPM
   end
-  function host.jump(ms) offset_ms = offset_ms + ms end
+  function host.jump(ms) wall_ms = wall_ms + ms end
 end
 
---- @param options offset_ms: how far the wall clock is off at first; of forks:
+--- @param options wall_ms: what the wall clock showed when the world began;
+--   rate_ppm: how much faster it goes; of forks:
 --   fork_rate, bytes a second; fork_error and fork_death: how often a child
 --   fails, or dies half way
 function M.new(world, loop, disk, options)

@@ -1,4 +1,5 @@
 --- Runs scripts on luv, in a process of its own, and on a virtual loop.
+local Disk = require "raft.sim.disk"
 local Loop = require "raft.sim.loop"
 local Network = require "raft.sim.network"
 local World = require "raft.sim.world"
@@ -47,11 +48,12 @@ function M.real(file)
   return said
 end
 
---- A virtual uv with a network, for a script.
+--- A virtual uv with a network and a disk, for a script.
 function M.virtual_uv(order)
   local world = World.new(1)
   local loop = Loop.new(world, { name = "p", order = order })
   Network.new(world):join(loop, "10.0.0.1")
+  Disk.new(world, "p"):attach(loop)
   return loop.uv
 end
 

@@ -10,7 +10,8 @@ function M.new(random, counts)
   return setmetatable({
     random = random,
     counts = counts,
-    plan = false,     -- { at=, errno=, is_for_good=, is_short= }
+    plan = false,     -- { at=, errno=, is_for_good= }
+    named = {},       -- name of a call -> how many of the next ones fail
   }, Faults)
 end
 
@@ -32,11 +33,30 @@ local function planned(self, call, takes_room)
   return plan.errno
 end
 
+-- Does it fail by its name?
+local function is_named(self, name)
+  local left = self.named[name] or 0
+  if left == 0 then return false end
+  self.named[name] = left - 1
+  return true
+end
+
+--- The next call of this name fails.
+function Faults:fail_next(name)
+  self.named[name] = (self.named[name] or 0) + 1
+end
+
+--- Nothing is planned any more.
+function Faults:mend()
+  self.plan, self.named = false, {}
+end
+
 --- What befalls this call: the name of an error, "short", or nil.
 -- @param takes_room could it find the disk full?
-function Faults:draw(call, takes_room, options)
+function Faults:draw(name, call, takes_room, options)
   local fault = planned(self, call, takes_room)
   if fault then return fault end
+  if is_named(self, name) then return "EIO" end
   if self.random:chance(options[call.kind .. "_error"]) then return "EIO" end
   local short = options["short_" .. call.kind]
   if short and self.random:chance(short) then return "short" end
