@@ -119,7 +119,8 @@ function Sim:wait(predicate, ms)
   return self.script:wait(predicate, ms or WAIT_MS)
 end
 
---- Has every node known, at some time, that the cluster exists?
+--- Has every node had the first entry of the log on its disk? Before that the
+-- cluster needs all its voters; a quorum is not enough.
 function Sim:is_formed()
   for _, id in ipairs(self.ids) do
     if not self.members[id].has_formed then return false end
@@ -187,9 +188,10 @@ function Sim.last_stored(_, member)
 end
 
 function Sim:after_turn(member)
-  local driver = member.driver
-  if driver and driver.formed then member.has_formed = true end
   self.invariants:look(member)
+  if not member.has_formed and member.driver then
+    member.has_formed = self:last_stored(member) > 0
+  end
 end
 
 --- A node has failed, or could not start.

@@ -46,7 +46,7 @@ function M.new(sim, id, position)
     driver = false,      -- and what drives that
     failure = false,     -- why the node failed
     is_starting = false, -- is node:start at work?
-    has_formed = false,  -- has it known that the cluster exists?
+    has_formed = false,  -- has the first entry been on its disk?
     rate_ppm = sim:draw_rate(id),
     waiting = {},        -- answers that callers wait for; number -> function
     calls = 0,           -- calls so far
