@@ -39,11 +39,13 @@ with_cpath = LUA_CPATH="$(CURDIR)/$1/?.so;$$LUA_CPATH" \
 
 BINDING := $(wildcard csrc/lua_*.c)
 CORE := $(filter-out $(BINDING),$(wildcard csrc/*.c))
-HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/support/*.h)
+HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/support/*.h \
+  spec/c/museum/*.h)
 TESTS := $(wildcard spec/c/*_test.c)
 SUPPORT := $(wildcard spec/c/support/*.c)
 TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
-ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(wildcard tools/*.c)
+MUSEUM := $(wildcard spec/c/museum/*.c)
+ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(MUSEUM) $(wildcard tools/*.c)
 PLAIN_CORE := $(filter-out csrc/host.c,$(CORE))
 
 # --------------------------------------------------------------------- flags
@@ -265,6 +267,78 @@ $(eval $(call module,build/asan/raft/core.so,asan))
 $(eval $(call module,build/cov/raft/core.so,cov))
 $(eval $(call program,unit))
 $(eval $(call program,covunit))
+
+# ---------------------------------------------------------------- the museum
+
+# A copy of the core that holds the museum's bugs and chooses when it runs
+# (tools/plant.lua); csrc, and what is released, know nothing of them.
+RUNGS := quorum progress log log_model config paper raft election replication \
+  read forward trace random
+planted := $(patsubst %,build/museum/%,$(CORE) $(BINDING))
+flags_museum := $(patsubst -Icsrc,-Ibuild/museum/csrc,$(STANDARD)) -O1 -g \
+  -DRAFT_TINY=1 $(SANITIZE) $(test_include) -Ispec/c/museum
+
+build/museum/planted: tools/plant.lua spec/museum/plants.lua $(CORE) \
+  $(BINDING) $(wildcard csrc/*.h)
+	@mkdir -p $(@D)
+	@$(LUA) tools/plant.lua
+	@touch $@
+
+$(planted): build/museum/planted ;
+
+build/museum/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(flags_museum)' | cmp -s - $@ || \
+	  echo '$(CC) $(flags_museum)' > $@
+
+build/museum/csrc/%.o: build/museum/csrc/%.c build/museum/flags
+	@echo "  cc museum csrc/$*.c"
+	@$(CC) $(flags_museum) -MMD -MP -c -o $@ $<
+
+build/museum/spec/%.o: spec/%.c build/museum/flags build/museum/planted
+	@mkdir -p $(@D)
+	@echo "  cc museum $<"
+	@$(CC) $(flags_museum) -MMD -MP -c -o $@ $<
+
+.PRECIOUS: build/museum/spec/%.o build/museum/csrc/%.o
+
+build/museum/core.a: $(CORE:%.c=build/museum/%.o) \
+  build/museum/spec/c/museum/raft_bug.o
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+museum_rest := $(SUPPORT:%.c=build/museum/%.o) build/museum/core.a
+
+build/museum/museum_test: $(MUSEUM:%.c=build/museum/%.o) $(museum_rest)
+	@echo "  ld $@"
+	@$(CC) $(flags_museum) -o $@ $(filter-out %raft_bug.o,$^)
+
+build/museum/%_test: build/museum/spec/c/%_test.o $(museum_rest)
+	@echo "  ld $@"
+	@$(CC) $(flags_museum) -o $@ $^
+
+# The same as a C module of usual size, for what runs on Lua: RAFT_BUG=21 and
+# build/museum in front of package.cpath.
+flags_bugs := $(patsubst -Icsrc,-Ibuild/museum/csrc,$(STANDARD)) -O2 -fPIC \
+  $(lua_include) -Ispec/c/museum
+
+build/museum/lua/%.o: build/museum/csrc/%.c
+	@mkdir -p $(@D)
+	@echo "  cc bugs csrc/$*.c"
+	@$(CC) $(flags_bugs) -MMD -MP -c -o $@ $<
+
+build/museum/lua/raft_bug.o: spec/c/museum/raft_bug.c
+	@mkdir -p $(@D)
+	@$(CC) $(flags_bugs) -c -o $@ $<
+
+build/museum/raft/core.so: build/museum/lua/raft_bug.o \
+  $(patsubst csrc/%.c,build/museum/lua/%.o,$(CORE) $(BINDING))
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(SHARED) -o $@ $^
+
+-include $(patsubst %.c,build/museum/%.d,$(ALL_C))
+-include $(patsubst csrc/%.c,build/museum/lua/%.d,$(CORE) $(BINDING))
 
 .PHONY: unit-programs
 unit-programs: $(TESTS:spec/c/%.c=build/unit/%)
