@@ -145,6 +145,15 @@ format:  ## formats the C files, and rewrites the rockspec's list of modules
 tidy:  ## the measured figures: function and file lengths, asserts
 	@$(LUA) tools/tidy.lua --report
 
+.PHONY: museum museum-rungs
+museum: build  ## old bugs planted one by one; each must be caught as told
+	@$(MAKE) -s -j$(JOBS) build/museum/museum_test
+	@$(LUA) spec/museum/check.lua
+
+museum-rungs:  ## which other tests find the planted bugs (some minutes)
+	@$(MAKE) -s -j$(JOBS) $(RUNGS:%=build/museum/%_test)
+	@$(LUA) spec/museum/rungs.lua $(ARGS)
+
 .PHONY: coverage
 coverage:  ## lines and branches of csrc that C tests and specs reach
 	@mkdir -p build/cov build/covunit
