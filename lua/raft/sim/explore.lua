@@ -117,6 +117,7 @@ local function scenario(s, given, case)
     demand(s, "the cluster has not formed", SETTLE_MS,
       function() return s:is_formed() end)
   end
+  s:disturb(case.options)
   trouble(s, given, case)
   keep_only(s, quorum(s))
   demand_leader(s, 10 * ELECTION_MS + SETTLE_MS)
@@ -137,11 +138,11 @@ end
 
 --- Runs a case: true, nothing, and the simulation; or false and what failed.
 function M.run_case(given, case)
-  local options = {}
-  for name, value in pairs(case.options) do options[name] = value end
-  options.seed, options.nodes, options.node = case.seed, case.nodes, given.node
-  options.trace = case.trace
-  local s <close> = given.new(options)
+  local s <close> = given.new {
+    seed = case.seed, nodes = case.nodes, node = given.node,
+    clock = case.options.clock, may_fail = case.options.may_fail,
+    trace = case.trace,
+  }
   local ok, err = pcall(s.run, s, function() scenario(s, given, case) end)
   case.digest, case.tail = s:digest(), s.operations:tail(TAIL)
   if ok then return true, nil, s end

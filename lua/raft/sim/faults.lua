@@ -137,6 +137,13 @@ function methods.heal(sim)
   sim.network:heal()
 end
 
+--- From now on the network and the disks are as these options say.
+-- @param options `network` and `disk`, as raft.sim.new has them
+function methods.disturb(sim, options)
+  sim.network:set(options.network)
+  for _, id in ipairs(sim.ids) do sim.members[id].disk:set(options.disk) end
+end
+
 --- No fault any more: plans have no effect, network and disks are well.
 -- Processes that are down stay down.
 function methods.calm(sim)

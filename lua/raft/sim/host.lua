@@ -108,17 +108,17 @@ end
 --   fails, or dies half way
 function M.new(world, loop, disk, options)
   options = options or {}
-  local host = {}
+  local host, process = {}, disk:process_of(loop)
   add_clock(host, loop, options)
-  function host.lock(path) return lock(disk:process_of(loop), path) end
+  function host.lock(path) return lock(process, path) end
   function host.forget(fd)
-    local open = disk:process_of(loop).fds[fd]
+    local open = not loop.is_dead and process.fds[fd]
     if not open then return false end
     if open.node.kind == "file" then open.node:forget() end
     return true
   end
   function host.fork(path, writer, done)
-    fork.start(world, disk:process_of(loop), path, writer, done, options)
+    fork.start(world, process, path, writer, done, options)
   end
   return host
 end
