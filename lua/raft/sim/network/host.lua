@@ -38,7 +38,7 @@ end
 function Host:adopt(socket)
   self.births = self.births + 1
   socket.number = self.births
-  self.sockets[socket.number] = socket
+  if socket:is_living() then self.sockets[socket.number] = socket end
 end
 
 --- It is over with this socket.
@@ -76,8 +76,11 @@ end
 --- Gives a socket its name; port 0: one that is free.
 function Host:bind(socket, ip, port)
   if port == 0 then port = free_port(self) end
-  socket.ip, socket.port, socket.holds_port = ip, port, port
-  self.used[port] = (self.used[port] or 0) + 1
+  socket.ip, socket.port = ip, port
+  if socket:is_living() then
+    socket.holds_port = port
+    self.used[port] = (self.used[port] or 0) + 1
+  end
   if socket.state == "fresh" then socket.state = "bound" end
 end
 
@@ -91,7 +94,7 @@ function Host:listen(socket, backlog)
   if socket.state == "listening" then return end
   if self:is_taken(socket.port) then return "EADDRINUSE" end
   socket.state, socket.backlog, socket.backlog_max = "listening", {}, backlog
-  self.listeners[socket.port] = socket
+  if socket:is_living() then self.listeners[socket.port] = socket end
 end
 
 --- Who listens for what comes to this address and port.

@@ -46,7 +46,8 @@ end
 
 --- May what it sends leave its process?
 function Socket:is_living()
-  return self.host.loop == self.loop and not self.loop.is_dead
+  local loop = self.loop
+  return loop and self.host.loop == loop and not loop.is_dead
 end
 
 --- The process may find something new.
