@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "crc32c.h"
 #include "entry.h"
 
 const char *raft_lua_code(int error) {
@@ -429,6 +430,18 @@ static int core_check(lua_State *L) {
   return 2;
 }
 
+/* raft.core.crc32c(bytes, ...) -> the checksum of all of them in a row */
+static int checksum(lua_State *L) {
+  uint32_t crc = 0;
+  for (int i = 1; i <= lua_gettop(L); i++) {
+    size_t size;
+    const char *bytes = luaL_checklstring(L, i, &size);
+    crc = raft_crc32c(crc, bytes, size);
+  }
+  lua_pushinteger(L, crc);
+  return 1;
+}
+
 /* ---- the module ---------------------------------------------------------- */
 
 static void open_core(lua_State *L) {
@@ -469,6 +482,8 @@ static void open_core(lua_State *L) {
   lua_pop(L, 1);
   lua_pushcfunction(L, core_new);
   lua_setfield(L, -2, "new");
+  lua_pushcfunction(L, checksum);
+  lua_setfield(L, -2, "crc32c");
 }
 
 #pragma GCC visibility push(default)
@@ -482,6 +497,7 @@ int luaopen_raft_core(lua_State *L) {
   raft_lua_open_wire(L);
   raft_lua_open_config(L);
   raft_lua_open_wal(L);
+  raft_lua_open_recovery(L);
   raft_lua_open_host(L);
   return 1;
 }

@@ -3,6 +3,7 @@
  * `raft.core` is one table; each file adds its functions to it:
  *   lua_core.c    a replica         lua_wire.c  hello, refusal, ping frames
  *   lua_config.c  configurations    lua_wal.c   log batches and recovery
+ *   lua_recovery.c  what a core starts from
  *   lua_host.c    what luv lacks: lock, preallocation, wall clock
  *
  * Rule of all of them: check arguments (may raise), call C (never raises), push
@@ -23,10 +24,21 @@
 void raft_lua_open_wire(lua_State *L);
 void raft_lua_open_config(lua_State *L);
 void raft_lua_open_wal(lua_State *L);
+void raft_lua_open_recovery(lua_State *L);
 void raft_lua_open_host(lua_State *L);
+
+/* A class of userdata with these methods, once. */
+void raft_lua_new_class(lua_State *L, const char *name, lua_CFunction gc,
+                        const luaL_Reg *methods);
 
 /* The recovery object at `arg` (raises when it is none); owned by it. */
 const struct raft_recovery *raft_lua_check_recovery(lua_State *L, int arg);
+
+/* Pushes a recovery object that takes over what the state owns; the state is
+ * empty then. After an error it is as it was. */
+struct raft_wal_state;
+const struct raft_recovery *
+raft_lua_push_recovery(lua_State *L, struct raft_wal_state *state);
 
 /* A configuration from a table and back. `check` raises with the path; `push`
  * gives { identity=, joint=, leases=, election_min_ms=, quorum=, members =

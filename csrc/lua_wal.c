@@ -33,7 +33,6 @@
 #include <string.h>
 
 static const char WAL[] = "raft.wal";
-static const char RECOVERY[] = "raft.recovery";
 
 enum { SLICES_MAX = 64 }; /* stores joined into one batch */
 
@@ -42,11 +41,6 @@ struct wal {
   struct raft_wal_scan scan;
   struct raft_wal_writer writer;
   uint64_t put_offset; /* of the batch under way */
-};
-
-struct recovery { /* owns what the recovery points at */
-  struct raft_wal_state state;
-  struct raft_recovery result;
 };
 
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size) {
@@ -170,63 +164,13 @@ static int wal_torn(lua_State *L) {
 static int wal_recovery(lua_State *L) {
   struct wal *w = check_wal(L, false);
   luaL_argcheck(L, w->scan.phase == RAFT_WAL_BETWEEN, 1, "not read to its end");
-  struct recovery *r = lua_newuserdatauv(L, sizeof(*r), 0);
   raft_wal_writer_init(&w->writer, &w->scan);
-  struct raft_wal_state *state = &w->scan.state;
-  raft_wal_state_init(&r->state, 0, state->alloc, state->alloc_ud);
-  luaL_setmetatable(L, RECOVERY);
-  r->state = *state; /* moves; nothing raises from here on */
-  raft_wal_state_init(state, 0, state->alloc, state->alloc_ud);
-  raft_wal_state_result(&r->state, &r->result);
+  const struct raft_recovery *r = raft_lua_push_recovery(L, &w->scan.state);
   w->is_writing = true;
-  lua_pushinteger(L, (lua_Integer)r->state.term);
-  lua_pushinteger(L, (lua_Integer)r->state.vote);
-  lua_pushinteger(L, (lua_Integer)r->result.commit);
+  lua_pushinteger(L, (lua_Integer)r->term);
+  lua_pushinteger(L, (lua_Integer)r->vote);
+  lua_pushinteger(L, (lua_Integer)r->commit);
   return 4;
-}
-
-/* ---- the recovery -------------------------------------------------------- */
-
-const struct raft_recovery *raft_lua_check_recovery(lua_State *L, int arg) {
-  struct recovery *r = luaL_checkudata(L, arg, RECOVERY);
-  return &r->result;
-}
-
-static int recovery_gc(lua_State *L) {
-  struct recovery *r = luaL_checkudata(L, 1, RECOVERY);
-  raft_wal_state_free(&r->state);
-  r->result = (struct raft_recovery){.tail_first = 1};
-  return 0;
-}
-
-static void push_recovered_config(lua_State *L,
-                                  const struct raft_recovered_config *c,
-                                  const char *name) {
-  if (c->index == 0) return;
-  lua_createtable(L, 0, 2);
-  set_integer(L, "index", c->index);
-  lua_pushlstring(L, (const char *)c->payload.data, c->payload.size);
-  lua_setfield(L, -2, "payload");
-  lua_setfield(L, -2, name);
-}
-
-/* recovery:fields() - for people and tests. */
-static int recovery_fields(lua_State *L) {
-  const struct raft_recovery *r = raft_lua_check_recovery(L, 1);
-  lua_createtable(L, 0, 12);
-  set_integer(L, "term", r->term);
-  set_integer(L, "vote", r->vote);
-  set_integer(L, "commit", r->commit);
-  set_integer(L, "base_index", r->base_index);
-  set_integer(L, "last", r->last);
-  set_integer(L, "runs", r->run_count);
-  set_integer(L, "tail_first", r->tail_first);
-  set_integer(L, "last_time", r->last_time);
-  lua_pushlstring(L, (const char *)r->tail.data, r->tail.size);
-  lua_setfield(L, -2, "tail");
-  push_recovered_config(L, &r->config, "config");
-  push_recovered_config(L, &r->config_before, "config_before");
-  return 1;
 }
 
 /* ---- writing ------------------------------------------------------------- */
@@ -494,11 +438,6 @@ static const luaL_Reg WAL_METHODS[] = {
     {"find", wal_find},         {NULL, NULL},
 };
 
-static const luaL_Reg RECOVERY_METHODS[] = {
-    {"fields", recovery_fields},
-    {NULL, NULL},
-};
-
 static const luaL_Reg FUNCTIONS[] = {
     {"wal_new", wal_new},
     {"wal_cut", wal_cut},
@@ -509,22 +448,9 @@ static const luaL_Reg FUNCTIONS[] = {
     {NULL, NULL},
 };
 
-static void new_class(lua_State *L, const char *name, lua_CFunction gc,
-                      const luaL_Reg *methods) {
-  if (luaL_newmetatable(L, name)) {
-    lua_pushcfunction(L, gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-  }
-  lua_pop(L, 1);
-}
-
 void raft_lua_open_wal(lua_State *L) {
   luaL_checktype(L, -1, LUA_TTABLE);
-  new_class(L, WAL, wal_gc, WAL_METHODS);
-  new_class(L, RECOVERY, recovery_gc, RECOVERY_METHODS);
+  raft_lua_new_class(L, WAL, wal_gc, WAL_METHODS);
   luaL_setfuncs(L, FUNCTIONS, 0);
   set_integer(L, "WAL_SECTOR", RAFT_WAL_SECTOR);
   set_integer(L, "WAL_VERSION", RAFT_WAL_VERSION);

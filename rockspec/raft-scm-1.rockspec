@@ -49,6 +49,7 @@ build = {
         "csrc/lua_effects.c",
         "csrc/lua_host.c",
         "csrc/lua_reader.c",
+        "csrc/lua_recovery.c",
         "csrc/lua_wal.c",
         "csrc/lua_wire.c",
         "csrc/membership.c",
