@@ -170,10 +170,15 @@ coverage:  ## lines and branches of csrc that C tests and specs reach
 bench: build  ## the benchmarks, as tables
 	@$(LUA) bench/run.lua $(ARGS)
 
+.PHONY: replay
+replay: build  ## runs a recording again, as a trace in words (FILE=recording)
+	@$(LUA) tools/replay.lua $(if $(FILE),"$(FILE)")
+
 .PHONY: traces
 traces:  ## rewrites spec/traces/*.txt; review the diff
 	@$(MAKE) -s -j$(JOBS) $(TRACES:spec/c/%.c=build/unit/%)
 	@$(foreach t,$(TRACES:spec/c/%.c=build/unit/%),$(t) --write &&) true
+	@WRITE_TRACES=1 $(MAKE) -s spec ONLY=spec/replay_spec.lua
 
 # tools/deps has seen to luv, which luarocks would look for on the network.
 .PHONY: install

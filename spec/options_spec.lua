@@ -160,7 +160,6 @@ describe("options of a node", function()
     { { join = { "h" } },
       'join[1]: expected "host:port" (no host and port), got "h"' },
     { { join = true }, "join: expected a list, got true" },
-    { { record = "f" }, "record: " .. later },
     { { leases = true }, "leases: " .. later },
     { { leases = 1 }, "leases: expected true or false, got 1" },
   }

@@ -80,6 +80,8 @@ M.floors = {
   { "raft.transport*", "raft.link*", uv = true,
     may = { M.base, "raft.transport*", "raft.link*" } },
   { "raft.clock", may = { M.base }, uv = true },
+  -- Reads a file through luv, offline.
+  { "raft.replay*", may = { M.base, "raft.storage.files", "luv" } },
   -- Runs coroutines on the loop; looks luv up when none was handed to it.
   { "raft.task", "raft.scheduler", may = { M.base, "luv" }, uv = true },
   { "raft.*", may = { M.base } },

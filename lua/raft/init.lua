@@ -4,6 +4,7 @@ local Machine = require "raft.machine"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local node = require "raft.node"
+local replay = require "raft.replay"
 local run = require "raft.run"
 local task = require "raft.task"
 local version = require "raft.version"
@@ -22,6 +23,7 @@ return {
   run = outside("run", run.run),
   spawn = outside("spawn", task.spawn),
   sleep = outside("sleep", task.sleep),
+  replay = outside("replay", replay.run),
   is_error = errors.is_error,
   codec = { encode = codec.encode, decode = codec.decode },
 }

@@ -118,7 +118,7 @@ local fields = schema.fields {
   { "on", handlers },
   { "uv", schema.any_table },
   { "host", schema.any_table },
-  { "record", not_yet(schema.text) },
+  { "record", schema.text },
   { "tls", not_yet(schema.or_false(schema.any_table)) },
   { "http", not_yet(schema.or_false(members.address)) },
 }

@@ -65,8 +65,8 @@ function M.new(options, node)
     deferred = ring.new(),    -- functions for the end of this turn
     loop_lag_ms = 0,          -- how late the loop woke us, of late
     started_at = 0,           -- now() at start
-    proposals = false,
-    reads = false,
+    recorder = false,         -- of what the core is told; or none
+    proposals = false, reads = false,
   }, Driver)
   self.proposals = proposals.new(self)
   self.reads = reads.new(self)

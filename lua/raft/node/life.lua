@@ -11,22 +11,14 @@ local Logger = require "raft.logger"
 local Machine = require "raft.machine"
 local Peers = require "raft.node.peers"
 local Stopping = require "raft.node.stopping"
-local Storage = require "raft.storage"
-local Transport = require "raft.transport"
-local VolatileStorage = require "raft.storage.memory"
 local errors = require "raft.errors"
 local option_rules = require "raft.options"
+local parts = require "raft.node.parts"
 local raft_core = require "raft.core"
 local registry = require "raft.registry"
 local view = require "raft.node.view"
 
 local M = {}
-
-local MEMORY_BYTES <const> = 32 << 20    -- of the log kept in memory
-local MESSAGE_BYTES <const> = 256 << 10  -- of entries in one append
-local INFLIGHT_BYTES <const> = 8 << 20   -- under way to one peer
-
--------------------------------------------------------------------- parts --
 
 --- What exists before start: the logger and the events.
 function M.prepare(driver)
@@ -49,68 +41,32 @@ function M.report(driver, err)
   end
 end
 
-local function open_storage(driver)
-  local options = driver.options
-  local open = options.volatile and VolatileStorage.open or Storage.open
-  return open {
-    uv = driver.uv, host = driver.host, dir = options.dir, id = options.id,
-    cluster = options.cluster, logger = driver.logger,
-    memory_bytes = MEMORY_BYTES,
-  }
-end
-
-local function new_core(driver)
-  local options = driver.options
-  return raft_core.new {
-    id = options.id,
-    incarnation = driver.storage.incarnation,
-    seed = driver.storage.seed,
-    election_min_ms = options.election_timeout.min,
-    election_max_ms = options.election_timeout.max,
-    heartbeat_ms = options.heartbeat,
-    command_bytes_max = options.max_command_bytes,
-    pending_bytes_max = options.max_pending_bytes,
-    message_bytes_max = MESSAGE_BYTES,
-    inflight_bytes_max = INFLIGHT_BYTES,
-    memory_bytes_max = MEMORY_BYTES,
-  }
-end
-
-local function new_transport(driver)
-  local min = driver.options.election_timeout.min
-  local peers = driver.peers
-  return Transport.new {
-    uv = driver.uv, id = driver.id, logger = driver.logger,
-    listen = driver.options.listen,
-    guard = function(fn) return driver:guard(fn) end,
-    hello = function(to) return peers:hello(to) end,
-    judge = function(hello) return peers:judge(hello) end,
-    handlers = {
-      open = function(link) peers:opened(link) end,
-      bytes = function(link, chunk) peers:received(link, chunk) end,
-      closed = function(link) peers:closed(link) end,
-      refused = function(peer, code, text) peers:refused(peer, code, text) end,
-    },
-    limits = { ping_ms = min, alive_ms = 2 * min, silence_ms = 4 * min },
-  }
-end
-
 -------------------------------------------------------------------- start --
+
+-- Once a turn: writes down what the core was told.
+local function write_record(driver)
+  if driver.recorder then driver.recorder:flush() end
+end
 
 -- Each step: true, or nil and an error.
 local STEPS <const> = {}
 
 function STEPS.storage(driver)
-  local storage, err = open_storage(driver)
+  local storage, err = parts.storage(driver)
   if not storage then return nil, err end
   driver.storage = storage
+  return true
+end
+
+function STEPS.record(driver)
+  driver.recorder = parts.recorder(driver)
   return true
 end
 
 function STEPS.core(driver)
   driver.clock = Clock.new(driver.uv, driver.host,
     function(fn) return driver:guard(fn) end)
-  driver.core = new_core(driver)
+  driver.core = parts.core(driver)
   driver.core:wall(driver.clock:wall())
   local now = driver.clock:now()
   local ok, code = driver.core:start(now, driver.storage.recovered)
@@ -129,7 +85,7 @@ function STEPS.listen(driver)
   -- Who writes to a peer that died must get an error, not a signal. A host
   -- of virtual sockets has no signals.
   if driver.host.ignore_sigpipe then driver.host.ignore_sigpipe() end
-  driver.transport = new_transport(driver)
+  driver.transport = parts.transport(driver)
   return driver.transport:listen()
 end
 
@@ -139,8 +95,10 @@ function STEPS.run(driver)
     failed = driver:guard(function(why) driver:fail(why) end),
     space = driver:guard(function(has) M.space_changed(driver, has) end),
   }
-  driver.clock:start(function() driver:on_check() end,
-    function() driver:on_prepare() end)
+  driver.clock:start(function() driver:on_check() end, function()
+    driver:on_prepare()
+    write_record(driver)
+  end)
   driver.has_turns, driver.state = true, "running"
   M.replay(driver)
   if driver.is_closed then return nil end
@@ -150,7 +108,7 @@ function STEPS.run(driver)
   return true
 end
 
-local ORDER <const> = { "storage", "core", "listen", "run" }
+local ORDER <const> = { "storage", "record", "core", "listen", "run" }
 
 --- Applies what the disk knows to be committed, before start returns.
 function M.replay(driver)
@@ -160,6 +118,7 @@ function M.replay(driver)
     repeat
       driver:flush()
       driver:apply_some(true)
+      write_record(driver)  -- it may be a long way to the first turn
     until driver.is_closed or driver.applied >= commit
   end)
   driver.is_replaying = false
@@ -171,13 +130,14 @@ local function shut(driver)
   if driver.storage then driver.storage:abort() end
   driver:end_turns()
   if driver.clock then driver.clock:close() end
+  if driver.recorder then driver.recorder:finish() end
 end
 
 -- Closes what a failed start had opened.
 local function undo(driver)
   shut(driver)
   if driver.core then driver.core:close() end
-  driver.transport, driver.storage = false, false
+  driver.transport, driver.storage, driver.recorder = false, false, false
   driver.clock, driver.core, driver.peers = false, false, false
   driver.state = "new"
 end

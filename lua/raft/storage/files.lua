@@ -65,14 +65,17 @@ end
 
 --------------------------------------------------------------------- waiting --
 
---- Opens a file: how = "read", "write", "durable" or "create".
+--- Opens a file: how = "read", "write", "durable", "create" (empty, durable)
+-- or "scratch" (empty, never synced).
 function Files:flags(how)
   local c = self.uv.constants
   if how == "read" then return c.O_RDONLY end
   if how == "write" then return c.O_RDWR end
   if how == "durable" then return c.O_RDWR | self.dsync end
+  local fresh = c.O_RDWR | c.O_CREAT | c.O_TRUNC
+  if how == "scratch" then return fresh end
   assert(how == "create", "no such way to open")
-  return c.O_RDWR | c.O_CREAT | c.O_TRUNC | self.dsync
+  return fresh | self.dsync
 end
 
 function Files:open(path, how)
