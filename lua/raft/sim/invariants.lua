@@ -24,8 +24,7 @@ local Invariants = { __name = "raft.sim.invariants" }
 Invariants.__index = Invariants
 
 local MEMORY_BYTES_MAX <const> = 96 << 20   -- of a core's log in memory
-local CORE_CHECK_EVERY <const> = 64         -- turns, where the log is long
-local LONG_LOG <const> = 200                -- entries
+local CORE_CHECK_SHARE <const> = 32         -- entries per turn without a check
 
 --- @param sim the simulation
 function M.new(sim)
@@ -39,7 +38,6 @@ function M.new(sim)
     forgotten = 0,     -- entries up to here are not kept any more
     results = {},      -- index -> the result of apply, encoded
     acked = 0,         -- index that covers all that clients were told
-    turns = 0,
     views = {},        -- member id -> what we saw of it last
   }, Invariants)
 end
@@ -61,7 +59,7 @@ local function view_of(self, member)
   local view = self.views[member.id]
   if view and view.boot == member.boot then return view end
   view = { boot = member.boot, term = 0, commit = 0, applied = 0, last = 0,
-    role = "follower", log = {}, status = {} }
+    role = "follower", log = {}, status = {}, turns_to_check = 0 }
   self.views[member.id] = view
   return view
 end
@@ -137,12 +135,12 @@ local function check_numbers(self, member, view, status)
   end
 end
 
-local function check_core(self, member, core, status)
-  self.turns = self.turns + 1
-  if status.last - status.memory_first > LONG_LOG
-    and self.turns % CORE_CHECK_EVERY ~= 0 then
-    return
-  end
+-- The core's check of itself takes time with the length of its log, so long
+-- logs are looked at more rarely.
+local function check_core(self, member, view, core, status)
+  view.turns_to_check = view.turns_to_check - 1
+  if view.turns_to_check > 0 then return end
+  view.turns_to_check = (status.last - status.memory_first) // CORE_CHECK_SHARE
   local ok, what = core:check()
   if not ok then self:fail(member, "core: %s", what) end
 end
@@ -162,7 +160,7 @@ function Invariants:look(member)
     self.sim.trace:note(member.id, "commit", status.commit)
     logs.check_commit(self, member, view, core, status.commit)
   end
-  check_core(self, member, core, status)
+  check_core(self, member, view, core, status)
   view.term, view.role = status.term, status.role
   view.commit, view.applied = status.commit, status.applied
 end

@@ -38,34 +38,51 @@ end
 
 -------------------------------------------------------------------- events --
 
-local function is_before(a, b)
-  if a.time ~= b.time then return a.time < b.time end
-  return a.birth < b.birth
-end
+-- The heap. Each event knows its place in it, so that what is cancelled can be
+-- taken out: most events are.
 
-local function rise(heap, i)
-  local event = heap[i]
+local function rise(heap, event, i)
+  local time, birth = event.time, event.birth
   while i > 1 do
     local parent = heap[i // 2]
-    if not is_before(event, parent) then break end
-    heap[i] = parent
+    local other = parent.time
+    if other < time or (other == time and parent.birth < birth) then break end
+    heap[i], parent.place = parent, i
     i = i // 2
   end
-  heap[i] = event
+  heap[i], event.place = event, i
 end
 
-local function sink(heap, event, count)
-  local i = 1
-  while 2 * i <= count do
-    local child = 2 * i
-    if child < count and is_before(heap[child + 1], heap[child]) then
-      child = child + 1
-    end
-    if is_before(event, heap[child]) then break end
-    heap[i] = heap[child]
-    i = child
+-- The earlier one of the two below i, and its place.
+local function earlier_child(heap, i, count)
+  local child = 2 * i
+  local one, two = heap[child], child < count and heap[child + 1]
+  if two and (two.time < one.time
+    or (two.time == one.time and two.birth < one.birth)) then
+    return two, child + 1
   end
-  heap[i] = event
+  return one, child
+end
+
+local function sink(heap, event, i, count)
+  local time, birth = event.time, event.birth
+  while 2 * i <= count do
+    local child, place = earlier_child(heap, i, count)
+    local other = child.time
+    if time < other or (time == other and birth < child.birth) then break end
+    heap[i], child.place = child, i
+    i = place
+  end
+  heap[i], event.place = event, i
+end
+
+local function take_out(heap, event)
+  local i, count = event.place, #heap
+  local last = heap[count]
+  heap[count], event.place = nil, false
+  if last == event then return end
+  sink(heap, last, i, count - 1)
+  rise(heap, last, last.place)
 end
 
 --- Calls fn(a, b) at this time; at once, after what is due, where it is past.
@@ -73,41 +90,30 @@ end
 function World:at(time, fn, a, b)
   self.births = self.births + 1
   local event = { time = math.max(time, self.now), birth = self.births,
-    fn = fn, a = a, b = b }
+    fn = fn, a = a, b = b, place = false }
   local heap = self.heap
-  heap[#heap + 1] = event
-  rise(heap, #heap)
+  rise(heap, event, #heap + 1)
   return event
 end
 
 --- It shall not happen. One that has happened already is no harm.
 function World:cancel(event)
-  event.fn = false
-end
-
-local function pop(heap)
-  local first, count = heap[1], #heap
-  local last = heap[count]
-  heap[count] = nil
-  if count > 1 then sink(heap, last, count - 1) end
-  return first
+  if event.place then take_out(self.heap, event) end
 end
 
 --- When the next event is due; nil: never.
 function World:next_time()
-  local heap = self.heap
-  while heap[1] and not heap[1].fn do pop(heap) end
-  return heap[1] and heap[1].time
+  local first = self.heap[1]
+  return first and first.time
 end
 
 --- Lets the next event happen; false when there is none.
 function World:step()
-  if not self:next_time() then return false end
-  local event = pop(self.heap)
-  local fn = event.fn
-  event.fn = false
+  local event = self.heap[1]
+  if not event then return false end
+  take_out(self.heap, event)
   self.now = event.time
-  fn(event.a, event.b)
+  event.fn(event.a, event.b)
   return true
 end
 
