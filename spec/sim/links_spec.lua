@@ -13,7 +13,7 @@ local function two(options, order, seed)
     site:process(ip, { order = order })
     nodes[i] = site:on(ip, function(uv)
       return links.node { id = "n" .. i, uv = uv, listen = ip .. ":7100",
-        hello = { nonce = i } }
+        hello = { nonce = i }, limits = { patience_ms = 100 } }
     end)
   end
   local addresses = { n1 = A .. ":7100", n2 = B .. ":7100" }

@@ -235,6 +235,23 @@ describe("the virtual network", function()
     end)
   end)
 
+  it("does not know who listens after death", function()
+    local site = two()
+    local loop = site.loops[B]
+    loop:ready(function()
+      loop:die()
+      site.network:leave(loop, "reset")
+      local server = loop.uv.new_tcp()
+      server:bind(B, 7000)
+      server:listen(5, error)
+    end)
+    site:sleep(1)
+    site:process(B)
+    local accepted = site:listen(B)
+    local near = site:connect(A, B)
+    site:wait(function() return near.is_open and accepted[1] end)
+  end)
+
   describe("buffers", function()
     local BYTES <const> = 4 << 20
 
@@ -270,6 +287,35 @@ describe("the virtual network", function()
       local ms = site:wait(function() return #far.got == 1000000 end)
       assert.is_true(ms > 995 and ms < 1100, ms)
     end)
+  end)
+
+  it("resets who comes too late to a listener", function()
+    local site = two { delay = 20 }
+    local accepted = site:listen(B)
+    local near = site:connect(A, B)
+    site:wait(function() return near.is_open end)
+    site:on(B, function() accepted.server:close() end)
+    site:wait(function() return near.why end)
+    assert.equal("ECONNRESET", near.why)
+    assert.equal(0, #accepted)
+  end)
+
+  it("answers nobody while a backlog is full", function()
+    local site = two()
+    site:on(B, function(uv)
+      local server = uv.new_tcp()
+      assert(server:bind(B, 7000))
+      assert(server:listen(1, function() end))
+    end)
+    local opened = 0
+    for i = 1, 4 do
+      local near = site:connect(A, B)
+      site:wait(function() return near.is_open or near.why end)
+      if near.is_open then opened = opened + 1 end
+      assert.is_true(near.is_open or near.why == "ETIMEDOUT", i)
+      site:sleep(10)
+    end
+    assert.equal(3, opened)  -- one that libuv holds for the process, and 1 + 1
   end)
 
   it("refuses connects now and then, where it is told to", function()

@@ -19,7 +19,8 @@ local TYPES <const> = { async = 1, check = 2, idle = 6, prepare = 9, tcp = 12,
 --- Declares a kind of handle: its methods, called as method(handle, ...).
 -- Each becomes uv.<prefix>_<name> too.
 function M.kind(name, prefix, methods)
-  local meta = { __name = "uv_" .. name, prefix = prefix, methods = methods }
+  local meta = { __name = "uv_" .. name, prefix = prefix, methods = methods,
+    own = {} }
   meta.__index = methods
   meta.__tostring = function(handle)
     return ("uv_%s_t: %d"):format(name, handle.number)
@@ -27,9 +28,10 @@ function M.kind(name, prefix, methods)
   kinds[name] = meta
 end
 
---- One more method of a kind, which uv knows by another name.
+--- One more method of a kind, which uv does not know by this prefix.
 function M.method(kind, name, method)
   kinds[kind].methods[name] = method
+  kinds[kind].own[name] = true
 end
 
 --- Takes one item out of a list.
@@ -152,26 +154,33 @@ end
 
 --------------------------------------------------------------------- as a uv --
 
+-- What libuv does itself when a handle is closed, and does not offer.
+local INNER <const> = { stop_all = true, finish = true }
+
 -- luv checks what a function is given.
-local function put_calls(uv, prefix, methods, kind)
-  for name, method in pairs(methods) do
-    local call = prefix and prefix .. "_" .. name or name
-    uv[call] = uv[call] or function(handle, ...)
-      check_handle(handle, call, kind)
-      return method(handle, ...)
+local function put_call(uv, call, method, kind)
+  uv[call] = function(handle, ...)
+    check_handle(handle, call, kind)
+    return method(handle, ...)
+  end
+end
+
+local function put_kind(uv, name, meta)
+  for method_name, method in pairs(meta.methods) do
+    local is_known = common[method_name] or meta.own[method_name]
+      or INNER[method_name]
+    if not is_known then
+      put_call(uv, meta.prefix .. "_" .. method_name, method, name)
     end
   end
 end
 
 --- Puts the calls of all kinds into a uv table.
 function Handles:install(uv)
-  put_calls(uv, nil, common)
+  for name, method in pairs(common) do put_call(uv, name, method) end
   for name, meta in pairs(kinds) do
-    for call, method in pairs(common) do
-      meta.methods[call] = meta.methods[call] or method
-    end
-    put_calls(uv, meta.prefix, meta.methods,
-      meta.prefix ~= "stream" and name or nil)
+    for call, method in pairs(common) do meta.methods[call] = method end
+    put_kind(uv, name, meta)
   end
   function uv.walk(callback)
     for number = 1, self.births do

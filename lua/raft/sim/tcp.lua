@@ -26,6 +26,12 @@ local function name_of(ip, port)
   return { ip = ip, port = port, family = lookup.family(ip) }
 end
 
+-- A socket comes with the first call that needs one.
+local function attach(handle)
+  if handle.socket then return end
+  stream.attach(handle, handle.host:socket(handle.loop))
+end
+
 local function is_bound(handle)
   return handle.socket and handle.socket.state ~= "fresh"
 end
@@ -37,7 +43,7 @@ function tcp.bind(handle, ip, port)
   local host = handle.host
   if handle.state ~= "open" or is_bound(handle) then return answer("EINVAL") end
   if not host:is_own(ip) then return answer("EADDRNOTAVAIL") end
-  if not handle.socket then stream.attach(handle, host:socket()) end
+  attach(handle)
   if host:is_taken(port) then
     handle.delayed_error = "EADDRINUSE"
   else
@@ -83,7 +89,7 @@ function tcp.connect(handle, ip, port, callback)
   answers.check_callback("tcp_connect", 4, callback, true)
   if handle.connect_request then return answer("EALREADY") end
   if handle.state ~= "open" then return answer("EBADF") end
-  if not handle.socket then stream.attach(handle, handle.host:socket()) end
+  attach(handle)
   local socket = handle.socket
   if socket.state ~= "fresh" and socket.state ~= "bound" then
     return answer("EISCONN")
@@ -111,7 +117,7 @@ function streams.listen(handle, backlog, callback)
   if handle.state ~= "open" then return answer("EINVAL") end
   if handle.delayed_error then return answer(handle.delayed_error) end
   local host = handle.host
-  if not handle.socket then stream.attach(handle, host:socket()) end
+  attach(handle)
   local socket = handle.socket
   if socket.state == "fresh" then host:bind(socket, "0.0.0.0", 0) end
   if socket.state ~= "bound" and socket.state ~= "listening" then

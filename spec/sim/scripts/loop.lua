@@ -6,6 +6,8 @@
 
 local scripts = {}
 
+local LONG_MS <const> = 50  -- longer than a turn, also on a busy machine
+
 -- Timers that say their name: start(name, ms, repeat_ms, extra).
 local function timers(uv, say)
   local made = {}
@@ -219,7 +221,7 @@ end
 function scripts.close_in_a_timer_comes_after_check(uv, say)
   phase(uv, say, "check", "c", 1)
   local timer = uv.new_timer()
-  timer:start(1, 0, function()
+  timer:start(LONG_MS, 0, function()
     timer:close(function() say("closed", timer:is_closing()) end)
     say("closing", timer:is_closing(), timer:is_active())
   end)
@@ -328,11 +330,11 @@ end
 
 function scripts.run_once(uv, say)
   local start = timers(uv, say)
-  start("a", 1)
+  start("a", LONG_MS)
   phase(uv, say, "check", "c", 2)
   phase(uv, say, "prepare", "p", 2)
   say("run", uv.run("once"))
-  start("b", 1)
+  start("b", LONG_MS)
   say("run", uv.run("once"))
   say("run", uv.run())
 end
@@ -340,7 +342,7 @@ end
 function scripts.run_once_with_pending_work(uv, say)
   phase(uv, say, "idle", "i", 1)
   local start = timers(uv, say)
-  start("a", 3)
+  start("a", LONG_MS)
   say("run", uv.run("once"))
   say("run", uv.run("once"))
   say("run", uv.run("once"))
@@ -360,7 +362,7 @@ function scripts.stop_ends_the_turn(uv, say)
   phase(uv, say, "prepare", "p", 2)
   start("a", 0, nil, function() uv.stop() end)
   start("b", 0)
-  start("late", 5)
+  start("late", LONG_MS)
   say("run", uv.run())
   say("run", uv.run())
 end
@@ -373,7 +375,7 @@ function scripts.stop_in_check(uv, say)
     uv.stop()
     check:close(function() say("closed") end)
   end)
-  start("t", 2)
+  start("t", LONG_MS)
   phase(uv, say, "idle", "i", 1)
   say("run", uv.run())
   say("run", uv.run())

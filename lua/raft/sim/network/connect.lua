@@ -14,8 +14,8 @@ local M = {}
 local RETRY_NS <const> = 1000000000  -- before the second try; doubles
 
 local function far_end(host, listener, near)
-  local far = host:socket()
-  far.loop, far.ip, far.port = listener.loop, near.peer_ip, near.peer_port
+  local far = host:socket(listener.loop)
+  far.ip, far.port = near.peer_ip, near.peer_port
   return far
 end
 

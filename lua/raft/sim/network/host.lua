@@ -30,19 +30,21 @@ function Host:is_up()
   return self.has_power
 end
 
---- A new socket of our process.
-function Host:socket()
-  return Socket.new(self)
-end
-
-function Host:adopt(socket)
-  self.births = self.births + 1
-  socket.number = self.births
-  if socket:is_living() then self.sockets[socket.number] = socket end
+--- A new socket of a process here. One that is dead gets one, too, but no
+-- machine knows of it.
+function Host:socket(loop)
+  local socket = Socket.new(self, loop)
+  if socket:is_living() then
+    self.births = self.births + 1
+    socket.number = self.births
+    self.sockets[socket.number] = socket
+  end
+  return socket
 end
 
 --- It is over with this socket.
 function Host:forget(socket)
+  if self.sockets[socket.number] ~= socket then return end
   self.sockets[socket.number] = nil
   local port = socket.holds_port
   if port then
@@ -77,11 +79,10 @@ end
 function Host:bind(socket, ip, port)
   if port == 0 then port = free_port(self) end
   socket.ip, socket.port = ip, port
-  if socket:is_living() then
-    socket.holds_port = port
-    self.used[port] = (self.used[port] or 0) + 1
-  end
   if socket.state == "fresh" then socket.state = "bound" end
+  if not socket:is_living() then return end
+  socket.holds_port = port
+  self.used[port] = (self.used[port] or 0) + 1
 end
 
 --- Does anybody listen there?
@@ -92,9 +93,10 @@ end
 --- Listens: nil, or the error.
 function Host:listen(socket, backlog)
   if socket.state == "listening" then return end
+  if not socket:is_living() then return end
   if self:is_taken(socket.port) then return "EADDRINUSE" end
   socket.state, socket.backlog, socket.backlog_max = "listening", {}, backlog
-  if socket:is_living() then self.listeners[socket.port] = socket end
+  self.listeners[socket.port] = socket
 end
 
 --- Who listens for what comes to this address and port.

@@ -6,8 +6,8 @@
 --   bandwidth     bytes a ms of one connection; 0: no limit
 --   loss          share of frames that are lost (see frames.lua)
 --   duplicate     share of frames that come twice
---   reorder       share of frames that are held back; 0.1 when there is a
---   reorder_ms    time for it: how long at most; doubles come as late
+--   reorder_ms    frames are held back for so long at most, and doubles too
+--   reorder       share of frames that are held back; 0.1 when not given
 --   refuse        share of connects that are refused
 --   buffer_bytes  of one direction of a connection: sent, and not yet read
 --   rto_ms        before what was not acknowledged is sent again; doubles

@@ -13,12 +13,13 @@ local READ_BYTES_MAX <const> = 65536
 local Socket = { __name = "raft.sim.socket" }
 Socket.__index = Socket
 
---- @param host whose socket it is (see host.lua)
-function M.new(host)
-  local socket = setmetatable({
+--- @param host whose socket it is: see host.lua, which makes them
+-- @param loop of the process that has it
+function M.new(host, loop)
+  return setmetatable({
     host = host,
-    loop = host.loop,     -- of the process that has it
-    number = 0,           -- among those of the host
+    loop = loop,
+    number = 0,           -- among those of the host; 0: it is not
     holds_port = false,   -- the port that nobody else may get
     ip = false,           -- this end
     port = 0,
@@ -40,14 +41,11 @@ function M.new(host)
     backlog_max = 0,
     attempt = false,      -- of a connecting one
   }, Socket)
-  host:adopt(socket)
-  return socket
 end
 
 --- May what it sends leave its process?
 function Socket:is_living()
-  local loop = self.loop
-  return loop and self.host.loop == loop and not loop.is_dead
+  return self.host.loop == self.loop and not self.loop.is_dead
 end
 
 --- The process may find something new.

@@ -47,8 +47,7 @@ end
 -- It is on its way.
 local function launch(self, fn, payload, size)
   local pair = self.pair
-  local loop = self.from.loop  -- none where its process is gone
-  local time = loop and loop:time() or self.world.now
+  local time = self.from.loop:time()
   if pair.bandwidth > 0 then
     local start = math.max(time, self.free_at)
     self.free_at = start + (size * 1000000) // pair.bandwidth | 0
