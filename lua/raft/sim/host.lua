@@ -112,7 +112,7 @@ function M.new(world, loop, disk, options)
   add_clock(host, loop, options)
   function host.lock(path) return lock(process, path) end
   function host.forget(fd)
-    local open = not loop.is_dead and process.fds[fd]
+    local open = process.fds[fd]
     if not open then return false end
     if open.node.kind == "file" then open.node:forget() end
     return true
