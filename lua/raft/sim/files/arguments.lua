@@ -86,7 +86,7 @@ function check.access(call, place, arguments)
   local value = arguments[place]
   if type(value) == "string" then
     if value:find("^[rRwWxX]*$") then return 0 end
-    error(("Unknown file access mode '%s'"):format(value), 0)
+    bad(call, place, "Unknown character in access mode string")
   end
   return check.number(call, place, arguments)
 end

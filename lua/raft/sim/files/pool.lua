@@ -3,6 +3,7 @@
 local M = {}
 
 local THREADS <const> = 4
+local SOON <const> = 16    -- a sync begins in this part of its time
 
 local Request = { __name = "uv_fs" }
 
@@ -67,13 +68,19 @@ local function begin(self, op)
   self.loop.world:at(op.ends, finish, self, op)
 end
 
--- A thread takes it up, and acts on it some time before its end.
+-- When it acts, in ns from when a thread takes it up: some time before its end,
+-- and a sync soon, for what is written later need not come with it.
+local function draw_moment(self, op, took)
+  if op.call.kind == "sync" then took = took // SOON end
+  return took > 0 and self.disk.time:below(took) or 0
+end
+
+-- A thread takes it up.
 function start(self, op)
   self.pool.busy = self.pool.busy + 1
   local took, from = self.disk:draw_time(op.call.kind), self.loop:time()
   op.ends = from + took
-  local acts = from + (took > 0 and self.disk.time:below(took) or 0)
-  self.loop.world:at(acts, begin, self, op)
+  self.loop.world:at(from + draw_moment(self, op, took), begin, self, op)
 end
 
 --- Hands an operation to the pool.
