@@ -80,13 +80,15 @@ local function put_zeros(self, first, last)
   end
 end
 
-local zeros = {}  -- size -> that many zeros; a few sizes
+-- As raft.storage fills a segment.
+local ZEROS <const> = string.rep("\0", 1 << 19)
 
 local function is_zero(bytes)
   local size = #bytes
-  if size > PAGE and size % PAGE ~= 0 then return false end
-  zeros[size] = zeros[size] or string.rep("\0", size)
-  return bytes == zeros[size]
+  if size > #ZEROS or bytes:byte(1) ~= 0 or bytes:byte(size) ~= 0 then
+    return false
+  end
+  return bytes == (size == #ZEROS and ZEROS or ZEROS:sub(1, size))
 end
 
 local function put_piece(self, page, from, piece)
