@@ -1,12 +1,9 @@
 --- A process that writes to a log until it is killed: prints "open", then the
 -- newest entry that is durable, line by line. Driven by kill_spec.lua.
 local dir = arg[1]
--- The specs' entries come with their helper, which wants busted.
-package.preload.busted = function() return { subscribe = function() end } end
-package.loaded["spec.support.helper"] = {}
 
-local box = require "spec.storage.box"
 local core = require "raft.core"
+local made = require "spec.storage.entries"
 local Storage = require "raft.storage"
 local uv = require "luv"
 
@@ -22,7 +19,7 @@ io.stdout:write("open\n")
 local function store()
   local first = last % 7 == 0 and math.max(1, last) or last + 1
   local size = (last * 977) % 9000
-  storage:store(last + 1, box.entries(first, last + 1, term, size), term, 0, 0)
+  storage:store(last + 1, made.entries(first, last + 1, term, size), term, 0, 0)
   last = last + 1
 end
 

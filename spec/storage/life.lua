@@ -1,0 +1,272 @@
+--- Lives of a storage on a virtual disk, and what must be true of them.
+--
+-- A life stores, votes, overwrites, adopts an identity, closes, is killed, and
+-- loses power, all from one seed. It knows what it has asked for and what was
+-- reported, so it can say what a start must find: the state after the last
+-- store that was reported, or after one of those under way; nothing else.
+local Storage = require "raft.storage"
+local made = require "spec.storage.entries"
+local virtual = require "spec.support.virtual"
+
+local M = {}
+
+local DIR <const> = "/data/n1"
+local SEGMENT_BYTES <const> = 1 << 15  -- the smallest: life is full of changes
+
+local Life = { __name = "spec.life" }
+Life.__index = Life
+
+local EMPTY <const> = { log = {}, term = 0, vote = 0, commit = 0 }
+
+--- @param options of the disk, if wanted
+function M.new(seed, options)
+  local computer = virtual.new(seed, options)
+  return setmetatable({
+    computer = computer,
+    disk = computer.disk,
+    random = computer.world:random("life"),
+    storage = false,
+    states = { [0] = EMPTY },  -- store -> { log=, term=, vote=, commit= }
+    asked = 0,           -- newest store
+    reported = 0,        -- newest that was reported
+    failure = false,     -- the error the storage failed with
+    has_space = true,
+    starts = 0,          -- of the newest open that returned
+    starts_asked = 0,    -- of the newest that was begun
+    incarnation = false, -- as the first open told
+    identity = false,    -- what was adopted
+    adopting = nil,      -- and what is being adopted
+  }, Life)
+end
+
+--- The directory.
+M.DIR = DIR
+
+------------------------------------------------------------------- the oracle --
+
+--- What a start may find just now; a plain table, so that it can be kept.
+function Life:expectation()
+  return {
+    states = self.states,
+    from = self.reported,
+    to = self.asked,
+    starts = self.starts,
+    starts_to = self.starts_asked,
+    incarnation = self.incarnation,
+    identity = self.identity,
+    adopting = self.adopting,
+  }
+end
+
+local function text_of(state)
+  state.text = state.text or table.concat(state.log)
+  return state.text
+end
+
+local function fits(state, found, bytes)
+  return #state.log == found.last and state.term == found.term
+    and state.vote == found.vote and state.commit == found.commit
+    and text_of(state) == bytes
+end
+
+local function check_identity(storage, expected)
+  if expected.incarnation then
+    assert(storage.incarnation == expected.incarnation,
+      "the directory has another incarnation")
+    assert(not storage.is_new, "the directory is new")
+  end
+  assert(storage.identity == expected.identity
+    or expected.adopting and storage.identity == expected.adopting,
+    "another identity of the cluster")
+  assert(storage.starts > expected.starts, "starts went back")
+  assert(storage.starts <= expected.starts_to + 1, "starts leapt")
+end
+
+--- Which of the expected states an open storage has found; raises when it is
+-- none of them.
+function M.judge(storage, expected)
+  check_identity(storage, expected)
+  local found = storage.recovered:fields()
+  local bytes = assert(storage:read_now(1, found.last, 1 << 40))
+  for i = expected.to, expected.from, -1 do
+    if fits(expected.states[i], found, bytes) then return i end
+  end
+  error(("found %d entries, term %d, vote %d, commit %d, which is none of "
+    .. "the states %d to %d"):format(found.last, found.term, found.vote,
+    found.commit, expected.from, expected.to), 0)
+end
+
+------------------------------------------------------------------- its course --
+
+local function settings(computer)
+  return { uv = computer.uv, host = computer.host, dir = DIR, id = "n1",
+    cluster = "c", segment_bytes = SEGMENT_BYTES, mark_ms = 50 }
+end
+
+--- Opens the directory on a new process of this computer.
+-- @return as Storage.open
+function M.open(computer)
+  computer:boot()
+  return Storage.open(settings(computer))
+end
+
+function Life:listen()
+  self.storage:handlers {
+    stored = function(i)
+      assert(i > self.reported, "reported twice, or out of order")
+      assert(not self.failure, "reported after the failure")
+      self.reported = i
+    end,
+    failed = function(err)
+      assert(not self.failure, "failed twice")
+      self.failure = err
+    end,
+    space = function(is_there) self.has_space = is_there end,
+  }
+end
+
+--- Opens it, and holds what is found against what must be.
+-- @return true, or nil and an error value
+function Life:open()
+  local expected = self:expectation()
+  self.starts_asked = self.starts_asked + 1
+  self.failure, self.has_space = false, true
+  local storage, err = M.open(self.computer)
+  if self.computer.loop.is_dead or not storage then return nil, err end
+  local found = M.judge(storage, expected)
+  self.storage, self.starts = storage, storage.starts
+  self.starts_asked = storage.starts
+  self.incarnation, self.identity = storage.incarnation, storage.identity
+  self.adopting = nil
+  self.asked, self.reported = found, found  -- what was found is durable
+  self:listen()
+  return true
+end
+
+-- Queues one store, and notes the state that it leads to.
+function Life:store(first, entries, term, vote)
+  local old = self.states[self.asked]
+  local log = table.move(old.log, 1, first - 1, 1, {})
+  table.move(entries, 1, #entries, first, log)
+  local commit = math.max(old.commit, math.min(first - 1, #log))
+  self.asked = self.asked + 1
+  self.states[self.asked] = { log = log, term = term, vote = vote,
+    commit = commit }
+  self.storage:store(self.asked, table.concat(entries), term, vote, commit)
+end
+
+local does = {}  -- what it may do: name -> function(life)
+
+function Life:draw_entries(first, term)
+  local entries, random = {}, self.random
+  for i = 1, random:between(1, 3) do
+    local size = random:chance(0.2) and random:below(4000) or random:below(200)
+    entries[i] = made.entries(first + i - 1, first + i - 1, term, size)
+  end
+  return entries
+end
+
+function does.append(self)
+  local state = self.states[self.asked]
+  local term = math.max(1, state.term)
+  self:store(#state.log + 1, self:draw_entries(#state.log + 1, term), term,
+    state.vote)
+end
+
+function does.overwrite(self)
+  local state = self.states[self.asked]
+  local first = math.max(1, #state.log - self.random:below(3))
+  local term = state.term + 1
+  first = math.max(first, state.commit + 1)
+  self:store(first, self:draw_entries(first, term), term, 0)
+end
+
+function does.vote(self)
+  local state = self.states[self.asked]
+  self:store(#state.log + 1, {}, state.term + 1, self.random:between(1, 5))
+end
+
+-- It blocks, so it is done when this returns, or the process is dead.
+function does.adopt(self)
+  self.adopting = self.random:bytes(16)
+  if self.storage:adopt(self.adopting) and not self.computer.loop.is_dead then
+    self.identity, self.adopting = self.adopting, nil
+  end
+end
+
+function does.rest(self)
+  self.computer:run_for(self.random:below(100))
+end
+
+function does.burst(self)
+  for _ = 1, self.random:between(2, 6) do
+    does[self.random:chance(0.8) and "append" or "overwrite"](self)
+  end
+end
+
+-- Ends of the process: each is followed by another start.
+function does.close(self)
+  local is_closed = false
+  self.storage:close(function() is_closed = true end)
+  self:wait(function() return is_closed end, "closing")
+  self.disk:detach(self.computer.loop)
+  self.storage = false
+end
+
+function does.kill(self)
+  self.computer:crash("process")
+  self.storage = false
+end
+
+function does.power(self)
+  self.computer:crash("power")
+  self.storage = false
+end
+
+local OFTEN <const> = { "append", "append", "append", "append", "overwrite",
+  "vote", "rest", "burst", "adopt" }
+local ENDS <const> = { "close", "kill", "power" }
+
+--- Waits, but not for what will never come.
+function Life:wait(predicate, what)
+  self.computer:run_until(predicate, what)
+end
+
+--- All that was stored is reported, or will never be.
+function Life:settle()
+  self:wait(function()
+    return self.reported == self.asked or self.failure or not self.has_space
+  end, "reports")
+end
+
+--- Is there a process that works?
+function Life:is_up()
+  return self.storage and not self.computer.loop.is_dead and not self.failure
+end
+
+--- Does one thing.
+function Life:step()
+  if not self.storage then return self:open() end
+  local name = self.random:pick(self.random:chance(0.06) and ENDS or OFTEN)
+  does[name](self)
+  if self:is_up() and self.random:chance(0.5) then self:settle() end
+end
+
+--- Does `count` things, or fewer when its process is killed from outside or
+-- its storage fails.
+function Life:run(count)
+  for _ = 1, count do
+    self:step()
+    if self.computer.loop and self.computer.loop.is_dead and self.storage
+      or self.failure then
+      return
+    end
+  end
+end
+
+--- The process is gone, for whatever reason; what it had is forgotten.
+function Life:ended()
+  self.storage = false
+end
+
+return M
