@@ -13,6 +13,20 @@
 /* All commands of one forward travel in one frame. */
 #define FORWARD_BYTES_MAX (RAFT_FRAME_BYTES_MAX - RAFT_FRAME_FIXED_MAX)
 
+/* Is too much not committed yet, or, behind a disk or a state machine that
+ * does not keep up, too much to be kept in memory? The first bounds what may be
+ * lost, the second what the others have committed without us. */
+static bool is_too_much(const struct raft *r, size_t bytes) {
+  assert(r->state == RAFT_LEADER || r->pending_bytes == 0);
+  size_t pending = r->pending_bytes;
+  if (pending == 0 && r->log.stored == r->log.last) return false;
+  if (pending > 0 && pending + bytes > r->options.pending_bytes_max)
+    return true;
+  size_t kept_max = r->options.memory_bytes_max + r->options.pending_bytes_max;
+  assert(kept_max >= r->options.memory_bytes_max);
+  return r->log.memory_bytes > kept_max;
+}
+
 /* May these be appended now? RAFT_OK or why not. */
 static int judge(const struct raft *r, const struct raft_slice *commands,
                  uint32_t count, size_t *bytes) {
@@ -25,10 +39,7 @@ static int judge(const struct raft *r, const struct raft_slice *commands,
       return RAFT_E_TOO_LARGE;
     *bytes += RAFT_ENTRY_HEADER_BYTES + commands[i].size;
   }
-  size_t pending = r->pending_bytes;
-  if (pending > 0 && pending + *bytes > r->options.pending_bytes_max)
-    return RAFT_E_BUSY;
-  return RAFT_OK;
+  return is_too_much(r, *bytes) ? RAFT_E_BUSY : RAFT_OK;
 }
 
 /* Appends one command; room was reserved. */
@@ -141,9 +152,7 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   if (rest.size != 0 || m->propose.count == 0) return RAFT_E_CORRUPT;
   if (verdict != RAFT_OK) return verdict;
   if (r->is_out_of_space) return RAFT_E_NO_SPACE;
-  size_t pending = r->pending_bytes;
-  if (pending > 0 && pending + bytes > r->options.pending_bytes_max)
-    return RAFT_E_BUSY;
+  if (is_too_much(r, bytes)) return RAFT_E_BUSY;
   bool has_room = raft_log_reserve(&r->log, bytes, m->propose.count) == RAFT_OK;
   return has_room ? RAFT_OK : RAFT_E_BUSY;
 }

@@ -187,7 +187,9 @@ struct raft_options {
   uint32_t election_max_ms;   /* > election_min_ms */
   uint32_t heartbeat_ms;      /* < election_min_ms */
   uint32_t command_bytes_max; /* one command */
-  size_t pending_bytes_max;   /* everything appended and not yet committed */
+  size_t pending_bytes_max;   /* appended and not yet committed; also how much
+                                 more than memory_bytes_max a leader keeps in
+                                 memory before it takes no more */
   size_t message_bytes_max;   /* entries in one append; one entry always fits */
   size_t inflight_bytes_max;  /* entries under way to one peer */
   size_t memory_bytes_max;    /* log kept in memory beyond what must be */

@@ -105,6 +105,41 @@ static void too_much_that_is_pending_is_busy(void) {
   alone_end(c);
 }
 
+/* Everything that N1 has sent reaches the others, and their answers N1, whose
+ * own disk hangs. */
+static void others_work(struct cluster *c) {
+  (void)cluster_flush(c, N1);
+  while (c->packet_count > 0) {
+    cluster_deliver(c, 0);
+    for (uint32_t i = N2; i <= N3; i++) {
+      (void)cluster_flush(c, i); /* only one of them has heard anything */
+      cluster_disk(c, i, 9);
+    }
+    (void)cluster_flush(c, N1);
+  }
+}
+
+/* The others commit: so nothing is pending. But what our disk has not written
+ * must stay in memory, and that has an end too. */
+static void too_much_behind_a_hanging_disk_is_busy(void) {
+  static const char command[] = "a command of some length, as commands are";
+  struct cluster_options o = {.nodes = 3, .seed = 1};
+  o.pending_bytes_max = 3000;
+  o.memory_bytes_max = 500;
+  struct cluster *c = cluster_new(&o);
+  CHECK(cluster_elect(c, N1));
+  for (int round = 0; round < 8; round++) {
+    for (int i = 0; i < 50; i++)
+      (void)cluster_propose(c, N1, command); /* busy in the end */
+    others_work(c);
+  }
+  EQ(cluster_propose(c, N1, command), RAFT_E_BUSY);
+  CHECK(alone_status(c).memory_bytes <= 500 + 3000 + 2 * RAFT_BLOCK_BYTES);
+  cluster_work(c); /* the disk works again */
+  CHECK(cluster_propose(c, N1, command) > 0);
+  alone_end(c);
+}
+
 static void a_damaged_forward_is_dropped(void) {
   struct cluster *c = leader_of(3);
   EQ(cluster_forward(c, N2, "commands"), RAFT_OK);
@@ -187,6 +222,7 @@ int main(void) {
   CASE(a_forward_of_an_older_term_is_refused);
   CASE(an_answer_to_a_former_life_matches_no_token);
   CASE(too_much_that_is_pending_is_busy);
+  CASE(too_much_behind_a_hanging_disk_is_busy);
   CASE(a_damaged_forward_is_dropped);
   CASE(a_wild_clock_is_held_back);
   CASE(a_full_disk_takes_no_entries_and_still_votes);
