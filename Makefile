@@ -46,6 +46,7 @@ SUPPORT := $(wildcard spec/c/support/*.c)
 TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
 ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(MUSEUM) $(wildcard tools/*.c)
+ALL_C += $(wildcard spec/nemesis/*.c spec/crash/*.c)
 PLAIN_CORE := $(filter-out csrc/host.c,$(CORE))
 
 # --------------------------------------------------------------------- flags
@@ -173,6 +174,11 @@ bench: build  ## the benchmarks, as tables
 .PHONY: replay
 replay: build  ## runs a recording again, as a trace in words (FILE=recording)
 	@$(LUA) tools/replay.lua $(if $(FILE),"$(FILE)")
+# Faults are drawn from the seed; a longer run has more clusters, one a minute.
+.PHONY: nemesis
+nemesis: build build/nemesis/faults.so  ## real processes, bent (SECONDS=20 RUNS=3 SEED=n)
+	@$(LUA) spec/nemesis/run.lua $(CURDIR)/build/nemesis/faults.so \
+	  $(or $(SECONDS),20) $(or $(RUNS),3) $(SEED)
 
 .PHONY: traces
 traces:  ## rewrites spec/traces/*.txt; review the diff
@@ -357,6 +363,10 @@ build/museum/raft/core.so: build/museum/lua/raft_bug.o \
 .PHONY: unit-programs
 unit-programs: $(TESTS:spec/c/%.c=build/unit/%)
 	@:
+
+build/nemesis/%.so: spec/nemesis/%.c
+	@mkdir -p $(@D)
+	@$(CC) $(STANDARD) -O2 -fPIC -shared -o $@ $<
 
 build/asan/dlclose.so: tools/dlclose.c
 	@mkdir -p $(@D)

@@ -1,0 +1,181 @@
+/* faults.c - a disk and a clock that can be bent while a process runs.
+ *
+ * Preloaded into the nodes of the nemesis. The file that RAFT_FAULTS names is
+ * mapped, and says what happens to writes and syncs of regular files: sockets
+ * and pipes are left alone. A switch costs the process nothing to look at, and
+ * works without privileges, which a full file system or a tracer needs.
+ *
+ * A failure happens once and takes its own switch back: who goes on after it
+ * as if nothing had been, can. Each one is counted, so that the nemesis knows
+ * what has really struck.
+ */
+#define _GNU_SOURCE 1 /* syscall, and the calls with 64 in their names */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum mode {
+  PASS = 0,
+  REFUSE = 1, /* one write fails, nothing of it is on the disk */
+  TEAR = 2,   /* one write fails, its first half is on the disk */
+  LATE = 3,   /* one write or sync fails, and all of it may be on the disk */
+  FULL = 4,   /* no file grows */
+  SLOW = 5,   /* each write takes delay_ms longer */
+  MODES = 6
+};
+
+enum { SECTOR = 512, MS_PER_S = 1000, NS_PER_MS = 1000000 };
+
+/* As process.lua writes and reads it: 64 bits each, in this order. */
+struct control {
+  _Atomic int64_t mode;
+  _Atomic int64_t delay_ms;
+  _Atomic int64_t jump_ms;     /* wall clock minus the true one */
+  _Atomic int64_t lies;        /* times told while jump_ms was not 0 */
+  _Atomic int64_t hits[MODES]; /* by mode */
+};
+
+static struct control *control; /* NULL: nobody bends anything */
+
+__attribute__((constructor)) static void map_control(void) {
+  const char *path = getenv("RAFT_FAULTS");
+  if (path == NULL) return;
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* also of what is stopped */
+  if (fd < 0) abort(); /* a nemesis that strikes nothing proves nothing */
+  void *page =
+      mmap(NULL, sizeof(*control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (page == MAP_FAILED) abort();
+  control = page;
+  (void)close(fd); /* the mapping stays */
+}
+
+static enum mode mode_now(void) {
+  if (control == NULL) return PASS;
+  int64_t mode = atomic_load(&control->mode);
+  return mode > PASS && mode < MODES ? (enum mode)mode : PASS;
+}
+
+static void count(enum mode mode) {
+  atomic_fetch_add(&control->hits[mode], 1);
+}
+
+/* Takes a failure that strikes once: true for one caller only. */
+static bool take(enum mode mode) {
+  int64_t expected = mode;
+  if (!atomic_compare_exchange_strong(&control->mode, &expected, PASS))
+    return false;
+  count(mode);
+  return true;
+}
+
+static void pause_ms(int64_t ms) {
+  struct timespec rest = {.tv_sec = ms / MS_PER_S,
+                          .tv_nsec = ms % MS_PER_S * NS_PER_MS};
+  while (nanosleep(&rest, &rest) != 0 && errno == EINTR)
+    continue;
+}
+
+static ssize_t fail(int error) {
+  errno = error;
+  return -1;
+}
+
+/* ------------------------------------------------------------------ writes */
+
+/* A write as the system takes it; offset -1: where the file stands. */
+struct piece {
+  int fd;
+  const void *bytes;
+  size_t size;
+  off_t offset;
+};
+
+static ssize_t put(struct piece p) {
+  if (p.offset < 0) return syscall(SYS_write, p.fd, p.bytes, p.size);
+  return syscall(SYS_pwrite64, p.fd, p.bytes, p.size, p.offset);
+}
+
+static bool is_growing(struct piece p, off_t size) {
+  off_t from = p.offset < 0 ? lseek(p.fd, 0, SEEK_CUR) : p.offset;
+  return from + (off_t)p.size > size;
+}
+
+static ssize_t tear(struct piece p) {
+  p.size = p.size / 2 / SECTOR * SECTOR;
+  if (p.size > 0) (void)put(p); /* as much as there is of it */
+  return fail(EIO);
+}
+
+static ssize_t bent(struct piece p) {
+  enum mode mode = mode_now();
+  struct stat stat;
+  if (mode == PASS || fstat(p.fd, &stat) != 0 || !S_ISREG(stat.st_mode))
+    return put(p);
+  if (mode == SLOW) {
+    count(mode);
+    pause_ms(atomic_load(&control->delay_ms));
+    return put(p);
+  }
+  if (mode == FULL) {
+    if (!is_growing(p, stat.st_size)) return put(p);
+    count(mode);
+    return fail(ENOSPC);
+  }
+  if (!take(mode)) return put(p);
+  if (mode == TEAR) return tear(p);
+  if (mode == LATE) (void)put(p); /* it is there, and is called failed */
+  return fail(EIO);
+}
+
+ssize_t write(int fd, const void *bytes, size_t size) {
+  return bent((struct piece){fd, bytes, size, -1});
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset) {
+  return bent((struct piece){fd, bytes, size, offset});
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
+  return bent((struct piece){fd, bytes, size, offset});
+}
+
+/* ------------------------------------------------------------------- syncs */
+
+static int bent_sync(long call, int fd) {
+  if (mode_now() == LATE && take(LATE)) return (int)fail(EIO);
+  return (int)syscall(call, fd);
+}
+
+int fsync(int fd) {
+  return bent_sync(SYS_fsync, fd);
+}
+
+int fdatasync(int fd) {
+  return bent_sync(SYS_fdatasync, fd);
+}
+
+/* ------------------------------------------------------------------- clock */
+
+int timespec_get(struct timespec *now, int base) {
+  if (base != TIME_UTC || syscall(SYS_clock_gettime, CLOCK_REALTIME, now) != 0)
+    return 0;
+  int64_t jump_ms = control != NULL ? atomic_load(&control->jump_ms) : 0;
+  if (jump_ms == 0) return base;
+  atomic_fetch_add(&control->lies, 1);
+  now->tv_sec += jump_ms / MS_PER_S;
+  return base;
+}
