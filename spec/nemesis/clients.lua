@@ -4,7 +4,7 @@
 -- A write whose end is not known overlaps everything after it, so a key is
 -- left for a new one once it has two of these. No more than ten operations
 -- overlap on a key.
-local Dice = require "spec.nemesis.dice"
+local Dice = require "spec.support.dice"
 local uv = require "luv"
 
 local M = {}

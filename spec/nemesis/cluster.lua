@@ -5,7 +5,7 @@ local core = require "raft.core"
 local raft = require "raft"
 local tmpdir = require "spec.support.tmpdir"
 local uv = require "luv"
-local wait = require "spec.nemesis.wait"
+local wait = require "spec.support.wait"
 
 local M = {}
 

@@ -2,7 +2,7 @@
 -- complaints; an empty list is a pass.
 local linearizable = require "raft.sim.linearizable"
 local model = require "spec.nemesis.model"
-local wait = require "spec.nemesis.wait"
+local wait = require "spec.support.wait"
 
 local M = {}
 

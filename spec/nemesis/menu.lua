@@ -205,6 +205,19 @@ local function failing(mode)
   end
 end
 
+-- The same on all nodes at once.
+local function all_failing(mode)
+  return function(cluster)
+    local undos = {}
+    for _, process in ipairs(cluster:running()) do
+      undos[#undos + 1] = bend(cluster, process, mode)
+    end
+    return #undos > 0 and function()
+      for _, undo in ipairs(undos) do undo() end
+    end or nil
+  end
+end
+
 kinds.failed_write = failing("refuse")
 kinds.torn_write = failing("tear")
 kinds.failed_sync = failing("late")
@@ -222,15 +235,8 @@ function kinds.full_disk(cluster, dice)
   return bend(cluster, any(cluster, dice), "full")
 end
 
-function kinds.full_disks(cluster)
-  local undos = {}
-  for _, process in ipairs(cluster:running()) do
-    undos[#undos + 1] = bend(cluster, process, "full")
-  end
-  return #undos > 0 and function()
-    for _, undo in ipairs(undos) do undo() end
-  end or nil
-end
+kinds.failed_writes = all_failing("refuse")
+kinds.full_disks = all_failing("full")
 
 function kinds.slow_disk(cluster, dice)
   local process = any(cluster, dice)
@@ -238,6 +244,18 @@ function kinds.slow_disk(cluster, dice)
   cluster.controls[process.id]:set("delay_ms",
     dice:integer(DISK_MS_MIN, DISK_MS_MAX))
   return bend(cluster, process, "slow")
+end
+
+-- All disks are slow, and all nodes are killed with writes under way.
+function kinds.blackout(cluster)
+  for _, process in ipairs(cluster:running()) do
+    cluster.controls[process.id]:set("delay_ms", DISK_MS_MAX)
+  end
+  local undo = all_failing("slow")(cluster)
+  return undo and function()
+    for _, process in ipairs(cluster:running()) do process:kill() end
+    undo()
+  end
 end
 
 --------------------------------------------------------------------- clock --

@@ -1,11 +1,11 @@
 --- One run: a cluster, its clients, faults for a while, then the judgement.
 local Clients = require "spec.nemesis.clients"
 local Cluster = require "spec.nemesis.cluster"
-local Dice = require "spec.nemesis.dice"
+local Dice = require "spec.support.dice"
 local judge = require "spec.nemesis.judge"
 local menu = require "spec.nemesis.menu"
 local raft = require "raft"
-local wait = require "spec.nemesis.wait"
+local wait = require "spec.support.wait"
 
 local M = {}
 

@@ -2,7 +2,7 @@
 -- draws does not change what another one gets.
 local M = {}
 
-local Dice = { __name = "nemesis.dice" }
+local Dice = { __name = "spec.dice" }
 Dice.__index = Dice
 
 -- Spreads a seed over 64 bits.
