@@ -175,10 +175,22 @@ bench: build  ## the benchmarks, as tables
 replay: build  ## runs a recording again, as a trace in words (FILE=recording)
 	@$(LUA) tools/replay.lua $(if $(FILE),"$(FILE)")
 # Faults are drawn from the seed; a longer run has more clusters, one a minute.
+# A longer run of the nemesis has more clusters, one a minute.
 .PHONY: nemesis
-nemesis: build build/nemesis/faults.so  ## real processes, bent (SECONDS=20 RUNS=3 SEED=n)
+nemesis: build build/nemesis/faults.so  ## real processes, bent (SECONDS, RUNS)
 	@$(LUA) spec/nemesis/run.lua $(CURDIR)/build/nemesis/faults.so \
 	  $(or $(SECONDS),20) $(or $(RUNS),3) $(SEED)
+
+.PHONY: killpoints
+killpoints: build  ## lives killed as they enter a file call (N=200)
+	@tools/deps proof
+	@$(LUA) spec/crash/killpoints.lua $(or $(N),200) $(SEED)
+
+.PHONY: powercuts
+powercuts: build build/crash/cut  ## the power fails on ext4 and xfs (N=100)
+	@tools/deps proof
+	@$(LUA) spec/crash/powercuts.lua $(or $(N),100) $(CURDIR)/build/crash/cut \
+	  $(SEED)
 
 .PHONY: traces
 traces:  ## rewrites spec/traces/*.txt; review the diff
@@ -367,6 +379,10 @@ unit-programs: $(TESTS:spec/c/%.c=build/unit/%)
 build/nemesis/%.so: spec/nemesis/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(STANDARD) -O2 -fPIC -shared -o $@ $<
+
+build/crash/%: spec/crash/%.c
+	@mkdir -p $(@D)
+	@$(CC) $(STANDARD) -O2 -o $@ $<
 
 build/asan/dlclose.so: tools/dlclose.c
 	@mkdir -p $(@D)

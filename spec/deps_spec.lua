@@ -172,10 +172,22 @@ esac]]):format(root, refused, root, root, root))
     assert.matches("cannot find it", text)
   end)
 
+  it("takes it in good part when what proofs wish for is not to be had",
+    function()
+      machine {}
+      local text, code = deps("proof")
+      assert.are.equal(0, code)
+      assert.matches("missing: strace", text)
+      apt_get("exit 100")
+      text, code = deps("proof")
+      assert.are.equal(0, code)
+      assert.matches("could not install strace", text)
+    end)
+
   it("refuses a word it does not know", function()
     machine {}
     local text, code = deps("everything")
     assert.are.equal(2, code)
-    assert.matches("run, test, lint or all", text)
+    assert.matches("run, test, lint, all or proof", text)
   end)
 end)

@@ -170,9 +170,18 @@ end
 
 local function main()
   local dice = Dice.new(seed, 1)
-  local run = setmetatable({ dice = dice, tmp = tmpdir.new(),
-    first = deck(dice, FIRST), early = deck(dice, EARLY),
-    late = deck(dice, LATE), killed = 0, lives = 0, promised = 0, failed = 0, hits = {} }, Run)
+  local run = setmetatable({
+    dice = dice,
+    tmp = tmpdir.new(),
+    first = deck(dice, FIRST),  -- points of new directories
+    early = deck(dice, EARLY),
+    late = deck(dice, LATE),
+    killed = 0,    -- lives that met their point
+    lives = 0,
+    promised = 0,  -- promises that were held against a directory
+    failed = 0,
+    hits = {},     -- "call file" -> how often
+  }, Run)
   local why = obstacle(run.tmp)
   if why then
     run.tmp:remove()

@@ -16,6 +16,11 @@ local function collect(pipe, pieces)
   end))
 end
 
+--- How many lines it has said so far.
+function Life:lines()
+  return select(2, table.concat(self.said):gsub("\n", ""))
+end
+
 local function environment()
   local list = { "UV_THREADPOOL_SIZE=1" }  -- file calls in a row
   for name, value in pairs(uv.os_environ()) do

@@ -15,6 +15,7 @@ local NAMED_MAX <const> = 5      -- lost writes that are named
 local OK_PER_SECOND_MIN <const> = 10
 local FAULTS_PER_SECOND_MIN <const> = 0.4
 local KINDS_MIN <const> = 6
+local DISKS_AFTER_S <const> = 15  -- a run so long must have failed a disk
 
 local function complain(list, ...)
   list[#list + 1] = string.format(...)
@@ -94,6 +95,12 @@ function M.is_linearizable(clients, complaints)
     info.keys, info.steps)
 end
 
+-- Did what bends the disks get through to them?
+local function disks_failed(cluster)
+  return cluster:struck("refuse") + cluster:struck("tear")
+    + cluster:struck("late") > 0
+end
+
 --- Was enough tried?
 function M.is_not_dull(run, complaints)
   local kinds = 0
@@ -107,6 +114,9 @@ function M.is_not_dull(run, complaints)
   if kinds < math.min(KINDS_MIN, faults_min) then
     complain(complaints, "too dull: %d kinds of faults, %d at least", kinds,
       KINDS_MIN)
+  end
+  if run.seconds >= DISKS_AFTER_S and not disks_failed(run.cluster) then
+    complain(complaints, "too dull: no write has failed")
   end
   if run.ok < ok_min then
     complain(complaints, "too dull: %d operations ok, %d at least", run.ok,

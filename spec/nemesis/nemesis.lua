@@ -40,6 +40,11 @@ local function new_run(options)
     doomed = {},       -- process -> since when its disk has failed, in ms
     complaints = {},
     story = {},        -- what was done, a line each
+    counts = false,    -- operations by outcome
+    gap_ms = 0,        -- the longest time without an ok, until the heal
+    struck = {},       -- words: what the controls have counted
+    agreed = false,    -- writes that all nodes have
+    checked = "no",    -- words: what the checker saw
   }, Run)
   self.cluster = Cluster.new {
     nodes = options.nodes, lua = options.lua, shim = options.shim,
@@ -74,12 +79,12 @@ function Run:draw()
   return table.remove(self.deck)
 end
 
--- Begins one fault, if what is drawn can be had now.
+-- Begins one fault. What cannot be had now is drawn again later.
 function Run:strike()
   local name = self:draw()
   local ms = self.dice:integer(FAULT_MS_MIN, FAULT_MS_MAX)
   local undo = menu.kinds[name](self.cluster, self.dice)
-  if not undo then return end
+  if not undo then return table.insert(self.deck, 1, name) end
   self.tally[name] = (self.tally[name] or 0) + 1
   self.faults = self.faults + 1
   self.active[#self.active + 1] = { name = name, undo = undo,
@@ -154,25 +159,34 @@ function Run:begin()
   self.clients:start()
 end
 
+-- What raises is a complaint, and keeps nothing else from being judged.
+function Run:attempt(fn)
+  local ok, err = xpcall(fn, debug.traceback)
+  if not ok then self:complain(tostring(err)) end
+end
+
+-- The faults are over: what must be so now.
 function Run:conclude()
   local cluster, clients, complaints = self.cluster, self.clients,
     self.complaints
-  self.ok = clients.counts.ok
+  self.ok, self.counts = clients.counts.ok, clients.counts
   self.gap_ms = math.max(clients.gap_ms, clients:now() - clients.last_ok)
   self:tell("heal")
-  cluster:heal()
-  judge.comes_back(cluster, clients, complaints)
+  self:attempt(function()
+    cluster:heal()
+    judge.comes_back(cluster, clients, complaints)
+  end)
   clients:stop()
   wait.try(function() return clients:are_quiet() end, DOOM_MS, "the clients")
-  self.counts = clients.counts
-  self.agreed = judge.agree(cluster, complaints)
-  judge.keep_promises(cluster, clients, complaints)
+  self:attempt(function()
+    self.agreed = judge.agree(cluster, complaints)
+    judge.keep_promises(cluster, clients, complaints)
+  end)
   self.checked = judge.is_linearizable(clients, complaints)
-  judge.is_not_dull(self, complaints)
-  self.struck = {}
   for i, mode in ipairs(STRIKES) do
     self.struck[i] = mode .. " " .. cluster:struck(mode)
   end
+  judge.is_not_dull(self, complaints)
 end
 
 --- Runs one. Call it in raft.run.
@@ -181,12 +195,11 @@ end
 --   and figures
 function M.run(options)
   local run = new_run(options)
-  local ok, err = xpcall(function()
+  run:attempt(function()
     run:begin()
     run:rage()
-    run:conclude()
-  end, debug.traceback)
-  if not ok then run:complain(tostring(err)) end
+  end)
+  run:conclude()
   run.clients:close()
   run.dir = run.cluster.dir.path
   run.cluster:close(#run.complaints > 0)

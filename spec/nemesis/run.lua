@@ -39,7 +39,6 @@ end
 
 local function report(run)
   print(("  faults %d: %s"):format(run.faults, tally_text(run.tally)))
-  if not run.counts then return end
   print(("  struck: %s; %d process starts"):format(
     table.concat(run.struck, ", "), run.cluster.starts))
   print(("  operations: %d ok, %d error, %d unknown; longest gap without "
