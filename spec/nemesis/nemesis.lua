@@ -134,10 +134,11 @@ function Run:keep()
   end
 end
 
+-- The time of faults. A defect that shows at once ends it.
 function Run:rage()
   local over = self.clients:now() + self.seconds * 1000
   local strike_at = 0
-  while self.clients:now() < over do
+  while self.clients:now() < over and #self.complaints == 0 do
     self:relent()
     self:keep()
     if self.clients:now() >= strike_at and #self.active < AT_ONCE_MAX then
@@ -186,7 +187,7 @@ function Run:conclude()
   for i, mode in ipairs(STRIKES) do
     self.struck[i] = mode .. " " .. cluster:struck(mode)
   end
-  judge.is_not_dull(self, complaints)
+  if #complaints == 0 then judge.is_not_dull(self, complaints) end
 end
 
 --- Runs one. Call it in raft.run.
