@@ -174,7 +174,6 @@ bench: build  ## the benchmarks, as tables
 .PHONY: replay
 replay: build  ## runs a recording again, as a trace in words (FILE=recording)
 	@$(LUA) tools/replay.lua $(if $(FILE),"$(FILE)")
-# Faults are drawn from the seed; a longer run has more clusters, one a minute.
 # A longer run of the nemesis has more clusters, one a minute.
 .PHONY: nemesis
 nemesis: build build/nemesis/faults.so  ## real processes, bent (SECONDS, RUNS)
