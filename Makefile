@@ -74,6 +74,7 @@ flags_unit := $(STANDARD) -O1 -g -DRAFT_TINY=1 $(SANITIZE) $(test_include)
 flags_asan := $(STANDARD) -O1 -g $(tiny) $(SANITIZE) -fPIC $(lua_include)
 flags_cov := $(STANDARD) -O0 -g --coverage -fPIC $(lua_include)
 flags_covunit := $(STANDARD) -O0 -g -DRAFT_TINY=1 --coverage $(test_include)
+flags_mutate := $(STANDARD) -O1 -DRAFT_TINY=1 $(test_include)
 
 # ------------------------------------------------------------ what is for you
 
@@ -166,6 +167,11 @@ coverage:  ## lines and branches of csrc that C tests and specs reach
 	$(call with_cpath,build/cov) $(BUSTED) --exclude-tags=house $(ARGS) || \
 	  status=1; \
 	$(LUA) tools/coverage.lua build/cov build/covunit; exit $$status
+
+.PHONY: mutate
+mutate:  ## breaks the core on purpose (FILES="csrc/log.c" N=50 SEED=1 BASE=)
+	@N=$(N) SEED=$(SEED) BASE=$(BASE) MAX=$(MAX) \
+	  $(LUA) tools/mutate.lua $(FILES)
 
 .PHONY: bench
 bench: build  ## the benchmarks, as tables
@@ -292,12 +298,13 @@ build/$1/%_test: build/$1/spec/c/%_test.o build/$1/core.a \
 	  build/$1/core.a
 endef
 
-$(foreach f,core unit asan cov covunit,$(eval $(call flavour,$(f))))
+$(foreach f,core unit asan cov covunit mutate,$(eval $(call flavour,$(f))))
 $(eval $(call module,build/raft/core.so,core))
 $(eval $(call module,build/asan/raft/core.so,asan))
 $(eval $(call module,build/cov/raft/core.so,cov))
 $(eval $(call program,unit))
 $(eval $(call program,covunit))
+$(eval $(call program,mutate))
 
 # ---------------------------------------------------------------- the museum
 
@@ -371,7 +378,7 @@ build/museum/raft/core.so: build/museum/lua/raft_bug.o \
 -include $(patsubst %.c,build/museum/%.d,$(ALL_C))
 -include $(patsubst csrc/%.c,build/museum/lua/%.d,$(CORE) $(BINDING))
 
-.PHONY: unit-programs
+.PHONY: unit-programs mutate-programs
 unit-programs: $(TESTS:spec/c/%.c=build/unit/%)
 	@:
 
@@ -382,6 +389,8 @@ build/nemesis/%.so: spec/nemesis/%.c
 build/crash/%: spec/crash/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(STANDARD) -O2 -o $@ $<
+mutate-programs: $(TESTS:spec/c/%.c=build/mutate/%)
+	@:
 
 build/asan/dlclose.so: tools/dlclose.c
 	@mkdir -p $(@D)
