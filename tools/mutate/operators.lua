@@ -95,7 +95,7 @@ local function change_return(list, i, emit)
   if can_negate(list, i + 1, to - 1) and not words[list[i + 1].text] then
     emit(i + 1, to - 1, "!(%s)")
   end
-  emit(i + 1, to - 1, "NULL")  -- for pointers; else it does not compile
+  emit(i + 1, to - 1, "0")
 end
 
 -- Heads of if, for, while end in a bracket behind which a statement may start.

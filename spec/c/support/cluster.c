@@ -74,6 +74,16 @@ static const char *name_of(const struct cluster *c, raft_id id) {
   return i < c->count ? c->nodes[i].name : "nobody";
 }
 
+/* "entry 4" or "entries 4 to 7". */
+static const char *range(raft_index first, raft_index last) {
+  static char text[64];
+  if (first == last)
+    snprintf(text, sizeof text, "entry %" PRIu64, first);
+  else
+    snprintf(text, sizeof text, "entries %" PRIu64 " to %" PRIu64, first, last);
+  return text;
+}
+
 /* ---- birth --------------------------------------------------------------- */
 
 static void set_defaults(struct cluster_options *o) {
@@ -330,12 +340,25 @@ static void free_batch(struct cluster_batch *b) {
   b->bytes = NULL;
 }
 
+/* Where the test decides when a write ends, it is told that it did. */
+static void say_completed(struct cluster *c, uint32_t node,
+                          const struct cluster_batch *b) {
+  const struct cluster_node *n = &c->nodes[node];
+  if (!n->is_disk_held) return;
+  if (b->term != n->disk.term || b->vote != n->disk.vote)
+    cluster_say(c, "%s has term %" PRIu64 " and its vote for %s on disk",
+                n->name, b->term, name_of(c, b->vote));
+  if (b->first <= b->last)
+    cluster_say(c, "%s has %s on disk", n->name, range(b->first, b->last));
+}
+
 /* One batch becomes durable. */
 static void complete(struct cluster *c, uint32_t node) {
   struct cluster_disk *d = &c->nodes[node].disk;
   struct cluster_batch b = d->under_way[0];
   memmove(d->under_way, d->under_way + 1, --d->count * sizeof b);
   cluster_note(c, node, b.term < d->term ? "a batch takes a term back" : NULL);
+  say_completed(c, node, &b);
   d->term = b.term;
   d->vote = b.vote;
   d->commit = b.commit;
@@ -363,6 +386,22 @@ void cluster_disk(struct cluster *c, uint32_t node, uint32_t count) {
   (void)cluster_flush(c, node);
 }
 
+static void say_store(struct cluster *c, uint32_t node,
+                      const struct raft_effect *fx) {
+  const struct cluster_node *n = &c->nodes[node];
+  bool has_entries = fx->store.first <= fx->store.last;
+  if (fx->store.hard_changed)
+    cluster_say(c, "%s writes term %" PRIu64 "%s%s", n->name, fx->store.term,
+                fx->store.vote != 0 ? " and its vote for " : ", no vote yet",
+                fx->store.vote != 0 ? name_of(c, fx->store.vote) : "");
+  if (has_entries && fx->store.first <= n->disk.last)
+    cluster_say(c, "%s drops its own entries from %" PRIu64 " on", n->name,
+                fx->store.first);
+  if (has_entries)
+    cluster_say(c, "%s writes %s", n->name,
+                range(fx->store.first, fx->store.last));
+}
+
 static void perform_store(struct cluster *c, uint32_t node,
                           struct cluster_held *h) {
   struct cluster_disk *d = &c->nodes[node].disk;
@@ -382,14 +421,7 @@ static void perform_store(struct cluster *c, uint32_t node,
       .size = h->size,
   };
   h->bytes = NULL;
-  bool has_entries = fx->store.first <= fx->store.last;
-  const char *name = c->nodes[node].name;
-  if (fx->store.hard_changed)
-    cluster_say(c, "%s writes term %" PRIu64 ", vote for %s", name,
-                fx->store.term, name_of(c, fx->store.vote));
-  if (has_entries)
-    cluster_say(c, "%s writes entries %" PRIu64 " to %" PRIu64, name,
-                fx->store.first, fx->store.last);
+  say_store(c, node, fx);
 }
 
 /* ---- effects ------------------------------------------------------------- */
@@ -441,8 +473,8 @@ static void perform_apply(struct cluster *c, uint32_t node,
       cluster_note(c, node, "applied before it was durable");
     n->performed = i;
   }
-  cluster_say(c, "%s applies %" PRIu64 " to %" PRIu64, n->name, fx->apply.first,
-              fx->apply.last);
+  cluster_say(c, "%s applies %s", n->name,
+              range(fx->apply.first, fx->apply.last));
   if (!n->is_apply_held) report_applied(c, node);
 }
 
@@ -459,9 +491,10 @@ static void perform_load(struct cluster *c, uint32_t node,
     size += d->log[i].size;
   }
   c->seen_counts.loads++;
-  cluster_say(c, "%s loads %" PRIu64 " to %" PRIu64 " for %s", n->name,
-              fx->load.first, i - 1,
-              fx->load.peer == 0 ? "applying" : name_of(c, fx->load.peer));
+  cluster_say(c, "%s loads %s from its disk %s%s", n->name,
+              range(fx->load.first, i - 1),
+              fx->load.peer == 0 ? "to apply" : "for ",
+              fx->load.peer == 0 ? "" : name_of(c, fx->load.peer));
   struct raft_event ev = {.kind = RAFT_EV_LOADED};
   ev.loaded.peer = fx->load.peer;
   ev.loaded.first = fx->load.first;
@@ -482,7 +515,8 @@ static void perform_read(struct cluster *c, uint32_t node,
     bool leads = cluster_status(c, node).state == RAFT_LEADER;
     c->seen_counts.leader_reads += leads;
     c->seen_counts.follower_reads += !leads;
-    cluster_say(c, "%s serves a read at %" PRIu64, n->name, fx->read.index);
+    cluster_say(c, "%s answers a read from what it has applied up to %" PRIu64,
+                n->name, fx->read.index);
     return;
   }
   cluster_note(c, node, "a read that nobody waits for");
@@ -510,13 +544,26 @@ static void perform_role(struct cluster *c, uint32_t node,
   static const char *const names[] = {"?", "follower", "pre-candidate",
                                       "candidate", "leader"};
   struct cluster_node *n = &c->nodes[node];
+  raft_id leader = fx->role.leader;
   drop_reads(c, n);
-  cluster_say(c, "%s is %s in term %" PRIu64 ", leader %s", n->name,
-              names[fx->role.role], fx->role.term, name_of(c, fx->role.leader));
+  if (fx->role.role == RAFT_LEADER)
+    cluster_say(c, "%s is the leader of term %" PRIu64, n->name, fx->role.term);
+  else
+    cluster_say(c, "%s is a %s in term %" PRIu64 "%s%s", n->name,
+                names[fx->role.role], fx->role.term,
+                leader != 0 ? " and follows " : ", no leader known",
+                leader != 0 ? name_of(c, leader) : "");
 }
 
-static void perform_forwarded(struct cluster *c, const struct raft_effect *fx) {
+static void perform_forwarded(struct cluster *c, uint32_t node,
+                              const struct raft_effect *fx) {
   bool is_taken = fx->forwarded.code == RAFT_OK;
+  if (is_taken)
+    cluster_say(c, "%s knows that its client's command is entry %" PRIu64,
+                c->nodes[node].name, fx->forwarded.index);
+  else
+    cluster_say(c, "%s tells its client: not taken, ask again",
+                c->nodes[node].name);
   c->forwarded.token = fx->forwarded.token;
   c->forwarded.code = fx->forwarded.code;
   c->forwarded.index = fx->forwarded.index;
@@ -533,7 +580,7 @@ static void perform(struct cluster *c, uint32_t node, struct cluster_held *h) {
   case RAFT_FX_APPLY: perform_apply(c, node, &h->fx); break;
   case RAFT_FX_READ: perform_read(c, node, &h->fx); break;
   case RAFT_FX_ROLE: perform_role(c, node, &h->fx); break;
-  case RAFT_FX_FORWARDED: perform_forwarded(c, &h->fx); break;
+  case RAFT_FX_FORWARDED: perform_forwarded(c, node, &h->fx); break;
   case RAFT_FX_CONFIG: break;
   case RAFT_FX_NONE:
   case RAFT_FX_SHIP:
@@ -661,17 +708,21 @@ static int64_t give(struct cluster *c, uint32_t node, enum raft_event_kind kind,
 }
 
 int64_t cluster_propose(struct cluster *c, uint32_t node, const char *command) {
-  cluster_say(c, "%s is given a command", c->nodes[node].name);
+  cluster_say(c, "a client gives %s the command \"%s\"", c->nodes[node].name,
+              command);
   return give(c, node, RAFT_EV_PROPOSE, command);
 }
 
 int64_t cluster_forward(struct cluster *c, uint32_t node, const char *command) {
+  cluster_say(c, "a client gives %s, a follower, the command \"%s\"",
+              c->nodes[node].name, command);
   return give(c, node, RAFT_EV_FORWARD, command);
 }
 
 int64_t cluster_read(struct cluster *c, uint32_t node) {
   struct cluster_node *n = &c->nodes[node];
   if (n->read_count == sizeof n->reads / sizeof *n->reads) return RAFT_E_BUSY;
+  cluster_say(c, "a client wants to read from %s", n->name);
   struct raft_event ev = {.kind = RAFT_EV_READ, .read = ++c->next_token};
   int64_t rc = cluster_step(c, node, &ev);
   if (rc != RAFT_OK) return rc;
@@ -720,8 +771,10 @@ int64_t cluster_receive(struct cluster *c, uint32_t node, uint32_t from,
 
 void cluster_crash(struct cluster *c, uint32_t node, uint32_t keep) {
   struct cluster_node *n = &c->nodes[node];
-  cluster_say(c, "%s crashes", n->name);
-  if (keep < n->disk.count) c->seen_counts.torn_stores++;
+  bool is_torn = keep < n->disk.count;
+  cluster_say(c, "%s crashes%s", n->name,
+              is_torn ? ", and what it was writing is lost" : "");
+  c->seen_counts.torn_stores += is_torn;
   for (; keep > 0 && n->disk.count > 0; keep--)
     complete(c, node);
   for (; n->disk.count > 0; n->disk.count--)
