@@ -101,6 +101,7 @@ static void addresses_are_checked(void) {
   CHECK(!raft_address_is_valid("", 1));
   CHECK(!raft_address_is_valid("h:1", 3));
   CHECK(!raft_address_is_valid("h :1", 5));
+  CHECK(!raft_address_is_valid(" h:1", 5));
   CHECK(!raft_address_is_valid("h\n:1", 5));
   CHECK(!raft_address_is_valid("h\x7f:1", 5));
 }

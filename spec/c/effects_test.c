@@ -95,6 +95,27 @@ static void a_clone_owns_its_bytes(void) {
   EQ(memory.live, 0);
 }
 
+/* Two parts, each of which alone is more than a chunk holds. */
+static void a_clone_has_room_for_the_largest(void) {
+  static uint8_t bytes[2][50000];
+  open_box();
+  memset(bytes[0], 1, sizeof bytes[0]);
+  memset(bytes[1], 2, sizeof bytes[1]);
+  EQ(raft_outbox_reserve(&box, 1, 100), RAFT_OK);
+  struct raft_effect *fx = raft_outbox_add(&box, RAFT_FX_STORE, 0);
+  struct raft_slice *parts = raft_outbox_bytes(&box, 2 * sizeof *parts);
+  for (int i = 0; i < 2; i++)
+    parts[i] = (struct raft_slice){bytes[i], sizeof bytes[i]};
+  fx->parts = parts;
+  fx->part_count = 2;
+  struct raft_outbox copy;
+  EQ(raft_outbox_clone(&box, &copy), RAFT_OK);
+  for (int i = 0; i < 2; i++)
+    EQ_BYTES(copy.effects[0].parts[i].data, bytes[i], sizeof bytes[i]);
+  raft_outbox_free(&copy);
+  close_box();
+}
+
 static void a_clone_that_fails_leaves_nothing(void) {
   open_box();
   fill();
@@ -114,6 +135,7 @@ int main(void) {
   CASE(a_failing_reservation_changes_nothing);
   CASE(clearing_keeps_one_chunk);
   CASE(a_clone_owns_its_bytes);
+  CASE(a_clone_has_room_for_the_largest);
   CASE(a_clone_that_fails_leaves_nothing);
   return test_end();
 }

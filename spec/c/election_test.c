@@ -189,6 +189,79 @@ static void with_leases_a_young_node_votes_for_nobody(void) {
   alone_end(c);
 }
 
+/* It leads this term though we never voted: a vote could make a second one. */
+static void no_vote_in_a_term_that_has_a_leader(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct alone_append beat = {2, 1, 1, 1, 0, NULL, 0};
+  EQ(alone_append(c, N2, &beat), RAFT_OK);
+  EQ(alone_status(c).vote, 0);
+  c->now += 500; /* the leader falls silent */
+  struct alone_vote v = {.term = 2, .last = 1, .last_term = 1};
+  alone_vote(c, N3, &v);
+  CHECK(!alone_must_answer(c, N3, RAFT_MSG_VOTE_REPLY).vote_reply.granted);
+  alone_end(c);
+}
+
+static void who_votes_for_another_gives_up_and_follows_nobody(void) {
+  struct cluster *c = alone_new(3, &(struct alone_log){.term = 2});
+  cluster_time_out(c, N1);
+  EQ(alone_status(c).state, RAFT_PRE_CANDIDATE);
+  struct alone_vote v = {.term = 2, .last = 1, .last_term = 1};
+  alone_vote(c, N2, &v);
+  CHECK(alone_must_answer(c, N2, RAFT_MSG_VOTE_REPLY).vote_reply.granted);
+  EQ(alone_status(c).state, RAFT_FOLLOWER);
+  EQ(alone_status(c).leader, 0);
+  alone_end(c);
+}
+
+static void learners_are_not_asked(void) {
+  struct cluster *c = cluster_new(&(struct cluster_options){
+      .nodes = 3, .seed = 1, .roles = {0, RAFT_ROLE_LEARNER}});
+  cluster_time_out(c, N1);
+  CHECK(cluster_find(c, N1, N3, RAFT_MSG_VOTE) >= 0);
+  EQ(cluster_find(c, N1, N2, RAFT_MSG_VOTE), -1);
+  alone_end(c);
+}
+
+/* The answer owed to a leader is void once we campaign against it. */
+static void a_pre_candidate_owes_no_answer(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct alone_append a = {2, 1, 1, 1, 0, (const raft_term[]){2}, 1};
+  EQ(alone_append(c, N2, &a), RAFT_OK);
+  c->now += 500;
+  cluster_tick(c, N1);
+  EQ(alone_status(c).state, RAFT_PRE_CANDIDATE);
+  struct raft_message m;
+  CHECK(!alone_answer(c, N2, RAFT_MSG_APPEND_REPLY, &m));
+  alone_end(c);
+}
+
+static void take_over(struct cluster *c, uint32_t from) {
+  struct raft_message m = {.kind = RAFT_MSG_TIMEOUT_NOW, .term = 2};
+  EQ(cluster_receive(c, N1, from, &m), RAFT_OK);
+}
+
+static void who_may_not_lead_does_not_take_over(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 3, .seed = 1, .leases = true});
+  struct alone_append beat = {2, 1, 1, 1, 0, NULL, 0};
+  EQ(alone_append(c, N2, &beat), RAFT_OK);
+  take_over(c, N2);
+  EQ(alone_status(c).state, RAFT_FOLLOWER); /* too young */
+  c->now += 100;
+  take_over(c, N3);
+  EQ(alone_status(c).state, RAFT_FOLLOWER); /* not its leader */
+  take_over(c, N2);
+  EQ(alone_status(c).state, RAFT_CANDIDATE);
+  alone_end(c);
+  c = cluster_new(&(struct cluster_options){
+      .nodes = 3, .seed = 1, .roles = {RAFT_ROLE_LEARNER}});
+  EQ(alone_append(c, N2, &beat), RAFT_OK);
+  take_over(c, N2);
+  EQ(alone_status(c).state, RAFT_FOLLOWER);
+  alone_end(c);
+}
+
 static void only_the_incarnation_that_is_meant_counts(void) {
   struct cluster *c = alone_new(3, NULL);
   cluster_time_out(c, N1);
@@ -220,6 +293,11 @@ int main(void) {
   CASE(a_vote_waits_for_the_log_it_was_judged_by);
   CASE(a_learner_never_campaigns);
   CASE(with_leases_a_young_node_votes_for_nobody);
+  CASE(no_vote_in_a_term_that_has_a_leader);
+  CASE(who_votes_for_another_gives_up_and_follows_nobody);
+  CASE(learners_are_not_asked);
+  CASE(a_pre_candidate_owes_no_answer);
+  CASE(who_may_not_lead_does_not_take_over);
   CASE(only_the_incarnation_that_is_meant_counts);
   CASE(one_voter_alone_elects_itself);
   return test_end();

@@ -126,6 +126,7 @@ static void what_version_1_does_not_write_is_refused(void) {
   EQ(decode_with(24, 0, 8), RAFT_OK);       /* a time of 0: unknown, and well */
   EQ(decode_with(8, 0, 8), RAFT_E_CORRUPT); /* index */
   EQ(decode_with(8, (uint64_t)1 << 63, 8), RAFT_E_CORRUPT);
+  EQ(decode_with(8, INT64_MAX, 8), RAFT_OK); /* the last of all */
   EQ(decode_with(16, 0, 8), RAFT_E_CORRUPT); /* term */
   EQ(decode_with(16, UINT64_MAX, 8), RAFT_E_CORRUPT);
   EQ(decode_with(36, 0, 1), RAFT_E_CORRUPT); /* kind */

@@ -2,6 +2,9 @@
  * refused, and that whoever is refused may rely on it. */
 #include "alone.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static struct cluster *leader_of(uint32_t nodes) {
   struct cluster *c = alone_new(nodes, NULL);
   CHECK(cluster_elect(c, N1));
@@ -81,6 +84,98 @@ static void an_answer_to_a_former_life_matches_no_token(void) {
   EQ(c->seen_counts.accepted_forwards, 1); /* the answer came */
   CHECK(c->forwarded.token != token);
   alone_end(c);
+}
+
+static void a_forward_brings_all_its_commands_unharmed(void) {
+  struct cluster *c = leader_of(3);
+  static const char *const text[] = {"first", "", "third"};
+  struct raft_slice commands[3];
+  for (int i = 0; i < 3; i++)
+    commands[i] =
+        (struct raft_slice){(const uint8_t *)text[i], strlen(text[i])};
+  struct raft_event ev = {.kind = RAFT_EV_FORWARD};
+  ev.propose.commands = commands;
+  ev.propose.count = 3;
+  EQ(cluster_step(c, N2, &ev), RAFT_OK);
+  cluster_work(c);
+  EQ(c->forwarded.index, 3);
+  EQ(alone_status(c).last, 5);
+  for (int i = 0; i < 3; i++) {
+    struct raft_entry e;
+    CHECK(raft_entry_at(c->nodes[N3].raft, (raft_index)(3 + i), &e));
+    EQ(e.size, strlen(text[i]));
+    EQ_BYTES(e.payload, text[i], e.size);
+  }
+  alone_end(c);
+}
+
+/* The bound is what may be pending: one byte more is too much. */
+static void what_fits_exactly_is_taken(void) {
+  for (size_t less = 0; less < 2; less++) {
+    struct cluster *c = cluster_new(&(struct cluster_options){
+        .nodes = 3,
+        .seed = 1,
+        .pending_bytes_max = 3 * (RAFT_ENTRY_HEADER_BYTES + 1) - less});
+    CHECK(cluster_elect(c, N1));
+    EQ(cluster_propose(c, N1, "x"), 3);
+    EQ(cluster_forward(c, N2, "x"), RAFT_OK);
+    (void)cluster_flush(c, N2);
+    cluster_deliver(c, c->packet_count - 1);
+    EQ(alone_status(c).last, 4);
+    EQ(cluster_propose(c, N1, "x"), less == 0 ? 5 : RAFT_E_BUSY);
+    alone_end(c);
+  }
+}
+
+static void what_fits_exactly_is_taken_from_others(void) {
+  for (size_t less = 0; less < 2; less++) {
+    struct cluster *c = cluster_new(&(struct cluster_options){
+        .nodes = 3,
+        .seed = 1,
+        .pending_bytes_max = 2 * (RAFT_ENTRY_HEADER_BYTES + 1) - less});
+    CHECK(cluster_elect(c, N1));
+    EQ(cluster_propose(c, N1, "x"), 3);
+    EQ(cluster_forward(c, N2, "x"), RAFT_OK);
+    (void)cluster_flush(c, N2);
+    cluster_deliver(c, c->packet_count - 1);
+    EQ(alone_status(c).last, less == 0 ? 4 : 3);
+    alone_end(c);
+  }
+}
+
+/* A forward of `count` times the same command of 600 bytes. */
+static int64_t forward_many(struct cluster *c, uint32_t count) {
+  static const uint8_t big[600];
+  struct raft_slice *commands = malloc(count * sizeof *commands);
+  CHECK(commands != NULL);
+  if (commands == NULL) return RAFT_E_NOMEM;
+  for (uint32_t i = 0; i < count; i++)
+    commands[i] = (struct raft_slice){big, sizeof big};
+  struct raft_event ev = {.kind = RAFT_EV_FORWARD};
+  ev.propose.commands = commands;
+  ev.propose.count = count;
+  int64_t rc = cluster_step(c, N2, &ev);
+  free(commands);
+  return rc;
+}
+
+static void a_forward_is_one_frame_or_refused(void) {
+  struct cluster *c = leader_of(3);
+  EQ(forward_many(c, RAFT_FRAME_BYTES_MAX / 604 + 1), RAFT_E_TOO_LARGE);
+  EQ(forward_many(c, 200), RAFT_OK);
+  alone_end(c);
+}
+
+static void a_forward_without_memory_is_not_lost(void) {
+  for (uint64_t n = 1; n <= 3; n++) {
+    struct cluster *c = leader_of(3);
+    c->memory.fail_in = n;
+    EQ(forward_many(c, 200), RAFT_OK); /* tried again */
+    c->memory.fail_in = 0;
+    (void)cluster_flush(c, N2);
+    CHECK(cluster_find(c, N2, N1, RAFT_MSG_PROPOSE) >= 0);
+    alone_end(c);
+  }
 }
 
 static void too_much_that_is_pending_is_busy(void) {
@@ -221,6 +316,11 @@ int main(void) {
   CASE(a_forward_is_answered_with_its_place);
   CASE(a_forward_of_an_older_term_is_refused);
   CASE(an_answer_to_a_former_life_matches_no_token);
+  CASE(a_forward_brings_all_its_commands_unharmed);
+  CASE(what_fits_exactly_is_taken);
+  CASE(what_fits_exactly_is_taken_from_others);
+  CASE(a_forward_is_one_frame_or_refused);
+  CASE(a_forward_without_memory_is_not_lost);
   CASE(too_much_that_is_pending_is_busy);
   CASE(too_much_behind_a_hanging_disk_is_busy);
   CASE(a_damaged_forward_is_dropped);

@@ -102,6 +102,51 @@ static void the_higher_sequence_counts(void) {
   EQ(got.starts, newer.starts);
 }
 
+/* Writes the checksum anew, as who made this sector would. */
+static void seal(uint8_t *sector) {
+  raft_put_u32(sector + 8, raft_crc32c(0, sector + 12, COPY - 12));
+}
+
+/* Both copies with one byte changed, and sealed. */
+static int read_with(size_t at, uint8_t value) {
+  uint8_t file[2 * COPY];
+  struct raft_identity got;
+  write_both(file);
+  for (size_t i = 0; i < 2; i++) {
+    file[i * COPY + at] = value;
+    seal(file + i * COPY);
+  }
+  return read_file(file, &got);
+}
+
+static void what_nobody_writes_is_refused(void) {
+  enum { FORMED = 16 + 40, NODE = FORMED + 1 + 16, CLUSTER = NODE + 3 };
+  EQ(read_with(NODE + 1, 'm'), RAFT_OK);
+  EQ(read_with(0, 'x'), RAFT_E_CORRUPT); /* another kind of file */
+  EQ(read_with(7, 'x'), RAFT_E_CORRUPT);
+  EQ(read_with(12, 0), RAFT_E_CORRUPT);     /* a version before the first */
+  EQ(read_with(FORMED, 2), RAFT_E_CORRUPT); /* neither yes nor no */
+  EQ(read_with(NODE, 0), RAFT_E_CORRUPT);   /* no name */
+  EQ(read_with(NODE, 255), RAFT_E_CORRUPT); /* too long a name */
+  EQ(read_with(CLUSTER, 0), RAFT_E_CORRUPT);
+  EQ(read_with(CLUSTER, 1), RAFT_OK);
+  EQ(read_with(40, 7), RAFT_E_CORRUPT); /* first segment > last + 1 */
+  EQ(read_with(40, 5), RAFT_OK);        /* there is none */
+}
+
+static void there_are_two_copies_and_no_third(void) {
+  uint8_t file[3 * COPY];
+  struct raft_identity newer = SAMPLE;
+  struct raft_identity got;
+  uint32_t version = 0;
+  write_both(file);
+  newer.sequence++;
+  newer.starts++;
+  raft_identity_encode(&newer, file + 2 * COPY);
+  EQ(raft_identity_decode(file, sizeof file, &got, &version), RAFT_OK);
+  EQ(got.starts, SAMPLE.starts);
+}
+
 static void a_newer_format_is_named(void) {
   uint8_t file[2 * COPY];
   struct raft_identity got;
@@ -120,6 +165,8 @@ int main(void) {
   CASE(damage_in_both_copies_is_refused);
   CASE(every_cut_keeps_a_copy_or_is_refused);
   CASE(the_higher_sequence_counts);
+  CASE(what_nobody_writes_is_refused);
+  CASE(there_are_two_copies_and_no_third);
   CASE(a_newer_format_is_named);
   return test_end();
 }

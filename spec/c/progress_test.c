@@ -163,6 +163,22 @@ static void backs_off_by_the_hint(void) {
 
 /* A refusal that was overtaken by an acceptance must not move next to match
  * or below. */
+/* What it was told with lost messages it must be told again. */
+static void forgets_what_was_told_in_vain(void) {
+  struct raft_progress p = replicating(5);
+  raft_progress_sent(&p, 9, 10);
+  p.commit_sent = 8;
+  CHECK(raft_progress_reject(&p, 9, 6));
+  EQ(p.commit_sent, 5);
+  p = replicating(5);
+  p.commit_sent = 4;
+  raft_progress_probe(&p);
+  EQ(p.commit_sent, 4);
+  p.commit_sent = 8;
+  raft_progress_probe(&p);
+  EQ(p.commit_sent, 5);
+}
+
 static void drops_late_rejects(void) {
   struct raft_progress p = probing(10);
   raft_progress_sent(&p, 10, 0);
@@ -251,6 +267,20 @@ static void names_what_is_broken(void) {
   bad = p;
   bad.state = RAFT_PROBE;
   EQ_TEXT(raft_progress_check(&bad, 9), "flights outside of REPLICATE");
+  bad.state = 0;
+  EQ_TEXT(raft_progress_check(&bad, 9), "no such state of progress");
+  bad.state = RAFT_SNAPSHOT + 1;
+  EQ_TEXT(raft_progress_check(&bad, 9), "no such state of progress");
+  bad = p;
+  bad.head = RAFT_INFLIGHT_MAX;
+  EQ_TEXT(raft_progress_check(&bad, 9), "the ring of flights is out of bounds");
+  bad = p;
+  bad.count = RAFT_INFLIGHT_MAX + 1;
+  EQ_TEXT(raft_progress_check(&bad, 9), "the ring of flights is out of bounds");
+  bad = p;
+  bad.snapshot_index = 7;
+  EQ_TEXT(raft_progress_check(&bad, 9),
+          "a snapshot index outside of SNAPSHOT, or none in it");
 }
 
 /* ---- chaos: a leader, a follower, and a network that does anything ------- */
@@ -342,6 +372,7 @@ int main(void) {
   CASE(recovers_when_appends_are_lost);
   CASE(probe_empties_the_window);
   CASE(backs_off_by_the_hint);
+  CASE(forgets_what_was_told_in_vain);
   CASE(drops_late_rejects);
   CASE(drops_rejects_of_another_probe);
   CASE(drops_late_accepts);

@@ -292,6 +292,15 @@ static void checks_every_pair_of_sizes(void) {
       }
 }
 
+static void says_what_is_wrong_with_a_size(void) {
+  struct raft_config c = sized(3, 0, 3);
+  EQ_TEXT(raft_quorum_check(&c, RAFT_OLD),
+          "the election quorum must be of 1 to all voters");
+  c = sized(3, 3, 0);
+  EQ_TEXT(raft_quorum_check(&c, RAFT_OLD),
+          "the commit quorum must be of 1 to all voters");
+}
+
 static void checks_any_rule(void) {
   uint32_t allowed = 0;
   for (uint32_t n = 1; n <= N_MAX; n++)
@@ -357,6 +366,7 @@ int main(void) {
   CASE(finds_nothing_where_nobody_votes);
   CASE(asks_both_halves);
   CASE(checks_every_pair_of_sizes);
+  CASE(says_what_is_wrong_with_a_size);
   CASE(checks_any_rule);
   CASE(refuses_election_quorums_that_miss);
   CASE(refuses_what_no_encoder_wrote);

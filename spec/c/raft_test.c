@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "replica.h"
+
 #define TERMS(...)                                                             \
   (const raft_term[]) {                                                        \
     __VA_ARGS__                                                                \
@@ -283,6 +285,19 @@ static void who_has_voted_may_still_form(void) {
 
 /* ---- questions ----------------------------------------------------------- */
 
+/* They only count up: from the lower half they never wrap. */
+static void counters_start_in_the_lower_half(void) {
+  struct raft_options o = sound;
+  for (o.seed = 1; o.seed <= 64; o.seed++) {
+    struct raft *r = raft_new(&o);
+    CHECK(r != NULL);
+    if (r == NULL) return;
+    CHECK(r->ballot.round < UINT64_C(1) << 63);
+    CHECK(r->read_context < UINT64_C(1) << 63);
+    raft_free(r);
+  }
+}
+
 static void a_digest_tells_states_apart(void) {
   struct cluster *c = alone_new(3, NULL);
   uint64_t a[2];
@@ -342,6 +357,7 @@ static void test_doors(void) {
 
 int main(void) {
   CASE(options_that_break_a_rule_make_nothing);
+  CASE(counters_start_in_the_lower_half);
   CASE(start_comes_first_and_once);
   CASE(a_recovery_that_contradicts_itself_is_corrupt);
   CASE(a_hint_past_the_log_is_clipped);

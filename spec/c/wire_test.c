@@ -4,6 +4,7 @@
 
 #include "crc32c.h"
 #include "entry.h"
+#include "frame.h"
 #include "golden.h"
 #include "test.h"
 
@@ -313,6 +314,20 @@ static void a_shorter_head_is_refused(void) {
   }
 }
 
+/* Only the head is read, so the tail need not be there. */
+static void the_longest_frame_is_read_and_a_longer_one_is_not(void) {
+  struct buffer b;
+  struct raft_message m = {.kind = RAFT_MSG_PING};
+  encode(&m, &b);
+  for (uint32_t more = 0; more < 2; more++) {
+    struct raft_frame f;
+    b.size = (size_t)RAFT_FRAME_BYTES_MAX + more;
+    mend(&b);
+    EQ(raft_frame_open(b.data, b.size, &f), more ? RAFT_E_CORRUPT : RAFT_OK);
+    EQ(raft_wire_size(b.data, 4), more ? RAFT_E_TOO_LARGE : (int64_t)b.size);
+  }
+}
+
 static void a_head_beyond_the_frame_is_refused(void) {
   struct buffer b;
   struct raft_message m;
@@ -618,6 +633,8 @@ static void a_hello_is_checked_field_by_field(void) {
   h = hello;
   h.purpose = 0;
   EQ_TEXT(raft_hello_check(&h), "purpose");
+  h.purpose = RAFT_HELLO_SNAPSHOT;
+  EQ_TEXT(raft_hello_check(&h), NULL);
   h.purpose = 4;
   EQ_TEXT(raft_hello_check(&h), "purpose");
   h = hello;
@@ -752,10 +769,17 @@ static void a_refusal_is_fit_to_be_shown(void) {
   EQ(refusal_with(CODE, 0, 1), RAFT_E_CORRUPT);
   EQ(refusal_with(CODE + 1, 'C', 1), RAFT_E_CORRUPT);
   EQ(refusal_with(CODE + 1, ' ', 1), RAFT_E_CORRUPT);
+  EQ(refusal_with(CODE + 2, 'a', 1), RAFT_OK);
+  EQ(refusal_with(CODE + 2, 'z', 1), RAFT_OK);
+  EQ(refusal_with(CODE + 2, 'a' - 1, 1), RAFT_E_CORRUPT);
+  EQ(refusal_with(CODE + 2, 'z' + 1, 1), RAFT_E_CORRUPT);
   EQ(refusal_with(TEXT, 0, 2), RAFT_OK);
   EQ(refusal_with(TEXT, 256, 2), RAFT_E_CORRUPT);
   EQ(refusal_with(TEXT + 2, '\n', 1), RAFT_E_CORRUPT);
   EQ(refusal_with(TEXT + 2, 0x1b, 1), RAFT_E_CORRUPT);
+  EQ(refusal_with(TEXT + 3, 0x1b, 1), RAFT_E_CORRUPT);
+  EQ(refusal_with(TEXT + 2, 0x7f, 1), RAFT_E_CORRUPT);
+  EQ(refusal_with(TEXT + 2, ' ', 1), RAFT_OK);
   EQ(refusal_with(TEXT + 2, 0, 1), RAFT_E_CORRUPT);
 }
 
@@ -780,6 +804,7 @@ static void run_messages(void) {
   CASE(every_flipped_bit_in_commands_is_found);
   CASE(fields_may_grow_at_their_end);
   CASE(a_shorter_head_is_refused);
+  CASE(the_longest_frame_is_read_and_a_longer_one_is_not);
   CASE(a_head_beyond_the_frame_is_refused);
   CASE(other_versions_are_told_from_noise);
   CASE(unknown_kinds_are_refused_unless_optional);
