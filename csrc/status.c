@@ -99,6 +99,10 @@ static void add_log(struct raft_digest_state *d, const struct raft_log *log) {
     raft_digest_u64(d, log->stores[at].seq);
     raft_digest_u64(d, log->stores[at].last);
   }
+  if (log->window != NULL) { /* may be applied without asking the disk */
+    raft_digest_u64(d, log->window->first);
+    raft_digest_u64(d, log->window->count);
+  }
   struct raft_entry e;
   for (raft_index i = log->memory_first; i <= log->last; i++) {
     if (!raft_log_get(log, i, &e)) continue;
