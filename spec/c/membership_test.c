@@ -158,13 +158,34 @@ static void the_one_before_is_recovered_too(void) {
 
 /* ---- who counts ---------------------------------------------------------- */
 
-static void a_stranger_s_vote_does_not_count(void) {
+/* n1 forms a cluster that n3 is no member of. */
+static struct cluster *without_n3(void) {
   struct cluster *c = unformed(3);
   struct raft_member *m = member(c, N3);
   struct raft_member *last = &c->config.members[c->config.count - 1];
   memmove(m, m + 1, (size_t)(last - m) * sizeof *m);
   c->config.count--;
   form(c);
+  return c;
+}
+
+static void a_stranger_s_word_changes_nothing(void) {
+  struct cluster *c = without_n3();
+  cluster_time_out(c, N1);
+  alone_reply(c, N2, true);
+  alone_reply(c, N2, true);
+  EQ(alone_status(c).state, RAFT_LEADER);
+  struct raft_message m = {.kind = RAFT_MSG_APPEND_REPLY, .term = 2};
+  m.append_reply.accepted = true;
+  m.append_reply.index = 2;
+  EQ(cluster_receive(c, N1, N3, &m), RAFT_OK);
+  cluster_unreachable(c, N1, N3);
+  EQ(alone_status(c).commit, 1);
+  alone_end(c);
+}
+
+static void a_stranger_s_vote_does_not_count(void) {
+  struct cluster *c = without_n3();
   cluster_time_out(c, N1);
   struct raft_message asked = alone_must_answer(c, N2, RAFT_MSG_VOTE);
   EQ(cluster_find(c, N1, N3, RAFT_MSG_VOTE), -1);
@@ -187,6 +208,7 @@ int main(void) {
   CASE(a_configuration_counts_from_its_append_to_its_truncation);
   CASE(truncation_behind_it_leaves_it_in_force);
   CASE(the_one_before_is_recovered_too);
+  CASE(a_stranger_s_word_changes_nothing);
   CASE(a_stranger_s_vote_does_not_count);
   return test_end();
 }

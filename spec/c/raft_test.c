@@ -241,6 +241,70 @@ static void impossible_entries_are_corrupt(void) {
 
 /* ---- forming ------------------------------------------------------------- */
 
+/* Three entries on disk, the last of them the configuration of n1 alone, and
+ * none in memory. */
+static struct raft *on_disk_only(uint8_t *bytes, size_t *sizes) {
+  static const raft_term terms[] = {1, 1, 1};
+  struct cluster *c = alone_new(1, NULL);
+  struct raft_recovery rec = {.term = 1, .commit = 3, .last = 3};
+  struct raft_run run = {.first = 1, .term = 1};
+  struct raft_options o = sound;
+  o.self = c->nodes[N1].id;
+  rec.runs = &run;
+  rec.run_count = 1;
+  rec.tail_first = 4;
+  rec.config.index = 1;
+  rec.config.payload =
+      (struct raft_slice){c->first_entry + RAFT_ENTRY_HEADER_BYTES,
+                          c->first_size - RAFT_ENTRY_HEADER_BYTES};
+  struct raft *r = raft_new(&o);
+  struct raft_event ev = {.kind = RAFT_EV_START, .now = 1, .start = &rec};
+  EQ(raft_step(r, &ev), RAFT_OK);
+  memcpy(bytes, c->first_entry, c->first_size);
+  sizes[0] = c->first_size;
+  for (uint32_t i = 1; i < 3; i++)
+    sizes[i] = cluster_entries(i + 1, terms, 1, bytes + 512 * i);
+  alone_end(c);
+  return r;
+}
+
+/* The first effect of a kind of the work that is due; fails without. */
+static struct raft_effect taken(struct raft *r, enum raft_effect_kind kind) {
+  struct raft_batch batch;
+  raft_take(r, &batch);
+  for (uint32_t i = 0; i < batch.count; i++)
+    if (batch.effects[i].kind == kind) return batch.effects[i];
+  CHECK(batch.count > UINT32_MAX - 1); /* there is no such effect */
+  return (struct raft_effect){.kind = RAFT_FX_NONE};
+}
+
+/* One load an entry; nothing is written, so nothing waits for the disk. */
+static void what_is_only_on_disk_is_applied_to_its_end(void) {
+  uint8_t bytes[3 * 512];
+  size_t sizes[3];
+  struct raft *r = on_disk_only(bytes, sizes);
+  struct raft *other = raft_clone(r);
+  EQ(taken(other, RAFT_FX_CONFIG).after, 0);
+  raft_free(other);
+  for (raft_index i = 1; i <= 3; i++) {
+    struct raft_effect fx = taken(r, RAFT_FX_LOAD);
+    EQ(fx.load.first, i);
+    EQ(fx.load.last, 3);
+    struct raft_event ev = {.kind = RAFT_EV_LOADED, .now = 1};
+    ev.loaded.first = i;
+    ev.loaded.entries =
+        (struct raft_slice){bytes + 512 * (i - 1), sizes[i - 1]};
+    EQ(raft_step(r, &ev), RAFT_OK);
+    fx = taken(r, RAFT_FX_APPLY);
+    EQ(fx.after, 0);
+    EQ(fx.apply.first, i);
+    EQ(fx.apply.last, i);
+    ev = (struct raft_event){.kind = RAFT_EV_APPLIED, .now = 1, .applied = i};
+    EQ(raft_step(r, &ev), RAFT_OK);
+  }
+  raft_free(r);
+}
+
 static void a_cluster_forms_once(void) {
   struct cluster *c = cluster_new(
       &(struct cluster_options){.nodes = 3, .seed = 1, .unformed = 1});
@@ -362,6 +426,7 @@ int main(void) {
   CASE(a_recovery_that_contradicts_itself_is_corrupt);
   CASE(a_hint_past_the_log_is_clipped);
   test_doors();
+  CASE(what_is_only_on_disk_is_applied_to_its_end);
   CASE(a_cluster_forms_once);
   CASE(a_bad_configuration_forms_nothing);
   CASE(who_has_voted_may_still_form);

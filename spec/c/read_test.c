@@ -99,6 +99,46 @@ static void an_answer_serves_what_was_asked_before_it(void) {
   alone_end(c);
 }
 
+static void an_answer_serves_all_that_was_asked_before_it(void) {
+  struct cluster *c = leader_of(3);
+  for (int i = 0; i < 3; i++)
+    CHECK(cluster_read(c, N2) > 0);
+  cluster_work(c);
+  EQ(c->seen_counts.follower_reads, 3);
+  EQ(cluster_status(c, N2).read_count, 0);
+  alone_end(c);
+}
+
+static void only_the_leader_answers(void) {
+  struct cluster *c = leader_of(3);
+  CHECK(cluster_read(c, N2) > 0);
+  (void)cluster_flush(c, N2);
+  struct raft_message asked;
+  cluster_look(c, (uint32_t)cluster_find(c, N2, N1, RAFT_MSG_READ), &asked);
+  struct raft_message m = {.kind = RAFT_MSG_READ_REPLY, .term = asked.term};
+  m.read.context = asked.read.context;
+  m.read.index = 1;
+  EQ(cluster_receive(c, N2, N3, &m), RAFT_OK);
+  (void)cluster_flush(c, N2);
+  EQ(cluster_status(c, N2).read_count, 1);
+  alone_end(c);
+}
+
+/* Its disk was given nothing in this life, so there is nothing to wait for. */
+static void a_restarted_follower_reads_without_a_write(void) {
+  struct cluster *c = leader_of(3);
+  cluster_run(c, 20);
+  cluster_crash(c, N2, 0);
+  EQ(cluster_restart(c, N2), RAFT_OK);
+  c->nodes[N2].is_disk_held = true;
+  cluster_run(c, 40);
+  EQ(c->nodes[N2].disk.count, 0);
+  CHECK(cluster_read(c, N2) > 0);
+  cluster_work(c);
+  EQ(c->seen_counts.follower_reads, 1);
+  alone_end(c);
+}
+
 /* The leader answers what we asked before a crash. Its context may be a larger
  * number than ours, and is older than anything we wait for. */
 static void an_answer_to_a_former_life_serves_nothing(void) {
@@ -209,6 +249,9 @@ int main(void) {
   CASE(a_lost_round_is_asked_again);
   CASE(a_lost_question_is_asked_again);
   CASE(an_answer_serves_what_was_asked_before_it);
+  CASE(an_answer_serves_all_that_was_asked_before_it);
+  CASE(only_the_leader_answers);
+  CASE(a_restarted_follower_reads_without_a_write);
   CASE(an_answer_to_a_former_life_serves_nothing);
   CASE(a_read_waits_until_it_is_applied_here);
   CASE(a_read_comes_after_its_apply);

@@ -301,6 +301,99 @@ static void loads_that_bring_nonsense_are_refused(void) {
   alone_end(c);
 }
 
+/* A leader that has only the newest entries in memory, and n2 far behind, for
+ * whom entries are to be loaded. */
+static struct cluster *loading(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 3, .seed = 1, .memory_bytes_max = 1});
+  CHECK(cluster_elect(c, N1));
+  cluster_isolate(c, N2, true);
+  for (int i = 0; i < 30; i++) {
+    CHECK(cluster_propose(c, N1, "as long as forty characters, or about") > 0);
+    cluster_work(c);
+  }
+  c->nodes[N1].is_load_held = true;
+  cluster_isolate(c, N2, false);
+  cluster_run(c, 40);
+  EQ(c->nodes[N1].held_count, 1);
+  EQ(c->nodes[N1].held[0].fx.kind, RAFT_FX_LOAD);
+  return c;
+}
+
+static int64_t bring(struct cluster *c, raft_index first, const uint8_t *bytes,
+                     size_t size) {
+  struct raft_event ev = {.kind = RAFT_EV_LOADED};
+  ev.loaded.peer = c->nodes[N2].id;
+  ev.loaded.first = first;
+  ev.loaded.entries = (struct raft_slice){bytes, size};
+  return cluster_step(c, N1, &ev);
+}
+
+static void what_is_not_on_disk_any_more_is_asked_for_again(void) {
+  struct cluster *c = loading();
+  raft_index first = c->nodes[N1].held[0].fx.load.first;
+  EQ(bring(c, first, NULL, 0), RAFT_OK);
+  (void)cluster_flush(c, N1);
+  EQ(c->nodes[N1].held_count, 2);
+  c->nodes[N1].is_load_held = false;
+  cluster_run(c, 100);
+  EQ(cluster_status(c, N2).commit, 32);
+  alone_end(c);
+}
+
+static void what_is_loaded_must_be_the_logs(void) {
+  struct cluster *c = loading();
+  raft_index first = c->nodes[N1].held[0].fx.load.first;
+  uint32_t sent = c->packet_count;
+  uint8_t bytes[200];
+  size_t size = cluster_entries(first, TERMS(2, 2), 2, bytes);
+  EQ(bring(c, first, bytes, size - 1), RAFT_E_CORRUPT);
+  bytes[size - 1] ^= 1;
+  EQ(bring(c, first, bytes, size), RAFT_E_CORRUPT);
+  size = cluster_entries(first + 1, TERMS(2, 2), 2, bytes);
+  EQ(bring(c, first, bytes, size), RAFT_E_CORRUPT);
+  size = cluster_entries(first, TERMS(1, 2), 2, bytes);
+  EQ(bring(c, first, bytes, size), RAFT_E_CORRUPT);
+  (void)cluster_flush(c, N1);
+  EQ(c->packet_count, sent);
+  EQ(c->nodes[N1].held_count, 1); /* it still waits for the right ones */
+  c->nodes[N1].is_load_held = false;
+  cluster_run(c, 100);
+  EQ(cluster_status(c, N2).commit, 32);
+  alone_end(c);
+}
+
+static void a_tick_too_early_is_no_heartbeat(void) {
+  struct cluster *c = leader_of(3);
+  EQ(c->packet_count, 0);
+  c->now += 19;
+  cluster_tick(c, N1);
+  (void)cluster_flush(c, N1);
+  EQ(c->packet_count, 0);
+  c->now += 1;
+  cluster_tick(c, N1);
+  (void)cluster_flush(c, N1);
+  EQ(c->packet_count, 2);
+  alone_end(c);
+}
+
+/* What we have already is acknowledged; what we can not take is not. */
+static void without_space_we_acknowledge_up_to_what_we_have(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct alone_append a = {2, 1, 1, 1, 0, TERMS(2), 1};
+  EQ(alone_append(c, N2, &a), RAFT_OK);
+  struct raft_message m = alone_must_answer(c, N2, RAFT_MSG_APPEND_REPLY);
+  EQ(m.append_reply.index, 2);
+  struct raft_event ev = {.kind = RAFT_EV_SPACE, .has_space = false};
+  EQ(cluster_step(c, N1, &ev), RAFT_OK);
+  a = (struct alone_append){2, 1, 1, 1, 0, TERMS(2, 2), 2};
+  EQ(alone_append(c, N2, &a), RAFT_OK);
+  m = alone_must_answer(c, N2, RAFT_MSG_APPEND_REPLY);
+  CHECK(m.append_reply.accepted);
+  EQ(m.append_reply.index, 2);
+  alone_end(c);
+}
+
 int main(void) {
   CASE(an_owed_answer_does_not_outlive_its_term);
   CASE(a_late_write_confirms_nothing_overwritten);
@@ -319,5 +412,9 @@ int main(void) {
   CASE(what_left_memory_is_loaded_for_a_slow_follower);
   CASE(what_left_memory_is_loaded_for_applying);
   CASE(loads_that_bring_nonsense_are_refused);
+  CASE(what_is_not_on_disk_any_more_is_asked_for_again);
+  CASE(what_is_loaded_must_be_the_logs);
+  CASE(a_tick_too_early_is_no_heartbeat);
+  CASE(without_space_we_acknowledge_up_to_what_we_have);
   return test_end();
 }
