@@ -1,6 +1,8 @@
 /* wal_test.c - segment heads and batches as bytes. */
 #include "wal.h"
 
+#include "bytes.h"
+#include "crc32c.h"
 #include "golden.h"
 #include "test.h"
 #include "wal_files.h"
@@ -88,6 +90,7 @@ static void the_bytes_of_a_segment_head_never_change(void) {
 static void the_bytes_of_a_batch_never_change(void) {
   uint8_t bytes[RAFT_WAL_SECTOR];
   struct raft_wal_batch b;
+  memset(bytes, 0xa5, sizeof bytes); /* what was in the buffer before */
   size_t size = encode_batch(bytes, &b);
   GOLDEN("wal_batch", bytes, size);
   CHECK(all_zero(bytes + size, sizeof bytes - size));
@@ -155,6 +158,91 @@ static void every_cut_of_a_batch_asks_for_more(void) {
     EQ(read_batch(bytes, cut), RAFT_E_MORE);
 }
 
+/* ---- sealed: the checksums are right, what they cover makes no sense ----- */
+
+static int segment_with(size_t at, uint64_t value, size_t count,
+                        uint32_t *version) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_segment s;
+  raft_wal_segment_encode(&SEGMENT, bytes);
+  for (size_t i = 0; i < count; i++)
+    bytes[at + i] = (uint8_t)(value >> 8 * i);
+  raft_put_u32(bytes + 8, raft_crc32c(0, bytes + 12, sizeof bytes - 12));
+  return raft_wal_segment_decode(bytes, sizeof bytes, &s, version);
+}
+
+static void a_sealed_segment_head_must_make_sense(void) {
+  enum { VERSION = 12, SECTOR = 16, SIZE = 24, NUMBER = 32, NEXT = 48 };
+  uint32_t version = 0;
+  EQ(segment_with(VERSION, 1, 4, &version), RAFT_OK);
+  EQ(segment_with(0, 'x', 1, &version), RAFT_E_CORRUPT);
+  EQ(segment_with(VERSION, 0, 4, &version), RAFT_E_CORRUPT);
+  EQ(segment_with(VERSION, 2, 4, &version), RAFT_E_VERSION);
+  EQ(version, 2);
+  EQ(segment_with(SECTOR, 512, 4, &version), RAFT_E_CORRUPT);
+  EQ(segment_with(SIZE, RAFT_WAL_SECTOR, 8, &version), RAFT_E_CORRUPT);
+  EQ(segment_with(SIZE, 2 * RAFT_WAL_SECTOR, 8, &version), RAFT_OK);
+  EQ(segment_with(SIZE, 3 * RAFT_WAL_SECTOR - 1, 8, &version), RAFT_E_CORRUPT);
+  EQ(segment_with(SIZE, UINT64_C(1) << 63, 8, &version), RAFT_E_CORRUPT);
+  EQ(segment_with(NUMBER, 0, 8, &version), RAFT_E_CORRUPT);
+  EQ(segment_with(NEXT, 0, 8, &version), RAFT_E_CORRUPT);
+  EQ(segment_with(NEXT, 1, 8, &version), RAFT_OK);
+}
+
+/* Head and body of a batch of so many bytes in its body, sealed anew. */
+static int batch_with(size_t at, uint8_t value, uint32_t size) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b;
+  (void)encode_batch(bytes, &b); /* b tells its size */
+  if (size != 0) raft_put_u32(bytes + 64, size);
+  bytes[at] = value;
+  b.size = raft_get_u32(bytes + 64);
+  raft_put_u32(bytes + 8, raft_crc32c(0, bytes + 72, b.size));
+  raft_put_u32(bytes + 4, raft_crc32c(0, bytes + 8, 64));
+  return read_batch(bytes, sizeof bytes);
+}
+
+static void a_sealed_batch_must_make_sense(void) {
+  enum { VOTE = 48, KIND = 68, RECORD = 72, RECORD_KIND = 76 };
+  EQ(batch_with(VOTE, 7, 0), RAFT_OK);
+  EQ(batch_with(0, 'x', 0), RAFT_E_CORRUPT);
+  EQ(batch_with(KIND, 0, 0), RAFT_E_CORRUPT);
+  EQ(batch_with(KIND, 9, 0), RAFT_E_CORRUPT);
+  EQ(batch_with(KIND, RAFT_WAL_MARK, 0), RAFT_E_CORRUPT); /* with entries */
+  EQ(batch_with(RECORD_KIND, 9, 0), RAFT_E_CORRUPT);
+  EQ(batch_with(RECORD, 1, 0), RAFT_E_CORRUPT); /* another size */
+  EQ(batch_with(VOTE, 7, 1), RAFT_E_CORRUPT);   /* no whole record */
+  EQ(batch_with(VOTE, 7, 8), RAFT_E_CORRUPT);   /* a record of nothing */
+  EQ(batch_with(RECORD, 0, 8), RAFT_E_CORRUPT);
+  EQ(batch_with(RECORD, 1, 9), RAFT_OK); /* the scan judges the entries */
+}
+
+static void a_head_that_is_cut_asks_for_more(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b;
+  (void)encode_batch(bytes, &b); /* its head is what counts */
+  for (size_t cut = 0; cut < RAFT_WAL_BATCH_BYTES; cut++)
+    EQ(raft_wal_batch_decode(bytes, cut, &b), RAFT_E_MORE);
+  EQ(raft_wal_batch_decode(bytes, RAFT_WAL_BATCH_BYTES, &b), RAFT_OK);
+}
+
+static void the_largest_body_is_believed_and_a_larger_is_not(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b;
+  (void)encode_batch(bytes, &b); /* its head is what counts */
+  for (uint32_t more = 0; more < 2; more++) {
+    raft_put_u32(bytes + 64, RAFT_WAL_BODY_MAX + more);
+    raft_put_u32(bytes + 4, raft_crc32c(0, bytes + 8, 64));
+    EQ(raft_wal_batch_decode(bytes, RAFT_WAL_BATCH_BYTES, &b),
+       more == 0 ? RAFT_OK : RAFT_E_CORRUPT);
+  }
+}
+
+static void a_batch_takes_whole_sectors(void) {
+  EQ(raft_wal_batch_bytes(RAFT_WAL_SECTOR - 80), RAFT_WAL_SECTOR);
+  EQ(raft_wal_batch_bytes(RAFT_WAL_SECTOR - 79), 2 * RAFT_WAL_SECTOR);
+}
+
 static void numbers_follow_each_other_within_a_start(void) {
   CHECK(raft_wal_follows(raft_wal_number(1, 1), 0));
   CHECK(raft_wal_follows(raft_wal_number(1, 2), raft_wal_number(1, 1)));
@@ -180,6 +268,11 @@ int main(void) {
   CASE(a_batch_without_entries_is_one_sector);
   CASE(every_flipped_bit_of_a_batch_is_seen);
   CASE(every_cut_of_a_batch_asks_for_more);
+  CASE(a_sealed_segment_head_must_make_sense);
+  CASE(a_sealed_batch_must_make_sense);
+  CASE(a_head_that_is_cut_asks_for_more);
+  CASE(the_largest_body_is_believed_and_a_larger_is_not);
+  CASE(a_batch_takes_whole_sectors);
   CASE(numbers_follow_each_other_within_a_start);
   CASE(a_later_start_begins_with_one);
   return test_end();

@@ -32,15 +32,19 @@ local assigns <const> = { ["="] = true, ["+="] = true, ["-="] = true,
   ["^="] = true, ["<<="] = true, [">>="] = true, ["++"] = true, ["--"] = true,
   ["("] = true }
 
-local function is_operand(token)
-  return token ~= nil and token.text:find("^[%w_%)%]]") ~= nil
-    and token.text ~= "return" and token.text ~= "case"
+-- Formatted text has blanks around what joins two operands, and none behind a
+-- sign, a star or an ampersand that stands before its only one.
+local function is_binary(list, i)
+  local before, after = list[i - 1], list[i + 1]
+  return before ~= nil and after ~= nil
+    and after.at > list[i].at + #list[i].text
+    and list[i].at > before.at + #before.text
 end
 
 local function swap(list, i, emit)
   for _, other in ipairs(swaps[list[i].text] or {}) do emit(i, i, other) end
   local other = binary[list[i].text]
-  if other and is_operand(list[i - 1]) then emit(i, i, other) end
+  if other and is_binary(list, i) then emit(i, i, other) end
   if words[list[i].text] then emit(i, i, words[list[i].text]) end
 end
 
