@@ -12,7 +12,7 @@
 #pragma GCC visibility push(hidden)
 
 #ifdef RAFT_TINY
-#define RAFT_WAL_SPOT_BYTES 256 /* of file between two spots */
+#define RAFT_WAL_SPOT_BYTES 12288 /* of file between two spots: 3 sectors */
 #else
 #define RAFT_WAL_SPOT_BYTES 65536
 #endif
