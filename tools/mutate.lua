@@ -59,8 +59,9 @@ local function new_run()
     seed = number_of("SEED", 1),
     base = os.getenv("BASE") or "",
     argued = argued.read(ARGUED),
+    -- Both are built before the first change, or they would contain it.
     plain = workshop.flavour("mutate"),
-    strict = false,  -- the same under the sanitizers, built when needed
+    strict = workshop.flavour("unit"),  -- the same under the sanitizers
     counted = 0,     -- mutants, over all files
     failed = 0,      -- survivors nobody argues for, arguments that are wrong
     sums = {},       -- one per file
@@ -79,7 +80,6 @@ end
 local function try(run, path, tests)
   local name, how = workshop.judge(run.plain, tests)
   if name then return name, how end
-  run.strict = run.strict or workshop.flavour("unit")
   if not workshop.compile(run.strict, path, "mutant.o") then return end
   return workshop.judge(run.strict, workshop.tests_of(run.strict, path))
 end

@@ -2,8 +2,12 @@
  * back: spots that cover several batches, and batches with several spots. */
 #include "wal_map.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
+#include "crc32c.h"
+#include "entry.h"
 #include "test.h"
 #include "wal_files.h"
 
@@ -164,6 +168,58 @@ static void what_is_not_where_it_should_be_is_refused(void) {
   wal_files_free(&files);
 }
 
+/* Entry 3 stands in the second batch; a file that ends before it has none. */
+static void a_file_that_ends_early_is_refused_at_every_length(void) {
+  struct raft_wal_spot spot;
+  raft_index last;
+  uint8_t out[2 * SECTOR];
+  open_files();
+  put(1, 2, 10);
+  put(3, 3, 10);
+  EQ(spot_of(3, &spot, &last), 1);
+  for (size_t size = 0; size <= spot.size; size++) {
+    struct raft_wal_cut cut = {.first = 3, .last = 3, .size_max = SIZE_MAX};
+    uint8_t *exact = malloc(size + 1); /* so that no byte more is read */
+    CHECK(exact != NULL);
+    if (exact == NULL) return;
+    memcpy(exact, files.files[0].bytes + spot.offset, size);
+    int rc =
+        raft_wal_map_cut(&spot, (struct raft_slice){exact, size}, &cut, out);
+    EQ(rc, size < spot.size ? RAFT_E_CORRUPT : RAFT_OK);
+    free(exact);
+  }
+  wal_files_free(&files);
+}
+
+/* Another size in the head of the second batch, sealed. */
+static int read_after(uint32_t size) {
+  open_files();
+  put(1, 2, 10);
+  put(3, 3, 10);
+  uint8_t *head = files.files[0].bytes + 2 * SECTOR;
+  raft_put_u32(head + 64, size);
+  raft_put_u32(head + 4, raft_crc32c(0, head + 8, 64));
+  struct raft_wal_spot spot;
+  raft_index last;
+  uint8_t out[2 * SECTOR];
+  struct raft_wal_cut cut = {.first = 3, .last = 3, .size_max = SIZE_MAX};
+  EQ(spot_of(3, &spot, &last), 1);
+  struct raft_slice data = {files.files[0].bytes + spot.offset,
+                            (size_t)spot.size};
+  int rc = raft_wal_map_cut(&spot, data, &cut, out);
+  wal_files_free(&files);
+  return rc;
+}
+
+static void a_batch_too_small_for_an_entry_is_refused(void) {
+  uint32_t size = (uint32_t)(8 + RAFT_ENTRY_HEADER_BYTES + 10);
+  EQ(read_after(size), RAFT_OK);
+  EQ(read_after(size - 1), RAFT_E_CORRUPT);
+  EQ(read_after(9), RAFT_E_CORRUPT);
+  EQ(read_after(8), RAFT_E_CORRUPT);
+  EQ(read_after(1), RAFT_E_CORRUPT);
+}
+
 int main(void) {
   CASE(a_spot_covers_several_batches);
   CASE(what_has_no_entries_is_stepped_over);
@@ -171,5 +227,7 @@ int main(void) {
   CASE(no_more_is_read_than_was_asked);
   CASE(only_the_newest_is_found);
   CASE(what_is_not_where_it_should_be_is_refused);
+  CASE(a_file_that_ends_early_is_refused_at_every_length);
+  CASE(a_batch_too_small_for_an_entry_is_refused);
   return test_end();
 }

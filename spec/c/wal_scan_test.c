@@ -37,6 +37,7 @@ static struct judged judge(void) {
   if (error == RAFT_E_CORRUPT) j.outcome = CORRUPT;
   if (error == RAFT_E_VERSION) j.outcome = VERSION;
   if (error != RAFT_OK) CHECK(scan.fault.why != NULL);
+  if (error == RAFT_E_CORRUPT) EQ(scan.fault.version, 0);
   raft_wal_scan_free(&scan);
   return j;
 }
@@ -251,6 +252,35 @@ static void bytes_behind_a_batch_that_names_its_end_are_a_trace(void) {
   judged_as(TORN, 0);
   file->bytes[4 * RAFT_WAL_SECTOR] = 1; /* a headless piece of the next */
   damaged_at(1, RAFT_WAL_SECTOR);
+}
+
+/* The head of a batch stands behind the end of the log, at offset 3. */
+static enum outcome with_a_head_behind(uint64_t salt, uint64_t number) {
+  wal_files_init(&files);
+  wal_files_segment(&files, 6);
+  wal_files_add(&files, 1, 1, 1);
+  uint64_t offset = wal_files_add(&files, 2, 2, 1);
+  uint8_t *bytes = files.files[0].bytes + offset;
+  struct raft_wal_batch b;
+  EQ(raft_wal_batch_decode(bytes, RAFT_WAL_SECTOR, &b), RAFT_OK);
+  b.salt += salt;
+  b.number += number;
+  b.offset = offset + RAFT_WAL_SECTOR;
+  b.kind = RAFT_WAL_DATA;
+  raft_wal_batch_encode(&b, NULL, 0, bytes + RAFT_WAL_SECTOR);
+  memset(bytes, 0, RAFT_WAL_SECTOR);
+  wal_files_free(&files);
+  return judge().outcome;
+}
+
+/* A file may have been of another segment once; its batches are no trace, nor
+ * are copies of what the log has. */
+static void only_later_batches_of_this_segment_are_a_trace(void) {
+  EQ(with_a_head_behind(0, 0), CORRUPT); /* the lost one itself, astray */
+  EQ(with_a_head_behind(0, 1), CORRUPT);
+  EQ(with_a_head_behind(1, 1), TORN);
+  EQ(with_a_head_behind(0, UINT64_MAX), TORN); /* the one before: a copy */
+  EQ(with_a_head_behind(1, UINT64_MAX), TORN);
 }
 
 /* The disk put a batch one sector further than it was told. */
@@ -476,6 +506,7 @@ int main(void) {
   CASE(any_sectors_of_the_last_batch_may_be_missing);
   CASE(rot_is_seen_by_any_trace_of_a_later_batch);
   CASE(bytes_behind_a_batch_that_names_its_end_are_a_trace);
+  CASE(only_later_batches_of_this_segment_are_a_trace);
   CASE(a_write_that_went_astray_is_refused);
   CASE(a_batch_at_the_place_of_another_is_refused);
   CASE(a_lost_write_is_refused);

@@ -63,7 +63,7 @@ local function measure(flavour, name)
   local pipe = assert(io.popen("cd " .. HOME .. " && " .. command .. " 2>&1"))
   local seconds = tonumber(pipe:read("a"):match("[%d.]+"))
   if not pipe:close() then
-    error(name .. " fails without any change; see " .. HOME .. "/out.txt", 0)
+    error(M.read("out.txt") .. name .. " fails without any change", 0)
   end
   return seconds
 end
