@@ -311,7 +311,7 @@ $(eval $(call program,mutate))
 # A copy of the core that holds the museum's bugs and chooses when it runs
 # (tools/plant.lua); csrc, and what is released, know nothing of them.
 RUNGS := quorum progress log log_model config paper raft election replication \
-  read forward trace random
+  read forward election_trace log_trace client_trace random
 planted := $(patsubst %,build/museum/%,$(CORE) $(BINDING))
 flags_museum := $(patsubst -Icsrc,-Ibuild/museum/csrc,$(STANDARD)) -O1 -g \
   -DRAFT_TINY=1 $(SANITIZE) $(test_include) -Ispec/c/museum

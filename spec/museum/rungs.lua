@@ -15,7 +15,7 @@ M.rungs = {
   { name = "leaves", "quorum", "progress", "log", "log_model", "config" },
   { name = "paper", "paper" },
   { name = "roles", "raft", "election", "replication", "read", "forward" },
-  { name = "stories", "trace" },
+  { name = "stories", "election_trace", "log_trace", "client_trace" },
 }
 
 local SEEDS <const> = tonumber(os.getenv("N") or 60)
