@@ -98,6 +98,16 @@ static void a_number_is_its_eight_bytes(void) {
   CHECK(is_same(sum, sum_of(bytes, 8)));
 }
 
+static void nothing_adds_nothing(void) {
+  struct raft_digest_state d;
+  struct sum sum;
+  raft_digest_begin(&d);
+  raft_digest_add(&d, "abc", 3);
+  raft_digest_add(&d, NULL, 0); /* as of an empty slice */
+  raft_digest_end(&d, sum.v);
+  CHECK(is_same(sum, sum_of("abc", 3)));
+}
+
 static void zeros_at_the_end_count(void) {
   static const uint8_t zeros[64];
   for (size_t a = 0; a <= 64; a++)
@@ -150,6 +160,7 @@ int main(void) {
   CASE(equal_bytes_give_equal_states);
   CASE(ending_it_changes_nothing);
   CASE(a_number_is_its_eight_bytes);
+  CASE(nothing_adds_nothing);
   CASE(zeros_at_the_end_count);
   CASE(one_bit_changes_much);
   CASE(small_numbers_do_not_collide);

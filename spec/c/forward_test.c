@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "crc32c.h"
+
 static struct cluster *leader_of(uint32_t nodes) {
   struct cluster *c = alone_new(nodes, NULL);
   CHECK(cluster_elect(c, N1));
@@ -163,6 +165,45 @@ static void a_forward_is_one_frame_or_refused(void) {
   struct cluster *c = leader_of(3);
   EQ(forward_many(c, RAFT_FRAME_BYTES_MAX / 604 + 1), RAFT_E_TOO_LARGE);
   EQ(forward_many(c, 200), RAFT_OK);
+  cluster_work(c);
+  EQ(c->forwarded.code, RAFT_OK);
+  EQ(alone_status(c).last, 202);
+  alone_end(c);
+}
+
+/* n2's own limit may be larger than ours. */
+static void a_command_too_large_for_the_leader_is_refused(void) {
+  struct cluster *c = leader_of(3);
+  uint8_t tail[4 + 601] = {0};
+  for (uint32_t size = 600; size <= 601; size++) {
+    struct raft_message m = {.kind = RAFT_MSG_PROPOSE,
+                             .term = alone_status(c).term};
+    tail[0] = (uint8_t)size;
+    tail[1] = (uint8_t)(size >> 8);
+    m.propose.count = 1;
+    m.propose.crc = raft_crc32c(0, tail, 4 + size);
+    m.tail = (struct raft_slice){tail, 4 + size};
+    EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+    m = alone_must_answer(c, N2, RAFT_MSG_PROPOSE_REPLY);
+    EQ((uint64_t)m.propose_reply.code,
+       (uint64_t)(size == 600 ? RAFT_OK : RAFT_E_TOO_LARGE));
+    EQ(alone_status(c).last, 3);
+  }
+  alone_end(c);
+}
+
+/* Or it could never be taken at all. */
+static void what_is_alone_is_taken_whatever_its_size(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 3, .seed = 1, .pending_bytes_max = 1});
+  CHECK(cluster_elect(c, N1));
+  EQ(cluster_propose(c, N1, "x"), 3);
+  EQ(cluster_propose(c, N1, "x"), RAFT_E_BUSY);
+  cluster_work(c);
+  EQ(cluster_forward(c, N2, "x"), RAFT_OK);
+  cluster_work(c);
+  EQ(c->forwarded.code, RAFT_OK);
+  EQ(alone_status(c).last, 4);
   alone_end(c);
 }
 
@@ -320,6 +361,8 @@ int main(void) {
   CASE(what_fits_exactly_is_taken);
   CASE(what_fits_exactly_is_taken_from_others);
   CASE(a_forward_is_one_frame_or_refused);
+  CASE(a_command_too_large_for_the_leader_is_refused);
+  CASE(what_is_alone_is_taken_whatever_its_size);
   CASE(a_forward_without_memory_is_not_lost);
   CASE(too_much_that_is_pending_is_busy);
   CASE(too_much_behind_a_hanging_disk_is_busy);

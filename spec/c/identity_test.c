@@ -48,6 +48,18 @@ static void it_survives_the_trip(void) {
   EQ_TEXT(got.cluster, SAMPLE.cluster);
 }
 
+static void before_forming_it_is_not_formed(void) {
+  uint8_t file[2 * COPY];
+  struct raft_identity young = SAMPLE;
+  struct raft_identity got;
+  young.is_formed = false;
+  write_both(file);
+  young.sequence++;
+  raft_identity_encode(&young, file);
+  EQ(read_file(file, &got), RAFT_OK);
+  CHECK(!got.is_formed);
+}
+
 static void its_bytes_never_change(void) {
   uint8_t file[2 * COPY];
   write_both(file);
@@ -160,6 +172,7 @@ static void a_newer_format_is_named(void) {
 
 int main(void) {
   CASE(it_survives_the_trip);
+  CASE(before_forming_it_is_not_formed);
   CASE(its_bytes_never_change);
   CASE(every_flipped_bit_of_one_copy_is_healed_by_the_other);
   CASE(damage_in_both_copies_is_refused);

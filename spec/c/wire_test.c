@@ -628,7 +628,9 @@ static void a_hello_is_checked_field_by_field(void) {
   EQ_TEXT(raft_hello_check(&h), NULL);
   h.version_min = 0;
   EQ_TEXT(raft_hello_check(&h), "version_min");
-  h.version_min = 4;
+  h.version_min = h.version_max;
+  EQ_TEXT(raft_hello_check(&h), NULL);
+  h.version_min++;
   EQ_TEXT(raft_hello_check(&h), "version_max");
   h = hello;
   h.purpose = 0;
