@@ -165,6 +165,11 @@ void raft_on_append(struct raft *r, raft_id from,
   raft_become_follower(r, r->term, from);
   r->leader_heard = r->now;
   raft_set_election_timer(r);
+  if (!is_joining(r, m) && r->is_out_of_space) {
+    /* To refuse is to ask for what is missing, which we could not take. */
+    owe_ack(r, from, r->commit, m);
+    return;
+  }
   if (!is_joining(r, m)) {
     raft_refuse_append(r, from, m);
     return;

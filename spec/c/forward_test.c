@@ -350,6 +350,33 @@ static void a_follower_without_space_acknowledges_what_it_has(void) {
   alone_end(c);
 }
 
+/* A follower whose disk is full lacks more than one message holds. It must not
+ * be sent all of it again and again, as fast as it can say so. */
+static void a_follower_without_space_is_left_in_peace(void) {
+  struct cluster *c = leader_of(3);
+  cluster_work(c);
+  raft_index before = cluster_status(c, N3).last;
+  say_space(c, N3, false);
+  for (int i = 0; i < 20; i++)
+    CHECK(cluster_propose(c, N1, "of these a message holds a few") > 0);
+  uint64_t steps = c->seen_counts.steps;
+  cluster_work(c);
+  CHECK(c->seen_counts.steps - steps < 200);
+  CHECK(cluster_is_sound(c)); /* the work ends */
+  cluster_run(c, 500);        /* nor do heartbeats begin it again */
+  CHECK(c->seen_counts.steps - steps < 1000);
+  EQ(cluster_status(c, N3).last, before);
+  EQ(alone_status(c).commit, before + 20);
+  CHECK(cluster_elect(c, N2)); /* a new leader, which has to find out */
+  cluster_run(c, 500);
+  EQ(cluster_status(c, N3).last, before);
+  say_space(c, N3, true);
+  cluster_run(c, 500);
+  EQ(cluster_status(c, N3).commit, cluster_status(c, N2).commit);
+  EQ(cluster_status(c, N3).commit, before + 21);
+  alone_end(c);
+}
+
 int main(void) {
   CASE(a_leader_takes_many_or_none);
   CASE(only_a_leader_proposes_and_only_others_forward);
@@ -370,5 +397,6 @@ int main(void) {
   CASE(a_wild_clock_is_held_back);
   CASE(a_full_disk_takes_no_entries_and_still_votes);
   CASE(a_follower_without_space_acknowledges_what_it_has);
+  CASE(a_follower_without_space_is_left_in_peace);
   return test_end();
 }
