@@ -92,6 +92,13 @@ static inline void raft_out_bytes(struct raft_out *out, const void *data,
   memcpy(raft_out_room(out, size), data, size);
 }
 
+/* Are they zero, all of them? */
+static inline bool raft_bytes_are_zero(const uint8_t *data, size_t size) {
+  assert(data != NULL);
+  assert(size > 0);
+  return data[0] == 0 && memcmp(data, data + 1, size - 1) == 0;
+}
+
 /* ---- in ------------------------------------------------------------------ */
 
 struct raft_in {

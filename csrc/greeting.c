@@ -35,23 +35,14 @@ static void put_text(struct raft_out *out, const char *text) {
   raft_out_bytes(out, text, size);
 }
 
-/* Is it all zero? */
-static bool is_blank(const uint8_t *bytes, size_t size) {
-  assert(bytes != NULL);
-  assert(size > 0);
-  uint8_t sum = 0;
-  for (size_t i = 0; i < size; i++)
-    sum |= bytes[i];
-  return sum == 0;
-}
-
 const char *raft_hello_check(const struct raft_hello *h) {
   assert(h != NULL);
   if (h->version_min == 0) return "version_min";
   if (h->version_max < h->version_min) return "version_max";
   if (h->purpose < RAFT_HELLO_PEER || h->purpose > RAFT_HELLO_SNAPSHOT)
     return "purpose";
-  if (h->formed && is_blank(h->identity, sizeof h->identity)) return "identity";
+  if (h->formed && raft_bytes_are_zero(h->identity, sizeof h->identity))
+    return "identity";
   if (!raft_name_is_valid(h->cluster, sizeof h->cluster)) return "cluster";
   if (!raft_name_is_valid(h->id, sizeof h->id)) return "id";
   bool may_omit_to = h->purpose != RAFT_HELLO_PEER && h->to[0] == '\0';

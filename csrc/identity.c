@@ -62,6 +62,7 @@ static int get_fields(struct raft_in *in, struct raft_identity *out) {
   raft_in_text(in, raft_in_u8(in), out->node, sizeof(out->node));
   raft_in_text(in, raft_in_u8(in), out->cluster, sizeof(out->cluster));
   if (!raft_in_is_good(in)) return RAFT_E_CORRUPT;
+  if (!raft_bytes_are_zero(in->at, raft_in_left(in))) return RAFT_E_CORRUPT;
   if (out->node[0] == '\0' || out->cluster[0] == '\0') return RAFT_E_CORRUPT;
   if (out->first_segment > out->last_segment + 1) return RAFT_E_CORRUPT;
   assert(bytes != NULL);

@@ -90,6 +90,8 @@ int raft_wal_segment_decode(const uint8_t *data, size_t size,
   if (*version != RAFT_WAL_VERSION) return RAFT_E_CORRUPT;
   if (raft_get_u32(data + SEG_SECTOR) != RAFT_WAL_SECTOR) return RAFT_E_CORRUPT;
   struct raft_wal_segment s;
+  if (!raft_bytes_are_zero(data + SEG_END, RAFT_WAL_SECTOR - SEG_END))
+    return RAFT_E_CORRUPT;
   get_segment(data, &s);
   if (!is_sound_segment(&s)) return RAFT_E_CORRUPT;
   *out = s;
@@ -241,6 +243,8 @@ int raft_wal_batch_decode(const uint8_t *data, size_t size,
     return RAFT_E_CORRUPT;
   if (raft_get_u32(data + BAT_CRC) != head_crc(data)) return RAFT_E_CORRUPT;
   struct raft_wal_batch b;
+  if (!raft_bytes_are_zero(data + BAT_ZERO, RAFT_WAL_BATCH_BYTES - BAT_ZERO))
+    return RAFT_E_CORRUPT;
   get_batch(data, &b);
   if (!is_sound_batch(&b)) return RAFT_E_CORRUPT;
   *out = b;

@@ -7,8 +7,9 @@
  */
 #include "wal_scan.h"
 
+#include "bytes.h"
+
 #include <assert.h>
-#include <string.h>
 
 void raft_wal_scan_init(struct raft_wal_scan *scan,
                         const struct raft_wal_options *options) {
@@ -231,11 +232,6 @@ static int feed_batches(struct raft_wal_scan *scan, struct raft_slice data) {
 
 /* ---- behind the end ------------------------------------------------------ */
 
-static bool is_zero(const uint8_t *sector) {
-  assert(sector != NULL);
-  return sector[0] == 0 && memcmp(sector, sector + 1, RAFT_WAL_SECTOR - 1) == 0;
-}
-
 /* Is that the head of a batch written after the one that should be at `end`?
  * Inside the extent of a torn batch, whose head we can read, are its own
  * bytes, whatever they look like. */
@@ -259,7 +255,7 @@ static int feed_behind(struct raft_wal_scan *scan, struct raft_slice data) {
        at + RAFT_WAL_SECTOR <= data.size && offset < scan->segment.size;
        at += RAFT_WAL_SECTOR, offset += RAFT_WAL_SECTOR) {
     const uint8_t *sector = data.data + at;
-    if (is_zero(sector)) continue;
+    if (raft_bytes_are_zero(sector, RAFT_WAL_SECTOR)) continue;
     if (offset > scan->end && is_trace(scan, sector, offset))
       return broken_here(scan, "a batch is damaged that later ones build on",
                          scan->end);

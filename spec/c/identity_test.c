@@ -170,6 +170,21 @@ static void a_newer_format_is_named(void) {
   EQ(version, 9);
 }
 
+/* Bytes behind the last name that nobody wrote, under the right checksum. */
+static void every_reserved_byte_is_zero(void) {
+  uint8_t bytes[COPY];
+  struct raft_identity got;
+  uint32_t version = 0;
+  raft_identity_encode(&SAMPLE, bytes);
+  for (size_t i = 84; i < sizeof bytes; i++) { /* 73 + "n1" + "default" */
+    bytes[i] = 1;
+    raft_put_u32(bytes + 8, raft_crc32c(0, bytes + 12, sizeof bytes - 12));
+    EQ(raft_identity_decode(bytes, sizeof bytes, &got, &version),
+       RAFT_E_CORRUPT);
+    bytes[i] = 0;
+  }
+}
+
 int main(void) {
   CASE(it_survives_the_trip);
   CASE(before_forming_it_is_not_formed);
@@ -181,5 +196,6 @@ int main(void) {
   CASE(what_nobody_writes_is_refused);
   CASE(there_are_two_copies_and_no_third);
   CASE(a_newer_format_is_named);
+  CASE(every_reserved_byte_is_zero);
   return test_end();
 }

@@ -80,6 +80,35 @@ static void every_flipped_bit_of_a_segment_head_is_seen(void) {
   }
 }
 
+/* Damage that has the right checksum is still none of ours. */
+static void every_reserved_byte_of_a_segment_head_is_zero(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_segment s;
+  uint32_t version = 0;
+  raft_wal_segment_encode(&SEGMENT, bytes);
+  for (size_t i = 72; i < sizeof bytes; i++) {
+    bytes[i] = 1;
+    raft_put_u32(bytes + 8, raft_crc32c(0, bytes + 12, sizeof bytes - 12));
+    EQ(raft_wal_segment_decode(bytes, sizeof bytes, &s, &version),
+       RAFT_E_CORRUPT);
+    bytes[i] = 0;
+  }
+}
+
+static void every_reserved_byte_of_a_batch_head_is_zero(void) {
+  uint8_t bytes[RAFT_WAL_SECTOR];
+  struct raft_wal_batch b;
+  struct raft_wal_batch got;
+  size_t size = encode_batch(bytes, &b);
+  for (size_t i = 69; i < RAFT_WAL_BATCH_BYTES; i++) {
+    bytes[i] = 1;
+    raft_put_u32(bytes + 4,
+                 raft_crc32c(0, bytes + 8, RAFT_WAL_BATCH_BYTES - 8));
+    EQ(raft_wal_batch_decode(bytes, size, &got), RAFT_E_CORRUPT);
+    bytes[i] = 0;
+  }
+}
+
 static void the_bytes_of_a_segment_head_never_change(void) {
   uint8_t bytes[RAFT_WAL_SECTOR];
   raft_wal_segment_encode(&SEGMENT, bytes);
@@ -262,6 +291,8 @@ static void a_later_start_begins_with_one(void) {
 int main(void) {
   CASE(a_segment_head_survives_the_trip);
   CASE(every_flipped_bit_of_a_segment_head_is_seen);
+  CASE(every_reserved_byte_of_a_segment_head_is_zero);
+  CASE(every_reserved_byte_of_a_batch_head_is_zero);
   CASE(the_bytes_of_a_segment_head_never_change);
   CASE(the_bytes_of_a_batch_never_change);
   CASE(a_batch_survives_the_trip);
