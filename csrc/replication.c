@@ -33,17 +33,17 @@ static bool is_config_sound(const struct raft_entry *e) {
   return raft_config_decode(e->payload, e->size, &config) == RAFT_OK;
 }
 
-/* Verifies one received entry and where it stands. */
+/* Verifies a received entry and that it may follow the one before it. */
 static int verify_entry(const struct raft *r, const struct raft_message *m,
-                        const struct raft_entry *e, raft_index index,
-                        raft_term *term) {
+                        const struct raft_entry *before,
+                        const struct raft_entry *e) {
   assert(m->kind == RAFT_MSG_APPEND);
-  assert(index > 0);
-  if (e->index != index || e->term < *term || e->term > m->term)
+  raft_index index = before->index + 1;
+  if (e->index != index || e->term < before->term || e->term > m->term)
     return RAFT_E_CORRUPT;
+  if (e->time < before->time) return RAFT_E_CORRUPT; /* stamps never fall */
   if (e->kind == RAFT_ENTRY_CONFIG && !is_config_sound(e))
     return RAFT_E_CORRUPT;
-  *term = e->term;
   bool is_current = m->term >= r->term; /* an old leader may be wrong */
   /* The configuration before the one in force is committed. [Raft 6] */
   raft_index decided =
@@ -54,21 +54,36 @@ static int verify_entry(const struct raft *r, const struct raft_message *m,
   return RAFT_OK;
 }
 
+/* What stands before the entries of an append, as far as we know it. */
+static struct raft_entry entry_before(const struct raft *r,
+                                      const struct raft_message *m) {
+  raft_index prev = m->append.prev_index;
+  struct raft_entry e;
+  bool is_ours = raft_log_term(&r->log, prev) == m->append.prev_term;
+  if (is_ours && raft_log_get(&r->log, prev, &e)) return e;
+  assert(m->kind == RAFT_MSG_APPEND);
+  return (struct raft_entry){
+      .index = prev,
+      .term = m->append.prev_term,
+      .time = is_ours && prev == r->log.last ? r->last_time : 0,
+  };
+}
+
 int raft_append_prepare(struct raft *r, const struct raft_message *m) {
   assert(r->is_started);
   assert(m->kind == RAFT_MSG_APPEND);
   struct raft_slice tail = m->tail;
-  raft_term term = m->append.prev_term;
   if (m->append.prev_index > UINT64_MAX - m->append.count - 1)
     return RAFT_E_CORRUPT;
+  struct raft_entry before = entry_before(r, m);
   for (uint32_t i = 0; i < m->append.count; i++) {
     struct raft_entry e;
     int rc = raft_entry_decode(tail.data, tail.size, &e);
-    if (rc == RAFT_OK)
-      rc = verify_entry(r, m, &e, m->append.prev_index + 1 + i, &term);
+    if (rc == RAFT_OK) rc = verify_entry(r, m, &before, &e);
     if (rc != RAFT_OK) return rc == RAFT_E_MORE ? RAFT_E_CORRUPT : rc;
     tail.data += raft_entry_bytes(&e);
     tail.size -= raft_entry_bytes(&e);
+    before = e;
   }
   if (tail.size != 0) return RAFT_E_CORRUPT;
   if (m->term < r->term) return RAFT_OK;

@@ -120,6 +120,37 @@ static void another_entry_where_one_is_committed_is_divergence(void) {
 
 /* ---- a leader and its answers -------------------------------------------- */
 
+/* Entry 2 and what follows it, with these stamps, from a leader in term 2. */
+static int64_t append_stamps(struct cluster *c, raft_index prev,
+                             const raft_ms *times, uint32_t count) {
+  uint8_t bytes[200];
+  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = 2};
+  m.append.prev_index = prev;
+  m.append.prev_term = prev > 1 ? 2 : 1;
+  m.append.count = count;
+  m.tail.data = bytes;
+  for (uint32_t i = 0; i < count; i++) {
+    struct raft_entry e = {.index = prev + 1 + i, .term = 2, .time = times[i]};
+    e.kind = RAFT_ENTRY_NOOP;
+    m.tail.size += raft_entry_encode(&e, bytes + m.tail.size);
+  }
+  return cluster_receive(c, N1, N2, &m);
+}
+
+static void stamps_that_fall_are_refused(void) {
+  struct cluster *c = alone_new(3, NULL);
+  const raft_ms falling[] = {9, 8};
+  const raft_ms rising[] = {9, 9};
+  EQ(append_stamps(c, 1, falling, 2), RAFT_E_CORRUPT);
+  EQ(append_stamps(c, 1, rising, 2), RAFT_OK);
+  EQ(append_stamps(c, 3, falling + 1, 1), RAFT_E_CORRUPT);
+  EQ(append_stamps(c, 2, falling + 1, 1), RAFT_E_CORRUPT);
+  EQ(alone_status(c).last, 3);
+  EQ(append_stamps(c, 3, rising, 1), RAFT_OK);
+  EQ(alone_status(c).last, 4);
+  alone_end(c);
+}
+
 static void a_late_refusal_moves_nothing(void) {
   struct cluster *c = leader_of(3);
   raft_term term = alone_status(c).term;
@@ -400,6 +431,7 @@ int main(void) {
   CASE(a_slow_disk_is_no_silence);
   CASE(two_leaders_in_a_term_are_not_believed);
   CASE(another_entry_where_one_is_committed_is_divergence);
+  CASE(stamps_that_fall_are_refused);
   CASE(a_late_refusal_moves_nothing);
   CASE(answers_of_older_terms_move_nothing);
   CASE(nobody_has_what_was_never_sent);
