@@ -152,6 +152,7 @@ static raft_index merge(struct raft *r, const struct raft_message *m) {
   if (e.index <= r->log.last) {
     raft_log_truncate(&r->log, e.index);
     raft_config_truncate(r, e.index);
+    if (r->ack.index >= e.index) r->ack.index = e.index - 1; /* took it back */
   }
   assert(e.index == r->log.last + 1);
   extend(r, run);

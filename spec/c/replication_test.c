@@ -51,6 +51,21 @@ static void an_owed_answer_does_not_outlive_its_term(void) {
 
 /* Overwritten while the write is under way: its end says nothing of the entry
  * that is now at that index (the ABA race). */
+/* A leader that contradicts itself within its term is broken; that must not
+ * end us, and no answer may promise what it has taken back. */
+static void an_owed_answer_does_not_outlive_its_entries(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct alone_append a = {3, 1, 1, 1, 0, TERMS(2, 2, 2), 3};
+  struct alone_append b = {3, 1, 1, 1, 0, TERMS(3), 1};
+  EQ(alone_append(c, N2, &a), RAFT_OK);
+  EQ(alone_append(c, N2, &b), RAFT_OK); /* nothing was taken in between */
+  struct raft_message m = alone_must_answer(c, N2, RAFT_MSG_APPEND_REPLY);
+  EQ(alone_status(c).last, 2);
+  CHECK(m.append_reply.accepted);
+  EQ(m.append_reply.index, 2);
+  alone_end(c);
+}
+
 static void a_late_write_confirms_nothing_overwritten(void) {
   struct cluster *c = alone_new(3, NULL);
   struct raft_message m;
@@ -427,6 +442,7 @@ static void without_space_we_acknowledge_up_to_what_we_have(void) {
 
 int main(void) {
   CASE(an_owed_answer_does_not_outlive_its_term);
+  CASE(an_owed_answer_does_not_outlive_its_entries);
   CASE(a_late_write_confirms_nothing_overwritten);
   CASE(a_slow_disk_is_no_silence);
   CASE(two_leaders_in_a_term_are_not_believed);
