@@ -54,19 +54,15 @@ static int verify_entry(const struct raft *r, const struct raft_message *m,
   return RAFT_OK;
 }
 
-/* What stands before the entries of an append, as far as we know it. */
-static struct raft_entry entry_before(const struct raft *r,
-                                      const struct raft_message *m) {
-  raft_index prev = m->append.prev_index;
-  struct raft_entry e;
-  bool is_ours = raft_log_term(&r->log, prev) == m->append.prev_term;
-  if (is_ours && raft_log_get(&r->log, prev, &e)) return e;
-  assert(m->kind == RAFT_MSG_APPEND);
-  return (struct raft_entry){
-      .index = prev,
-      .term = m->append.prev_term,
-      .time = is_ours && prev == r->log.last ? r->last_time : 0,
-  };
+/* What we hold in its place, as far as we know it, if that is the same entry:
+ * what follows it will follow ours. */
+static struct raft_entry ours_or(const struct raft *r, struct raft_entry e) {
+  assert(r->log.base_index <= r->log.last);
+  struct raft_entry ours;
+  if (raft_log_term(&r->log, e.index) != e.term) return e;
+  if (raft_log_get(&r->log, e.index, &ours)) return ours;
+  if (e.index == r->log.last) e.time = r->last_time;
+  return e;
 }
 
 int raft_append_prepare(struct raft *r, const struct raft_message *m) {
@@ -75,7 +71,9 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
   struct raft_slice tail = m->tail;
   if (m->append.prev_index > UINT64_MAX - m->append.count - 1)
     return RAFT_E_CORRUPT;
-  struct raft_entry before = entry_before(r, m);
+  struct raft_entry before = {.index = m->append.prev_index,
+                              .term = m->append.prev_term};
+  before = ours_or(r, before);
   for (uint32_t i = 0; i < m->append.count; i++) {
     struct raft_entry e;
     int rc = raft_entry_decode(tail.data, tail.size, &e);
@@ -83,7 +81,7 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
     if (rc != RAFT_OK) return rc == RAFT_E_MORE ? RAFT_E_CORRUPT : rc;
     tail.data += raft_entry_bytes(&e);
     tail.size -= raft_entry_bytes(&e);
-    before = e;
+    before = ours_or(r, e);
   }
   if (tail.size != 0) return RAFT_E_CORRUPT;
   if (m->term < r->term) return RAFT_OK;

@@ -34,15 +34,19 @@ static size_t read_hex(FILE *file, uint8_t *out, size_t room) {
   return count / 2;
 }
 
-size_t golden_read(const char *name, uint8_t *out, size_t room) {
-  char path[256];
-  snprintf(path, sizeof path, "spec/golden/%s.hex", name);
+size_t golden_read_file(const char *path, uint8_t *out, size_t room) {
   FILE *file = fopen(path, "r");
   test_check(file != NULL, path, __FILE__, __LINE__);
   if (file == NULL) return 0;
   size_t size = read_hex(file, out, room);
   fclose(file);
   return size;
+}
+
+size_t golden_read(const char *name, uint8_t *out, size_t room) {
+  char path[256];
+  snprintf(path, sizeof path, "spec/golden/%s.hex", name);
+  return golden_read_file(path, out, room);
 }
 
 static void print_hex(const char *name, const uint8_t *data, size_t size) {

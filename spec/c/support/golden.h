@@ -12,6 +12,9 @@
 /* Reads the bytes of NAME; fails the case and returns 0 when it cannot. */
 size_t golden_read(const char *name, uint8_t *out, size_t room);
 
+/* The same of any file of that form. */
+size_t golden_read_file(const char *path, uint8_t *out, size_t room);
+
 /* Are these the bytes of NAME? */
 #define GOLDEN(name, data, size)                                               \
   golden_check((name), (data), (size), __FILE__, __LINE__)

@@ -63,6 +63,10 @@ void test_bytes(const void *got, const void *want, size_t size,
   }
 }
 
+bool test_has_failed(void) {
+  return test.case_failed || test.failed > 0;
+}
+
 int test_end(void) {
   printf("%u passed, %u failed\n", test.passed, test.failed);
   return test.failed == 0 ? 0 : 1;

@@ -27,6 +27,9 @@ void test_text(const char *got, const char *want, const char *what,
 void test_bytes(const void *got, const void *want, size_t size,
                 const char *what, const char *file, int line);
 
+/* Did any check fail so far? For programs that have no cases. */
+bool test_has_failed(void);
+
 /* Prints "N passed, N failed"; the exit status of main. */
 int test_end(void);
 
