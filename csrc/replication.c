@@ -54,15 +54,15 @@ static int verify_entry(const struct raft *r, const struct raft_message *m,
   return RAFT_OK;
 }
 
-/* What we hold in its place, as far as we know it, if that is the same entry:
- * what follows it will follow ours. */
-static struct raft_entry ours_or(const struct raft *r, struct raft_entry e) {
+/* The stamp below which nothing may fall that follows this entry: its own, and
+ * that of the entry which we have in its place, if it is the same. */
+static raft_ms stamp_of(const struct raft *r, const struct raft_entry *e) {
   assert(r->log.base_index <= r->log.last);
-  struct raft_entry ours;
-  if (raft_log_term(&r->log, e.index) != e.term) return e;
-  if (raft_log_get(&r->log, e.index, &ours)) return ours;
-  if (e.index == r->log.last) e.time = r->last_time;
-  return e;
+  struct raft_entry ours = {.time = 0};
+  if (raft_log_term(&r->log, e->index) != e->term) return e->time;
+  if (!raft_log_get(&r->log, e->index, &ours) && e->index == r->log.last)
+    ours.time = r->last_time;
+  return ours.time > e->time ? ours.time : e->time;
 }
 
 int raft_append_prepare(struct raft *r, const struct raft_message *m) {
@@ -73,7 +73,7 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
     return RAFT_E_CORRUPT;
   struct raft_entry before = {.index = m->append.prev_index,
                               .term = m->append.prev_term};
-  before = ours_or(r, before);
+  before.time = stamp_of(r, &before);
   for (uint32_t i = 0; i < m->append.count; i++) {
     struct raft_entry e;
     int rc = raft_entry_decode(tail.data, tail.size, &e);
@@ -81,7 +81,8 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
     if (rc != RAFT_OK) return rc == RAFT_E_MORE ? RAFT_E_CORRUPT : rc;
     tail.data += raft_entry_bytes(&e);
     tail.size -= raft_entry_bytes(&e);
-    before = ours_or(r, e);
+    before = e;
+    before.time = stamp_of(r, &e);
   }
   if (tail.size != 0) return RAFT_E_CORRUPT;
   if (m->term < r->term) return RAFT_OK;
@@ -479,7 +480,7 @@ void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
   p->heard = r->now;
   p->wall = m->append_reply.wall;
   uint64_t round = m->append_reply.round;
-  if (round > p->round_acked && round <= r->read_round) p->round_acked = round;
+  if (round > p->round_acked && round <= p->round_sent) p->round_acked = round;
   if (!m->append_reply.accepted)
     take_refusal(r, p, m);
   else if (raft_progress_accept(p, m->append_reply.index))

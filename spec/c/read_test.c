@@ -2,6 +2,8 @@
  * reads that wait while the world changes. */
 #include "alone.h"
 
+#include "check.h"
+
 static struct cluster *leader_of(uint32_t nodes) {
   struct cluster *c = alone_new(nodes, NULL);
   CHECK(cluster_elect(c, N1));
@@ -55,6 +57,24 @@ static void a_round_that_was_sent_is_closed(void) {
   m.append_reply.round = round; /* of the first read alone */
   EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
   (void)cluster_flush(c, N1);
+  EQ(c->seen_counts.leader_reads, 1);
+  alone_end(c);
+}
+
+/* Who confirms a round before it was asked has seen the future, or lies. */
+static void a_round_that_was_not_asked_confirms_nothing(void) {
+  struct cluster *c = leader_of(3);
+  uint64_t before = raft_facts_of(c->nodes[N1].raft).read_round;
+  CHECK(cluster_read(c, N1) > 0);
+  struct raft_message m = {.kind = RAFT_MSG_APPEND_REPLY,
+                           .term = alone_status(c).term};
+  m.append_reply.accepted = true;
+  m.append_reply.index = 2;
+  m.append_reply.round = before + 1;
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  (void)cluster_flush(c, N1);
+  EQ(c->seen_counts.leader_reads, 0);
+  cluster_work(c); /* those who were asked */
   EQ(c->seen_counts.leader_reads, 1);
   alone_end(c);
 }
@@ -246,6 +266,7 @@ int main(void) {
   CASE(too_many_reads_are_busy);
   CASE(reads_of_a_turn_share_a_round);
   CASE(a_round_that_was_sent_is_closed);
+  CASE(a_round_that_was_not_asked_confirms_nothing);
   CASE(a_lost_round_is_asked_again);
   CASE(a_lost_question_is_asked_again);
   CASE(an_answer_serves_what_was_asked_before_it);

@@ -162,6 +162,8 @@ static void stamps_that_fall_are_refused(void) {
   EQ(append_stamps(c, 2, falling + 1, 1), RAFT_E_CORRUPT);
   const raft_ms early[] = {1, 1, 2}; /* what we have, with other stamps */
   EQ(append_stamps(c, 1, early, 3), RAFT_E_CORRUPT);
+  const raft_ms late[] = {10, 10, 9}; /* nor below those in the message */
+  EQ(append_stamps(c, 1, late, 3), RAFT_E_CORRUPT);
   EQ(alone_status(c).last, 3);
   EQ(append_stamps(c, 3, rising, 1), RAFT_OK);
   EQ(alone_status(c).last, 4);
