@@ -141,9 +141,9 @@ static void what_nobody_writes_is_refused(void) {
   EQ(read_with(NODE, 0), RAFT_E_CORRUPT);   /* no name */
   EQ(read_with(NODE, 255), RAFT_E_CORRUPT); /* too long a name */
   EQ(read_with(CLUSTER, 0), RAFT_E_CORRUPT);
-  EQ(read_with(CLUSTER, 1), RAFT_OK);
-  EQ(read_with(40, 7), RAFT_E_CORRUPT); /* first segment > last + 1 */
-  EQ(read_with(40, 5), RAFT_OK);        /* there is none */
+  EQ(read_with(CLUSTER, 1), RAFT_E_CORRUPT); /* letters behind the name */
+  EQ(read_with(40, 7), RAFT_E_CORRUPT);      /* first segment > last + 1 */
+  EQ(read_with(40, 5), RAFT_OK);             /* there is none */
 }
 
 static void there_are_two_copies_and_no_third(void) {
