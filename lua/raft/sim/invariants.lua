@@ -161,6 +161,7 @@ function Invariants:look(member)
     logs.check_commit(self, member, view, core, status.commit)
   end
   check_core(self, member, view, core, status)
+  member.last_index = status.stored  -- for when it has died
   view.term, view.role = status.term, status.role
   view.commit, view.applied = status.commit, status.applied
 end
