@@ -31,6 +31,7 @@ function M.new(seed, options)
     reported = 0,        -- newest that was reported
     failure = false,     -- the error the storage failed with
     has_space = true,
+    is_killed = false,   -- from outside
     starts = 0,          -- of the newest open that returned
     starts_asked = 0,    -- of the newest that was begun
     incarnation = false, -- as the first open told
@@ -133,7 +134,9 @@ function Life:open()
   self.failure, self.has_space = false, true
   local storage, err = M.open(self.computer)
   if self.computer.loop.is_dead or not storage then return nil, err end
-  local found = M.judge(storage, expected)
+  local ok, found = pcall(M.judge, storage, expected)
+  if self.computer.loop.is_dead then return nil, "killed while it was read" end
+  if not ok then error(found, 0) end
   self.storage, self.starts = storage, storage.starts
   self.starts_asked = storage.starts
   self.incarnation, self.identity = storage.incarnation, storage.identity
@@ -252,21 +255,60 @@ function Life:step()
   if self:is_up() and self.random:chance(0.5) then self:settle() end
 end
 
---- Does `count` things, or fewer when its process is killed from outside or
--- its storage fails.
+--- Opens it, which must succeed.
+function Life:must_open()
+  local ok, err = self:open()
+  if not ok then error(tostring(err), 0) end
+end
+
+--- Stores one entry and waits for its report.
+function Life:append()
+  does.append(self)
+  self:settle()
+end
+
+--- Does `count` things, or fewer when its storage fails, or when somebody else
+-- kills its process; true when it came to its end.
 function Life:run(count)
   for _ = 1, count do
     self:step()
-    if self.computer.loop and self.computer.loop.is_dead and self.storage
-      or self.failure then
-      return
-    end
+    if self.is_killed or self.failure then return false end
+  end
+  return true
+end
+
+--- The process dies at the n-th operation of the disk from now on.
+-- @param how as of Disk:crash
+function Life:kill_at(n, how)
+  local left = n
+  self.disk.on_operation = function()
+    left = left - 1
+    if left > 0 then return end
+    self.disk.on_operation = false
+    self.is_killed = true
+    self.computer:crash(how)
   end
 end
 
---- The process is gone, for whatever reason; what it had is forgotten.
-function Life:ended()
-  self.storage = false
+--- It was killed, or has failed: its process is gone, and the disk is well.
+-- @param how as of Disk:crash
+function Life:ended(how)
+  self.disk.on_operation = false
+  self.disk:mend()
+  if not self.computer.loop.is_dead then self.computer:crash(how) end
+  self.storage, self.is_killed, self.failure = false, false, false
+end
+
+--- A life that goes on from an image of the disk, with what must be found.
+function M.from(seed, image, expected)
+  local life = M.new(seed)
+  life.disk:restore(image)
+  for i = 0, expected.to do life.states[i] = expected.states[i] end
+  life.asked, life.reported = expected.to, expected.from
+  life.starts, life.starts_asked = expected.starts, expected.starts_to
+  life.incarnation, life.identity = expected.incarnation, expected.identity
+  life.adopting = expected.adopting
+  return life
 end
 
 return M

@@ -42,6 +42,12 @@ function Computer:crash(how)
   self.disk:crash(how)
 end
 
+--- The worst of all power cuts: nothing is kept that was not synced.
+function Computer:crash_keeping_nothing()
+  self.loop:die()
+  self.disk:restore(self.disk:image())
+end
+
 --- Lets the world go on until this is true, or the process is gone.
 -- @param what in words
 function Computer:run_until(predicate, what)
