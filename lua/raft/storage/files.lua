@@ -162,11 +162,22 @@ function Files:list(dir)
   return names
 end
 
+-- Makes the name of a directory durable that is there already: who made it may
+-- have been killed before that. Where we may not look, it was not one of us.
+function Files:settle_name(parent)
+  local fd, text, name = self.uv.fs_open(parent, self:flags("read"), MODE)
+  if not fd and (name == "EACCES" or name == "EPERM") then return end
+  check("open", parent, nil, fd, text)
+  self.open_fds[fd] = parent
+  self:sync(fd)
+  self:close(fd)
+end
+
 --- Makes a directory and its parents, durably.
 function Files:make_dirs(path)
-  if self:size_of(path) then return end
   local parent = path:match("^(.*[^/])/+[^/]+/*$")
     or (path:sub(1, 1) == "/" and "/" or ".")
+  if self:size_of(path) then return self:settle_name(parent) end
   if parent ~= path then self:make_dirs(parent) end
   local ok, text, name = self.uv.fs_mkdir(path, DIR_MODE)
   if not ok and name ~= "EEXIST" then check("make", path, nil, ok, text) end

@@ -136,7 +136,8 @@ local function make_first(files, wal, dir, fields, segment_bytes)
   return files:open(path, "durable")
 end
 
---- What the directory holds. Raises error values.
+--- What the directory holds. Raises error values. The names come first: who
+-- changed one last may have been killed before it was durable.
 -- @return a table: wal, fd of the newest segment, recovered, term, vote,
 --   commit, report = { truncated_bytes, file, offset }
 function M.recover(files, dir, fields, options)
@@ -144,6 +145,7 @@ function M.recover(files, dir, fields, options)
   local wal = core.wal_new(fields.first_segment, fields.starts,
     options.memory_bytes)  -- starts before this one
   local report = { truncated_bytes = 0, file = false, offset = 0 }
+  files:sync_dir(dir)
   check_range(dir, numbers, fields)
   local fd
   for i, number in ipairs(numbers) do
