@@ -124,6 +124,10 @@ examples: build  ## runs every example's own check, examples/*/check.lua
 	@$(SUM) --check $(patsubst %,"$(LUA) %",\
 	  $(shell find examples -name check.lua -perm -u+x 2>/dev/null | sort))
 
+.PHONY: crashstates
+crashstates: build  ## what power cuts may leave of a log, each opened (N=100000)
+	@$(LUA) spec/storage/crash_states.lua $(or $(N),100000)
+
 .PHONY: sim
 sim: build  ## the simulator's swarm over a key-value service (SEEDS= MS= NODES=)
 	@$(LUA) spec/sim/swarm.lua $(or $(SEEDS),20) $(or $(MS),60000) \

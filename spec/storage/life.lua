@@ -18,9 +18,10 @@ Life.__index = Life
 
 local EMPTY <const> = { log = {}, term = 0, vote = 0, commit = 0 }
 
---- @param options of the disk, if wanted
-function M.new(seed, options)
-  local computer = virtual.new(seed, options)
+--- @param bend function(uv) that changes what calls do, if wanted
+function M.new(seed, bend)
+  local computer = virtual.new(seed)
+  computer.bend = bend or false
   return setmetatable({
     computer = computer,
     disk = computer.disk,
@@ -31,7 +32,9 @@ function M.new(seed, options)
     reported = 0,        -- newest that was reported
     failure = false,     -- the error the storage failed with
     has_space = true,
+    was_full = false,    -- was there ever no space?
     is_killed = false,   -- from outside
+    refusals = {},       -- array of errors of opens
     starts = 0,          -- of the newest open that returned
     starts_asked = 0,    -- of the newest that was begun
     incarnation = false, -- as the first open told
@@ -43,7 +46,7 @@ end
 --- The directory.
 M.DIR = DIR
 
-------------------------------------------------------------------- the oracle --
+----------------------------------------------------------------- the oracle --
 
 --- What a start may find just now; a plain table, so that it can be kept.
 function Life:expectation()
@@ -97,7 +100,7 @@ function M.judge(storage, expected)
     found.commit, expected.from, expected.to), 0)
 end
 
-------------------------------------------------------------------- its course --
+------------------------------------------------------------------ its course --
 
 local function settings(computer)
   return { uv = computer.uv, host = computer.host, dir = DIR, id = "n1",
@@ -122,7 +125,10 @@ function Life:listen()
       assert(not self.failure, "failed twice")
       self.failure = err
     end,
-    space = function(is_there) self.has_space = is_there end,
+    space = function(is_there)
+      self.has_space = is_there
+      self.was_full = self.was_full or not is_there
+    end,
   }
 end
 
@@ -133,7 +139,12 @@ function Life:open()
   self.starts_asked = self.starts_asked + 1
   self.failure, self.has_space = false, true
   local storage, err = M.open(self.computer)
-  if self.computer.loop.is_dead or not storage then return nil, err end
+  if self.computer.loop.is_dead then return nil, "killed" end
+  if not storage then
+    self.refusals[#self.refusals + 1] = err
+    self.computer:crash("process")
+    return nil, err
+  end
   local ok, found = pcall(M.judge, storage, expected)
   if self.computer.loop.is_dead then return nil, "killed while it was read" end
   if not ok then error(found, 0) end
@@ -300,8 +311,8 @@ function Life:ended(how)
 end
 
 --- A life that goes on from an image of the disk, with what must be found.
-function M.from(seed, image, expected)
-  local life = M.new(seed)
+function M.from(seed, image, expected, bend)
+  local life = M.new(seed, bend)
   life.disk:restore(image)
   for i = 0, expected.to do life.states[i] = expected.states[i] end
   life.asked, life.reported = expected.to, expected.from

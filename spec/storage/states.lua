@@ -59,7 +59,7 @@ end
 function States:check(image, expected)
   self.count = self.count + 1
   local random = self.life.random
-  local life = Life.from(self.count, image, expected)
+  local life = Life.from(self.count, image, expected, self.bend)
   if random:chance(0.2) then
     self.recrashed = self.recrashed + 1
     open_twice(life, random)
@@ -128,9 +128,10 @@ function States:stop(number, name, path)
   end)
 end
 
-local function new(count_max)
+local function new(count_max, bend)
   return setmetatable({
     count_max = count_max,
+    bend = bend,         -- what is wrong with the calls, or nil
     count = 0,           -- disks looked at
     recrashed = 0,       -- of these, with a crash in the recovery
     stops = 0,           -- places where life was stopped
@@ -153,16 +154,18 @@ local function live(self)
   local ok, err = xpcall(life.run, debug.traceback, life, STEPS)
   if wrong then error(wrong, 0) end
   if not ok then error(("seed %d: %s"):format(self.seed, err), 0) end
+  assert(not life.failure, "it failed by itself")
 end
 
 --- Looks at `count` disks, of as many lives as that takes.
+-- @param bend function(uv) that changes what calls do, if wanted
 -- @return what it saw
-function M.enumerate(seed, count)
-  local self = new(count)
+function M.enumerate(seed, count, bend)
+  local self = new(count, bend)
   while self.count < count do
     self.seed, self.version = seed + self.lives, ""
     self.lives = self.lives + 1
-    self.life = Life.new(self.seed)
+    self.life = Life.new(self.seed, bend)
     live(self)
   end
   return self
@@ -171,10 +174,12 @@ end
 --- One life, killed at its n-th operation, where the system goes on: what a
 -- start finds then is durable, and so is what it reports.
 -- @return false when life was over before
-function M.kill(seed, n)
-  local life = Life.new(seed)
+function M.kill(seed, n, bend)
+  local life = Life.new(seed, bend)
   life:kill_at(n, "process")
-  if life:run(STEPS) then return false end
+  local is_over = life:run(STEPS)
+  assert(not life.failure, "it failed by itself")
+  if is_over then return false end
   life:ended()
   life:must_open()
   after[AFTER[n % 2 + 1]](life)
@@ -183,10 +188,10 @@ end
 
 --- Lives killed at every operation, or at every `step`-th.
 -- @return how many
-function M.kills(seed, step)
+function M.kills(seed, step, bend)
   local count, n = 0, 1
   while true do
-    local ok, more = pcall(M.kill, seed, n)
+    local ok, more = pcall(M.kill, seed, n, bend)
     if not ok then
       error(("seed %d, killed at operation %d: %s"):format(seed, n,
         tostring(more)), 0)

@@ -21,6 +21,7 @@ function M.new(seed, options)
     uv = false,        -- its luv
     host = false,
     boots = 0,         -- processes so far
+    bend = false,      -- function(uv), to change what calls do
   }, Computer)
 end
 
@@ -31,6 +32,7 @@ function Computer:boot(options)
     pid = 100 + self.boots })
   self.disk:attach(self.loop)
   self.uv = self.loop.uv
+  if self.bend then self.bend(self.uv) end
   self.host = Host.new(self.world, self.loop, self.disk, options)
   return self.uv
 end

@@ -300,7 +300,7 @@ script("mkdtemp", function(uv, dir, tell, try)
   tell((text:gsub("%w%w%w%w%w%w$", "")), name)
 end)
 
--------------------------------------------------------------------- arguments --
+------------------------------------------------------------------- arguments --
 
 script("bad_arguments", function(uv, dir, _, try)
   local fd = assert(uv.fs_open(dir .. "/f", "w+", O600))
