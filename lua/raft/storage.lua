@@ -73,6 +73,7 @@ local function open_all(self, options)
   self.identity, self.is_new = owner.fields.identity, owner.is_new
   self.reader = Reader.new(files, dir, state.wal)
   self.writer = Writer.new(files, dir, state, owner, chosen, self.events)
+  self.writer:find_spare()
 end
 
 -- The events of the writer, handed on to whoever listens now.

@@ -52,12 +52,20 @@ function M.new(files, dir, state, owner, options, events)
   return self
 end
 
+-- Bytes of the segment after this one.
+local function next_size(self)
+  local _, _, size = self.wal:position()
+  return segments.next_size(size, self.segment_bytes, 0)
+end
+
+--- Looks whether an earlier start left a spare. Raises error values.
+function Writer:find_spare()
+  self.spare:find(next_size(self))
+end
+
 --- Begins: makes the spare, and marks the end of what was found.
 function Writer:start()
-  local _, _, size = self.wal:position()
-  local next_size = segments.next_size(size, self.segment_bytes, 0)
-  self.spare:find(next_size)
-  self.spare:make(next_size)
+  self.spare:make(next_size(self))
   self:rest()
 end
 
