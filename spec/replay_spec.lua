@@ -16,7 +16,7 @@ local write_file = recording.write_file
 
 ---------------------------------------------------------------- a short life --
 
-local TRACE <const> = "spec/traces/replay.txt"  -- `make traces` rewrites it
+local TRACE <const> = "spec/golden/replay.txt"  -- `make traces` rewrites it
 
 local CORE_OPTIONS <const> = { id = "n1", incarnation = 11, seed = 7,
   election_min_ms = 100, election_max_ms = 200, heartbeat_ms = 20,

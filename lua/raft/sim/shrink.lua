@@ -2,7 +2,7 @@
 -- fewer events, then fewer nodes, then calmer machines.
 local M = {}
 
-local RUNS_MAX <const> = 150  -- of the case, in all
+local RUNS_MAX <const> = 100  -- of the case, in all
 
 -- What failed, without its details: numbers and quoted text differ from run to
 -- run.
