@@ -41,12 +41,17 @@ BINDING := $(wildcard csrc/lua_*.c)
 CORE := $(filter-out $(BINDING),$(wildcard csrc/*.c))
 HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/support/*.h \
   spec/c/museum/*.h)
+HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/*/*.h)
 TESTS := $(wildcard spec/c/*_test.c)
-SUPPORT := $(wildcard spec/c/support/*.c)
+EXPLORERS := $(wildcard spec/c/explorer/*_main.c)
+SUPPORT := $(wildcard spec/c/support/*.c) \
+  $(filter-out $(EXPLORERS),$(wildcard spec/c/explorer/*.c))
 TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
 ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(MUSEUM) $(wildcard tools/*.c)
 ALL_C += $(wildcard spec/nemesis/*.c spec/crash/*.c)
+ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) \
+  $(wildcard tools/*.c)
 PLAIN_CORE := $(filter-out csrc/host.c,$(CORE))
 
 # --------------------------------------------------------------------- flags
@@ -59,7 +64,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all \
 
 tiny := $(if $(filter-out 0,$(TINY)),-DRAFT_TINY=1)
 optimize := $(if $(filter-out 0,$(DEBUG)),-O0 -g3,-O2)
-test_include := -Ispec/c -Ispec/c/support
+test_include := -Ispec/c -Ispec/c/support -Ispec/c/explorer
 lua_include := -isystem $(LUA_INCDIR)
 
 ifeq ($(shell uname -s),Darwin)
@@ -71,6 +76,7 @@ endif
 # One flavour per way to compile: build/<flavour>/ holds its objects.
 flags_core := $(STANDARD) $(optimize) $(tiny) -fPIC $(lua_include) $(CFLAGS)
 flags_unit := $(STANDARD) -O1 -g -DRAFT_TINY=1 $(SANITIZE) $(test_include)
+flags_fast := $(STANDARD) -O2 -g -DRAFT_TINY=1 $(test_include)
 flags_asan := $(STANDARD) -O1 -g $(tiny) $(SANITIZE) -fPIC $(lua_include)
 flags_cov := $(STANDARD) -O0 -g --coverage -fPIC $(lua_include)
 flags_covunit := $(STANDARD) -O0 -g -DRAFT_TINY=1 --coverage $(test_include)
@@ -92,13 +98,22 @@ demo:  ## three processes, a killed leader, every word counted (FILE=a text)
 .PHONY: test
 test:  ## all tests: C units and specs; installs what is missing (SEED=n)
 	@tools/deps test
-	@$(MAKE) -s -j$(JOBS) build unit-programs
-	@$(SUM) "$(MAKE) unit" "$(MAKE) spec"
+	@$(MAKE) -s -j$(JOBS) build unit-programs build/fast/explore
+	@$(SUM) "$(MAKE) unit" "build/fast/explore --set test" "$(MAKE) spec"
 
 .PHONY: unit
 unit:  ## C unit tests, tiny limits, under ASan and UBSan
 	@$(MAKE) -s -j$(JOBS) unit-programs
 	@$(SUM) -q $(TESTS:spec/c/%.c=build/unit/%)
+
+.PHONY: explore explore-counts
+explore:  ## every interleaving within bounds (ARGS="--terms 2 ..." for others)
+	@$(MAKE) -s -j$(JOBS) build/fast/explore
+	@build/fast/explore $(or $(ARGS),--set ci)
+
+explore-counts:  ## rewrites spec/c/explorer/counts.txt; review the diff
+	@$(MAKE) -s -j$(JOBS) build/fast/explore
+	@build/fast/explore --set all --write
 
 .PHONY: spec
 spec: build  ## the busted specs (ONLY=spec/x_spec.lua, ARGS=--filter=x)
@@ -303,6 +318,7 @@ build/$1/%_test: build/$1/spec/c/%_test.o build/$1/core.a \
 endef
 
 $(foreach f,core unit asan cov covunit mutate,$(eval $(call flavour,$(f))))
+$(foreach f,core unit fast asan cov covunit,$(eval $(call flavour,$(f))))
 $(eval $(call module,build/raft/core.so,core))
 $(eval $(call module,build/asan/raft/core.so,asan))
 $(eval $(call module,build/cov/raft/core.so,cov))
@@ -383,6 +399,14 @@ build/museum/raft/core.so: build/museum/lua/raft_bug.o \
 -include $(patsubst csrc/%.c,build/museum/lua/%.d,$(CORE) $(BINDING))
 
 .PHONY: unit-programs mutate-programs
+# The explorer and the walk: fast, with all asserts.
+build/fast/%: build/fast/spec/c/explorer/%_main.o build/fast/core.a \
+  $(SUPPORT:%.c=build/fast/%.o)
+	@echo "  ld $@"
+	@$(CC) $(flags_fast) -o $@ $< $(SUPPORT:%.c=build/fast/%.o) \
+	  build/fast/core.a
+
+.PHONY: unit-programs
 unit-programs: $(TESTS:spec/c/%.c=build/unit/%)
 	@:
 

@@ -1,0 +1,100 @@
+/* world_net.c - frames under way: sent, taken, lost, dead. */
+#include "world_inner.h"
+
+#include <string.h>
+
+bool world_is_same_link(const struct atlas *a, uint16_t x, uint16_t y) {
+  return a->frames[x].from == a->frames[y].from &&
+         a->frames[x].to == a->frames[y].to;
+}
+
+bool world_has_frame(const struct world *w, uint16_t frame) {
+  for (uint32_t i = 0; i < w->frame_count; i++)
+    if (w->frames[i] == frame) return true;
+  return false;
+}
+
+void world_take(const struct world_space *space, struct world *w,
+                uint16_t frame) {
+  uint32_t kept = 0;
+  bool is_passed = !space->bounds.is_fifo;
+  for (uint32_t i = 0; i < w->frame_count; i++) {
+    uint16_t f = w->frames[i];
+    bool goes = f == frame;
+    if (!is_passed && world_is_same_link(space->atlas, f, frame)) {
+      is_passed = goes;
+      goes = true; /* it was overtaken */
+    }
+    if (!goes) w->frames[kept++] = f;
+  }
+  w->frame_count = (uint16_t)kept;
+}
+
+/* Makes room for the frame on a link that is full. */
+static void lose_oldest(const struct world_space *space, struct world *w,
+                        uint16_t frame) {
+  uint32_t count = 0;
+  uint32_t oldest = w->frame_count;
+  for (uint32_t i = w->frame_count; i > 0; i--) {
+    if (!world_is_same_link(space->atlas, w->frames[i - 1], frame)) continue;
+    oldest = i - 1;
+    count++;
+  }
+  if (count < space->bounds.frames) return;
+  w->frame_count--;
+  memmove(w->frames + oldest, w->frames + oldest + 1,
+          (w->frame_count - oldest) * sizeof *w->frames);
+}
+
+/* A frame that is under way already is sent in vain; so is a question for a
+ * term outside the bounds. */
+static bool send_one(const struct world_space *space, struct world *w,
+                     uint16_t frame) {
+  const struct atlas_frame *f = &space->atlas->frames[frame];
+  bool is_outside = f->m.kind == RAFT_MSG_VOTE &&
+                    f->m.vote.for_term > space->bounds.terms + 1;
+  if (is_outside || world_has_frame(w, frame)) return true;
+  if (atlas_is_dead(space->atlas, frame, w->site[f->to])) return true;
+  lose_oldest(space, w, frame);
+  if (w->frame_count == WORLD_FRAMES) return false;
+  w->frames[w->frame_count++] = frame;
+  return true;
+}
+
+bool world_send(const struct world_space *space, struct world *w,
+                const struct atlas_result *result) {
+  for (uint32_t i = 0; i < result->sent_count; i++)
+    if (!send_one(space, w, space->atlas->sent[result->sent_first + i]))
+      return false;
+  return true;
+}
+
+void world_close(const struct world_space *space, struct world *w,
+                 uint32_t owner) {
+  struct atlas *a = space->atlas;
+  uint32_t count = w->frame_count;
+  w->frame_count = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    uint16_t aged = atlas_age(a, w->frames[i], owner);
+    uint32_t to = a->frames[aged].to;
+    if (world_has_frame(w, aged)) continue;
+    if (atlas_is_dead(a, aged, w->site[to])) continue;
+    w->frames[w->frame_count++] = aged;
+  }
+  for (uint32_t i = 0; i < space->bounds.nodes; i++)
+    if (i != owner)
+      w->site[i] = atlas_step(a, w->site[i], ATLAS_AGE, owner)->site;
+}
+
+void world_bury(const struct world_space *space, struct world *w,
+                uint32_t place) {
+  const struct atlas *a = space->atlas;
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < w->frame_count; i++) {
+    uint16_t f = w->frames[i];
+    bool is_dead =
+        a->frames[f].to == place && atlas_is_dead(a, f, w->site[place]);
+    if (!is_dead) w->frames[kept++] = f;
+  }
+  w->frame_count = (uint16_t)kept;
+}
