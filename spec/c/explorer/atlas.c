@@ -1,4 +1,5 @@
-/* atlas.c - states and frames as numbers, and what leads from one to another. */
+/* atlas.c - states and frames as numbers, and what leads from one to the next.
+ */
 #include "atlas.h"
 
 #include <stdio.h>
@@ -302,19 +303,21 @@ static void replace_held(struct site *s, uint32_t i, struct blob *bytes) {
   s->held[i].bytes = bytes;
 }
 
-static bool is_waiting_twice(const struct site *s, uint32_t i) {
+static bool is_waiting_twice(const struct site *s, uint32_t i, bool is_soup) {
   const struct site_held *h = &s->held[i];
   for (uint32_t k = 0; k < i; k++) {
     const struct site_held *other = &s->held[k];
     if (other->fx.kind != RAFT_FX_SEND || other->fx.to != h->fx.to) continue;
+    if (other->fx.after != h->fx.after && !is_soup) continue;
     if (blob_digest(other->bytes) == blob_digest(h->bytes)) return true;
   }
   return false;
 }
 
-/* Of equal frames that wait for the disk the first one will do, and nobody
- * needs the question of a ballot that has closed. */
-static void drop_held(struct site *s) {
+/* Of equal frames that leave together one will do; where frames stay for ever,
+ * of all equal ones the first. Nobody needs the question of a ballot that has
+ * closed. */
+static void drop_held(struct site *s, bool is_soup) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < s->held_count; i++) {
     struct site_held h = s->held[i];
@@ -324,8 +327,8 @@ static void drop_held(struct site *s) {
     bool is_vain =
         m.kind == RAFT_MSG_VOTE && m.vote.pre && m.vote.round == ATLAS_CLOSED;
     s->held[kept] = h;
-    is_vain =
-        is_vain || (h.fx.kind == RAFT_FX_SEND && is_waiting_twice(s, kept));
+    is_vain = is_vain ||
+              (h.fx.kind == RAFT_FX_SEND && is_waiting_twice(s, kept, is_soup));
     if (is_vain)
       blob_drop(h.bytes);
     else
@@ -350,21 +353,21 @@ static void rename_round(struct site *s, uint32_t i, const uint64_t *rounds) {
   }
 }
 
-void atlas_normalize(struct site *s, const uint64_t *rounds) {
+void atlas_normalize(struct site *s, const uint64_t *rounds, bool is_soup) {
   for (uint32_t i = 0; i < s->held_count; i++)
     if (s->held[i].fx.kind == RAFT_FX_SEND) rename_round(s, i, rounds);
-  drop_held(s);
+  drop_held(s, is_soup);
   s->raft->ballot.round = ATLAS_OPEN;
   s->raft->leader_heard = s->raft->now; /* see ATLAS_DELIVER_LATE */
 }
 
 /* True when the ballot that was open before is not any more. */
-static bool normalize(struct site *s, bool was_open) {
+static bool normalize(struct site *s, bool was_open, bool is_soup) {
   uint64_t rounds[SITE_MAX];
   for (uint32_t i = 0; i < SITE_MAX; i++)
     rounds[i] = ATLAS_OPEN; /* of others: named already */
   rounds[s->place] = canon_open_round(s);
-  atlas_normalize(s, rounds);
+  atlas_normalize(s, rounds, is_soup);
   return was_open && rounds[s->place] != ATLAS_OPEN;
 }
 
@@ -386,6 +389,7 @@ static uint32_t intern_site(struct atlas *a, struct site *s) {
   uint32_t i;
   canon_site(s, &names, &h);
   if (find_site(a, h, &i)) {
+    if (a->on_known != NULL) a->on_known(a, i, s);
     site_free(s);
     return i;
   }
@@ -407,7 +411,7 @@ static uint32_t intern_site(struct atlas *a, struct site *s) {
 uint32_t atlas_first(struct atlas *a, uint32_t place) {
   struct site s;
   site_init(&s, &a->rules, place, place + 1);
-  (void)normalize(&s, false); /* no ballot yet */
+  (void)normalize(&s, false, a->is_soup); /* no ballot yet */
   return intern_site(a, &s);
 }
 
@@ -440,7 +444,6 @@ static void run_time(struct site *s, enum atlas_event event,
   raft_ms due = s->now;
   if (event == ATLAS_TIME_OUT) due = r->election_due;
   if (event == ATLAS_HEARTBEAT) due = r->heartbeat_due;
-  if (event == ATLAS_DELIVER_LATE) due = s->now + s->rules->election_min_ms;
   if (event == ATLAS_LOSE_TOUCH) due = s->now + 2 * s->rules->election_max_ms;
   if (due > s->now) s->now = due;
   site_tick(s, net);
@@ -466,7 +469,7 @@ void atlas_run(struct site *s, enum atlas_event event, uint32_t arg,
   switch (event) {
   case ATLAS_DELIVER: site_hear(s, from, frame, net); break;
   case ATLAS_DELIVER_LATE:
-    run_time(s, event, net);
+    s->raft->leader_heard = s->now - s->rules->election_min_ms;
     site_hear(s, from, frame, net);
     break;
   case ATLAS_TIME_OUT:
@@ -522,7 +525,7 @@ static struct atlas_result run(struct atlas *a, uint32_t from,
   if (c.count == 2 * SITE_HELD) site_note(&s, "more frames than ever");
   struct atlas_result result = {.broken = s.broken};
   uint64_t open = canon_open_round(&s);
-  result.has_closed = normalize(&s, was_open);
+  result.has_closed = normalize(&s, was_open, a->is_soup);
   keep_sent(a, &result, &c, s.place, open);
   result.site = intern_site(a, &s);
   return result;
@@ -561,9 +564,10 @@ const struct atlas_result *atlas_step(struct atlas *a, uint32_t site,
 #define ELECTION_MAX_MS 1000000000
 #define HEARTBEAT_MS    1
 
-struct atlas *atlas_new(uint32_t nodes) {
+struct atlas *atlas_new(uint32_t nodes, bool is_soup) {
   struct atlas *a = blob_need(calloc(1, sizeof *a));
   uint8_t places[SITE_MAX] = {0, 1, 2, 3, 4};
+  a->is_soup = is_soup;
   site_rules_init(&a->rules, nodes, ELECTION_MIN_MS, ELECTION_MAX_MS,
                   HEARTBEAT_MS);
   add_shapes(a, places, 0);

@@ -6,9 +6,9 @@
  * canonical form are one: the first that came stands for all.
  *
  * Ballot rounds are random numbers that nobody compares but for equality with
- * the open ballot of their owner. Here they are renamed: ATLAS_OPEN for a ballot
- * that is open, ATLAS_CLOSED for one that never counts any more. When a ballot
- * closes, frames that carry it are renamed too ("aged").
+ * the open ballot of their owner. Here they are renamed: ATLAS_OPEN for a
+ * ballot that is open, ATLAS_CLOSED for one that never counts any more. When a
+ * ballot closes, frames that carry it are renamed too ("aged").
  */
 #ifndef RAFT_ATLAS_H
 #define RAFT_ATLAS_H
@@ -74,6 +74,7 @@ struct atlas_result {
 
 struct atlas {
   struct site_rules rules;
+  bool is_soup; /* frames stay for ever, so equal ones need not wait twice */
   uint32_t shape_count;
   uint8_t shapes[ATLAS_SHAPES][SITE_MAX]; /* renamings; the first is none */
   struct atlas_site *sites;
@@ -88,9 +89,11 @@ struct atlas {
   uint32_t *by_site, *by_frame, *by_key; /* tables: number + 1, 0 empty */
   uint32_t by_site_room, by_frame_room, by_key_room;
   uint64_t core_steps; /* events run on the real core */
+  /* NULL, or a look at a site that is taken for a known one, before it goes. */
+  void (*on_known)(const struct atlas *a, uint32_t known, struct site *other);
 };
 
-struct atlas *atlas_new(uint32_t nodes);
+struct atlas *atlas_new(uint32_t nodes, bool is_soup);
 void atlas_free(struct atlas *a);
 
 /* The state of a node that has just started. */
@@ -107,8 +110,8 @@ uint16_t atlas_age(struct atlas *a, uint16_t frame, uint32_t owner);
  * follow? See docs/EXPLORER.md. */
 bool atlas_is_dead(const struct atlas *a, uint16_t frame, uint32_t site);
 
-/* Can this append do nothing to the log of this site any more, and will it be so
- * for ever? `crashes`: it may still lose what only its memory knows. */
+/* Can this append do nothing to the log of this site any more, and will it be
+ * so for ever? `crashes`: it may still lose what only its memory knows. */
 bool atlas_is_spent(const struct atlas *a, uint16_t frame, uint32_t site,
                     bool crashes);
 /* What is left of it: an append without entries that commits nothing. */
@@ -116,7 +119,7 @@ uint16_t atlas_spend(struct atlas *a, uint16_t frame);
 
 /* Gives a site the names of rounds that are used here, given the open ballots
  * of all places, and drops held frames that nobody needs. */
-void atlas_normalize(struct site *s, const uint64_t *rounds);
+void atlas_normalize(struct site *s, const uint64_t *rounds, bool is_soup);
 
 /* One event, on a site of one's own: what atlas_step does to its clone. */
 void atlas_run(struct site *s, enum atlas_event event, uint32_t arg,

@@ -89,7 +89,7 @@ static bool pop(struct queue *q, struct world *w) {
 /* ---- the way to a violation ---------------------------------------------- */
 
 struct search {
-  struct world_space space;
+  struct world_space *space;
   struct met met;
   struct queue now, next;
   uint32_t number; /* of the world being looked at */
@@ -102,9 +102,9 @@ struct search {
 static void tell(const struct search *s, uint32_t line, const struct world *w,
                  const struct world_action *action, const struct world *next) {
   char words[400];
-  words_of_action(&s->space, w, action, words, sizeof words);
+  words_of_action(s->space, w, action, words, sizeof words);
   fprintf(s->story, "%3" PRIu32 ". %s\n", line, words);
-  words_of_world(&s->space, next, words, sizeof words);
+  words_of_world(s->space, next, words, sizeof words);
   fprintf(s->story, "       %s\n", words);
 }
 
@@ -113,11 +113,11 @@ static void tell(const struct search *s, uint32_t line, const struct world *w,
 static bool go(struct search *s, struct world *w, struct canon_hash to,
                uint32_t line) {
   struct world_action actions[WORLD_ACTIONS];
-  uint32_t count = world_actions(&s->space, w, actions);
+  uint32_t count = world_actions(s->space, w, actions);
   for (uint32_t i = 0; i < count; i++) {
     struct world next;
-    if (world_act(&s->space, w, &actions[i], &next) != WORLD_NEXT) continue;
-    struct canon_hash h = world_hash(&s->space, &next);
+    if (world_act(s->space, w, &actions[i], &next) != WORLD_NEXT) continue;
+    struct canon_hash h = world_hash(s->space, &next);
     if (h.a != to.a || h.b != to.b) continue;
     tell(s, line, w, &actions[i], &next);
     *w = next;
@@ -128,12 +128,12 @@ static bool go(struct search *s, struct world *w, struct canon_hash to,
 
 static void tell_last(struct search *s, const struct world *w, uint32_t line) {
   struct world_action actions[WORLD_ACTIONS];
-  uint32_t count = world_actions(&s->space, w, actions);
+  uint32_t count = world_actions(s->space, w, actions);
   for (uint32_t i = 0; i < count; i++) {
     struct world next;
-    if (world_act(&s->space, w, &actions[i], &next) != WORLD_BROKEN) continue;
+    if (world_act(s->space, w, &actions[i], &next) != WORLD_BROKEN) continue;
     tell(s, line, w, &actions[i], &next);
-    fprintf(s->story, "Broken: %s.\n", s->space.broken);
+    fprintf(s->story, "Broken: %s.\n", s->space->broken);
     return;
   }
 }
@@ -145,7 +145,7 @@ static void tell_story(struct search *s) {
   for (uint32_t i = s->number; i != 0; i = s->met.parents[i])
     path[length++] = i;
   struct world w;
-  world_first(&s->space, &w);
+  world_first(s->space, &w);
   fprintf(s->story, "The way, %" PRIu32 " steps:\n", length + 1);
   for (uint32_t k = 0; k < length; k++)
     if (!go(s, &w, s->met.hashes[path[length - 1 - k]], k + 1)) {
@@ -167,16 +167,16 @@ static double seconds_since(const struct timespec *start) {
 
 static void expand(struct search *s, const struct world *w) {
   struct world_action actions[WORLD_ACTIONS];
-  uint32_t count = world_actions(&s->space, w, actions);
+  uint32_t count = world_actions(s->space, w, actions);
   for (uint32_t i = 0; i < count && s->result.broken == NULL; i++) {
     struct world next;
-    enum world_outcome outcome = world_act(&s->space, w, &actions[i], &next);
+    enum world_outcome outcome = world_act(s->space, w, &actions[i], &next);
     s->result.transitions++;
-    if (outcome == WORLD_BROKEN) s->result.broken = s->space.broken;
+    if (outcome == WORLD_BROKEN) s->result.broken = s->space->broken;
     s->result.cut += outcome == WORLD_CUT;
     s->result.in_vain += outcome == WORLD_SAME;
     if (outcome != WORLD_NEXT) continue;
-    struct canon_hash h = world_hash(&s->space, &next);
+    struct canon_hash h = world_hash(s->space, &next);
     if (met_add(&s->met, h, s->number)) push(&s->next, &next);
   }
 }
@@ -196,7 +196,7 @@ static void show(const struct search *s) {
           "  transitions %11" PRIu64 "  node states %8" PRIu32
           "  frames %5" PRIu32 "  %7.1f s\n",
           s->result.depth, s->met.count, s->now.count, s->result.transitions,
-          s->space.atlas->site_count, s->space.atlas->frame_count,
+          s->space->atlas->site_count, s->space->atlas->frame_count,
           seconds_since(&s->start));
   fflush(s->progress);
 }
@@ -205,8 +205,8 @@ static void show(const struct search *s) {
  * and the number of the one at hand just counts up. */
 static void run(struct search *s) {
   struct world w;
-  world_first(&s->space, &w);
-  (void)met_add(&s->met, world_hash(&s->space, &w), 0); /* it is the first */
+  world_first(s->space, &w);
+  (void)met_add(&s->met, world_hash(s->space, &w), 0); /* it is the first */
   push(&s->next, &w);
   while (s->next.count > 0 && !is_enough(s)) {
     struct queue done = s->now;
@@ -227,24 +227,39 @@ static void run(struct search *s) {
       s->next.count == 0 && s->now.at == s->now.size && !is_enough(s);
 }
 
+static struct search_result search(struct search *s) {
+  const struct atlas *a = s->space->atlas;
+  timespec_get(&s->start, TIME_UTC);
+  met_init(&s->met, s->limits->states_max);
+  run(s);
+  struct search_result result = s->result;
+  result.states = s->met.count;
+  result.sites = a->site_count;
+  result.frames = a->frame_count;
+  result.core_steps = a->core_steps;
+  result.seconds = seconds_since(&s->start);
+  if (result.broken != NULL && s->story != NULL) tell_story(s);
+  free(s->now.bytes);
+  free(s->next.bytes);
+  met_free(&s->met);
+  return result;
+}
+
 struct search_result search_run(const struct world_bounds *bounds,
                                 const struct search_limits *limits,
                                 FILE *progress, FILE *story) {
-  struct search s = {.limits = limits, .progress = progress, .story = story};
-  timespec_get(&s.start, TIME_UTC);
-  world_space_init(&s.space, bounds);
-  met_init(&s.met, limits->states_max);
-  run(&s);
-  struct search_result result = s.result;
-  result.states = s.met.count;
-  result.sites = s.space.atlas->site_count;
-  result.frames = s.space.atlas->frame_count;
-  result.core_steps = s.space.atlas->core_steps;
-  result.seconds = seconds_since(&s.start);
-  if (result.broken != NULL && story != NULL) tell_story(&s);
-  free(s.now.bytes);
-  free(s.next.bytes);
-  met_free(&s.met);
-  world_space_free(&s.space);
+  struct world_space space;
+  struct search s = {.space = &space, .limits = limits};
+  s.progress = progress;
+  s.story = story;
+  world_space_init(&space, bounds);
+  struct search_result result = search(&s);
+  world_space_free(&space);
   return result;
+}
+
+struct search_result search_in(struct world_space *space,
+                               const struct search_limits *limits) {
+  struct search s = {.space = space, .limits = limits};
+  return search(&s);
 }

@@ -35,6 +35,10 @@ struct search_result search_run(const struct world_bounds *bounds,
                                 const struct search_limits *limits,
                                 FILE *progress, FILE *story);
 
+/* The same, silent, in a space of the caller's. */
+struct search_result search_in(struct world_space *space,
+                               const struct search_limits *limits);
+
 /* One action, in words, without a line end (words.c). */
 void words_of_action(const struct world_space *space, const struct world *w,
                      const struct world_action *action, char *out, size_t room);

@@ -395,7 +395,7 @@ void site_init(struct site *s, const struct site_rules *rules, uint32_t place,
                uint64_t seed) {
   struct site_net net = {.send = say_nothing};
   *s = (struct site){.rules = rules, .place = place, .is_thorough = true};
-  s->now = 1000;
+  s->now = 2 * rules->election_min_ms; /* so that nothing was before 0 */
   s->disk.term = 1;
   s->disk.commit = 1;
   write_entry(&s->disk, 1, blob_share(rules->first));

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "cluster_inner.h"
+#include "cluster.h"
 
 struct text {
   char *out;

@@ -9,7 +9,7 @@
 void world_space_init(struct world_space *space,
                       const struct world_bounds *bounds) {
   *space = (struct world_space){.bounds = *bounds};
-  space->atlas = atlas_new(bounds->nodes);
+  space->atlas = atlas_new(bounds->nodes, world_is_soup(space));
   world_make_marks(space);
 }
 

@@ -1,9 +1,9 @@
 /* world.h - a state of the whole cluster, what may happen in it, and what must
  * hold between nodes.
  *
- * A world is numbers of the atlas (a state for each node, the frames under way),
- * what was used up of the bounds, and what history must not contradict: who led
- * which term, who voted for whom, what was committed.
+ * A world is numbers of the atlas (a state for each node, the frames under
+ * way), what was used up of the bounds, and what history must not contradict:
+ * who led which term, who voted for whom, what was committed.
  */
 #ifndef RAFT_WORLD_H
 #define RAFT_WORLD_H

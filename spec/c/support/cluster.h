@@ -241,4 +241,9 @@ size_t cluster_entries(raft_index first, const raft_term *terms, uint32_t count,
 void cluster_listen(struct cluster *c);
 void cluster_say(struct cluster *c, const char *format, ...);
 
+/* What a frame says (cluster_words.c). Looks at nothing of the cluster but the
+ * names of its nodes. */
+void cluster_words(const struct cluster *c, const struct cluster_packet *p,
+                   char *out, size_t room);
+
 #endif

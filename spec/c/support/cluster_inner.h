@@ -18,10 +18,6 @@ void cluster_post(struct cluster *c, const struct cluster_packet *p);
 int64_t cluster_hear(struct cluster *c, uint32_t node, uint32_t from,
                      struct raft_slice frame);
 
-/* What a frame says, in words (cluster_words.c). */
-void cluster_words(const struct cluster *c, const struct cluster_packet *p,
-                   char *out, size_t room);
-
 /* The checks of a node after a step, and those between nodes
  * (cluster_check.c). NULL or what is broken. */
 struct raft_facts;
