@@ -125,6 +125,32 @@ describe("frames on the virtual network", function()
     assert.equal(3, site.network.counts.lost)
   end)
 
+  it("are judged by a function where there is one", function()
+    local site = Site.new(support.seed(), { delay = 1 })
+    site:process(A)
+    site:process(B)
+    local asked = {}
+    site.network:judge(function(from, to, kind, size)
+      asked[#asked + 1] = ("%s %s %s %d"):format(from, to, kind, size)
+      if kind == "vote" then return "lose" end
+      if kind == "append" then return 40 end
+    end)
+    local near, far = site:link(A, B)
+    local from = site:now()
+    site:write(A, near, VOTE .. APPEND .. PROPOSE .. PING)
+    site:wait(function() return #far.got == #(APPEND .. PROPOSE .. PING) end)
+    assert.equal(PROPOSE .. PING .. APPEND, far.got)
+    local late = far.chunks[#far.chunks].at - from
+    assert.is_true(late >= 41 and late < 42, late)
+    assert.same({ ("%s %s vote %d"):format(A, B, #VOTE),
+      ("%s %s append %d"):format(A, B, #APPEND),
+      ("%s %s propose %d"):format(A, B, #PROPOSE) }, asked)
+    site.network:judge(false)
+    site:write(A, near, VOTE)
+    site:wait(function() return far.got:sub(-#VOTE) == VOTE end)
+    assert.equal(3, #asked)
+  end)
+
   it("of greetings come through, and pings", function()
     local hello = core.hello_encode { id = "n1", to = "n2", cluster = "shop" }
     local refusal = core.refusal_encode("unsupported", "no")

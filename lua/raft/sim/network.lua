@@ -28,6 +28,7 @@ function M.new(world, options)
     wires = {},      -- from -> to -> pair
     pair_list = {},  -- in order of birth
     watchers = {},   -- functions called for each frame
+    fate = false,    -- what judge was given
     note = false,    -- function(kind, from, to, detail): tells a trace
     -- frames are counted while something looks at them
     counts = { segments = 0, bytes = 0, frames = {}, lost = 0, doubled = 0,
@@ -36,6 +37,10 @@ function M.new(world, options)
 end
 
 ------------------------------------------------------------------- the wires --
+
+local function looks_at_frames(self)
+  return #self.watchers > 0 or self.fate ~= false
+end
 
 --- The wire from one address to another.
 function Network:pair(from, to)
@@ -49,14 +54,14 @@ function Network:pair(from, to)
     pair = Pair.new(self.world, from, to)
     row[to] = pair
     self.pair_list[#self.pair_list + 1] = pair
-    pair:apply(self.options, #self.watchers > 0)
+    pair:apply(self.options, looks_at_frames(self))
   end
   return pair
 end
 
 local function apply(self)
   for _, pair in ipairs(self.pair_list) do
-    pair:apply(self.options, #self.watchers > 0)
+    pair:apply(self.options, looks_at_frames(self))
   end
 end
 
@@ -95,6 +100,14 @@ end
 --- Calls fn(from_ip, to_ip, kind, size) for each frame that is sent.
 function Network:watch(fn)
   self.watchers[#self.watchers + 1] = fn
+  apply(self)
+end
+
+--- From now on fn(from_ip, to_ip, kind, size) decides on each frame that
+-- loss, duplicate and reorder could act on: "lose", ms by which it comes late,
+-- or nil: the options decide. With false they decide alone again.
+function Network:judge(fn)
+  self.fate = fn
   apply(self)
 end
 

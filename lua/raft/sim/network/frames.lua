@@ -2,6 +2,8 @@
 -- whole frames of the peer protocol are lost, doubled, held back so that later
 -- ones overtake them. See docs/FORMATS.md for frames.
 --
+-- A function of the network may decide instead: see network:judge.
+--
 -- What it leaves alone: bytes that are no whole frames; greetings, which end
 -- with a ping, and so pings; and a proposal or its answer is never doubled, as
 -- a command that comes twice is two commands.
@@ -10,6 +12,7 @@ local core = require "raft.core"
 local M = {}
 
 local HEADER_BYTES <const> = 24
+local NS_PER_MS <const> = 1000000
 local PLAIN <const> = { hello = true, refuse = true, ping = true }
 local ONCE <const> = { propose = true, propose_reply = true }
 
@@ -48,8 +51,8 @@ end
 ------------------------------------------------------------------- the fates --
 
 -- Hands a frame over later.
-local function delay(network, pair, frame, put)
-  network.world:at(network.world.now + pair:hold(), put, frame)
+local function delay(network, hold_ns, frame, put)
+  network.world:at(network.world.now + hold_ns, put, frame)
 end
 
 local function count_fate(network, pair, name, kind)
@@ -57,15 +60,29 @@ local function count_fate(network, pair, name, kind)
   if network.note then network.note(name, pair.from, pair.to, kind) end
 end
 
+-- Asks the network's judge. Has it decided?
+local function is_judged(network, pair, frame, kind, put)
+  local fate = network.fate and network.fate(pair.from, pair.to, kind, #frame)
+  if not fate then return false end
+  if fate == "lose" then
+    count_fate(network, pair, "lost", kind)
+  else
+    count_fate(network, pair, "reordered", kind)
+    delay(network, fate * NS_PER_MS // 1 | 0, frame, put)
+  end
+  return true
+end
+
 -- Decides on one frame; what of it goes out now is added to `out`.
 local function decide(network, pair, frame, kind, put, out)
+  if is_judged(network, pair, frame, kind, put) then return end
   local random = pair.random
   if random:chance(pair.loss) then
     return count_fate(network, pair, "lost", kind)
   end
   if random:chance(pair.reorder) then
     count_fate(network, pair, "reordered", kind)
-    delay(network, pair, frame, put)
+    delay(network, pair:hold(), frame, put)
   else
     out[#out + 1] = frame
   end
@@ -74,7 +91,7 @@ local function decide(network, pair, frame, kind, put, out)
   if pair.reorder_ns == 0 or random:chance(0.5) then
     out[#out + 1] = frame
   else
-    delay(network, pair, frame, put)
+    delay(network, pair:hold(), frame, put)
   end
 end
 
@@ -84,7 +101,9 @@ function M.filter(network, pair, bytes, put)
   local count = cut(bytes)
   if count == 0 then return bytes end
   count_frames(network, pair, count)
-  if pair.loss + pair.duplicate + pair.reorder == 0 then return bytes end
+  if pair.loss + pair.duplicate + pair.reorder == 0 and not network.fate then
+    return bytes
+  end
   local out = {}
   for i = 1, count do
     local frame = bytes:sub(starts[i], starts[i + 1] - 1)
