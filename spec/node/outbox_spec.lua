@@ -95,10 +95,18 @@ describe("proposals of a leader", function()
   it("are lost when another entry is committed in their place", function()
     propose(driver, answers, "a")
     propose(driver, answers, "b")
-    apply(driver, 1, 6, "another's")
+    apply(driver, 1, 4, "an older one's")
     assert.same({ a = "lost" }, answers)  -- b may still come true
     apply(driver, 2, 6)
     assert.same({ a = "lost", b = "lost" }, answers)
+  end)
+
+  it("are lost at once when a later term commits before them", function()
+    propose(driver, answers, "a")
+    propose(driver, answers, "b")
+    apply(driver, 1, 6, "another's")
+    assert.same({ a = "lost", b = "lost" }, answers)
+    assert.is_false(driver.proposals:are_waiting())
   end)
 
   it("wait while the core does not lead any more", function()
@@ -421,8 +429,19 @@ describe("epochs", function()
     add(list, "b", 4, 1)
     add(list, "c", 3, 2)
     add(list, "d", 4, 3)
-    assert.same({ "c", "a" }, { take(list, 3, 2) })
-    assert.same({ "none", "b d" }, { take(list, 4, 2) })
+    assert.same({ "c", "a b" }, { take(list, 3, 2) })
+    assert.same({ "none", "d" }, { take(list, 4, 2) })
+    assert.is_true(list:is_empty())
+  end)
+
+  it("tell whose place no committed entry will ever reach", function()
+    local list = epochs.new()
+    add(list, "a", 3, 1)
+    add(list, "b", 90, 1)
+    add(list, "c", 91, 2)
+    assert.same({ "none", "a b" }, { take(list, 3, 2) })
+    assert.same({ "none", "" }, { take(list, 4, 2) })
+    assert.same({ "none", "c" }, { take(list, 5, 3) })
     assert.is_true(list:is_empty())
   end)
 
@@ -456,7 +475,7 @@ describe("epochs", function()
         local of = math.random(1, term)
         local want, lost, kept = "none", {}, {}
         for _, waiter in ipairs(waiting) do
-          if waiter.index > committed then
+          if waiter.index > committed and waiter.term >= of then
             kept[#kept + 1] = waiter
           elseif waiter.term == of then
             want = waiter.name

@@ -45,15 +45,17 @@ local function drop_empty_queues(self)
   self.queues = kept
 end
 
---- The entry at `index` was committed with `term`.
+--- The entry at `index` was committed with `term`. Terms ascend in a log, and
+-- what is committed stays: so what an older term has behind it is lost as well,
+-- also where the log is shorter now and nothing comes to stand there for long.
 -- @return the waiter whose command it is, or nil
--- @return an array of waiters that stood there with another term: lost; or nil
+-- @return an array of waiters whose command is lost, or nil
 function Epochs:take(index, term)
   local found, lost
   for _, queue in ipairs(self.queues) do
     local waiters = queue.waiters
     local head = waiters:peek()
-    while head and head.index <= index do
+    while head and (head.index <= index or queue.term < term) do
       waiters:pop()
       if queue.term == term and head.index == index then
         found = head

@@ -4,8 +4,8 @@
 --
 -- Promises. Order is kept: nothing overtakes a proposal that may still be sent.
 -- Nothing is sent twice. Each waiter is answered exactly once: `lost` only when
--- another entry was committed in its place, `unknown` when a forward may or may
--- not have arrived.
+-- another entry was committed in its place, or one of a later term before it;
+-- `unknown` when a forward may or may not have arrived.
 --
 -- A waiter is { command=, can_forward=, can_wait=, deadline=, answer= }; its
 -- `answer` becomes false once it was called.
@@ -89,8 +89,8 @@ function Proposals:applied(index, term, ok, value, extra)
     answer_applied(self, found, ok, value, extra)
   end
   for _, waiter in ipairs(lost or {}) do
-    self:answer(waiter, errors.new("lost", ("another entry was committed at "
-      .. "index %d"):format(waiter.index), { index = waiter.index }))
+    self:answer(waiter, errors.new("lost", ("another leader's entry was "
+      .. "committed, at index %d"):format(index), { index = waiter.index }))
   end
 end
 
