@@ -181,8 +181,16 @@ end
 
 function Harness:sleep(ms) self.s:sleep(ms) end
 
---- Starts fn beside: a task, task:wait().
+--- Starts fn beside: a task, for join.
 function Harness:spawn(fn) return self.s:spawn(fn) end
+
+--- Waits for tasks; what one of them raised is raised here.
+function Harness.join(_, tasks)
+  for _, task in ipairs(tasks) do
+    local _, err = task:wait()
+    if err then fail("%s", err.message) end
+  end
+end
 
 --- The server that leads; those that are cut off do not count.
 function Harness:check_one_leader()

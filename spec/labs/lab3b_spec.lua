@@ -41,8 +41,8 @@ local function start_beside(t, leader, payloads)
   for i, payload in ipairs(payloads) do
     tasks[i] = t:spawn(function() tickets[i] = t:start(leader, payload) end)
   end
-  for i, task in ipairs(tasks) do
-    task:wait()
+  t:join(tasks)
+  for i = 1, #tasks do
     if not tickets[i] or tickets[i].term ~= first.term then return nil end
   end
   return tickets, first

@@ -7,6 +7,7 @@ local ELECTION_MS <const> = labs.ELECTION_MS
 local ITERATIONS <const> = 1000     -- of figure 8
 local REORDERED_FROM <const> = 200  -- of them
 local CHURNS <const> = 20           -- of churn
+local THINK_MS <const> = 66         -- of its clients, at most, between commands
 
 -- Mostly a few ms, and now and then up to half an election time-out.
 local function nap(t)
@@ -100,6 +101,7 @@ local function churner(t, me, is_over)
       t:sleep(79 + me * 17)
     elseif arrives(t, ticket) then
       sure[ticket.text] = true
+      t:sleep(t.random:below(THINK_MS + 1))
     end
   end
   return tickets, sure
@@ -147,7 +149,7 @@ local function churn(t)
   t:unreliable(false)
   t:restart(table.unpack(t.s.ids))
   is_over = true
-  for _, task in ipairs(tasks) do task:wait() end
+  t:join(tasks)
   t:sleep(ELECTION_MS)
   check_churn(t, results)
 end
@@ -214,7 +216,7 @@ describe("lab 3C", function()
       t:one(i, 1, true)
     end
     t:unreliable(false)
-    for _, task in ipairs(tasks) do task:wait() end
+    t:join(tasks)
     t:one(100, 5, true)
     local count = t:committed(49 * 5 + 1)
     expect(count > 0, "fewer entries than commands")

@@ -1,0 +1,232 @@
+--- The key-value service of the labs, its clerks, and the test that all of
+-- kvraft is made of.
+--
+-- A clerk tries servers until one has done what it asks for. It numbers what it
+-- asks, and servers do nothing twice, so that a retry is never a second Append.
+-- Between clerk and server is the same network as between servers: on an
+-- unreliable one a request is lost with 10 %, and so is the answer.
+local codec = require "raft.codec"
+local labs = require "spec.labs.harness"
+local linearizable = require "raft.sim.linearizable"
+local models = require "raft.sim.models"
+
+local M = {}
+
+M.ATTEMPT_MS = 1000             -- for one try at one server
+local DEAD_MS <const> = 100     -- until a clerk sees that nobody answers
+local PAUSE_MS <const> = 10     -- before another server is asked
+local STEPS_MAX <const> = 100000 -- of the checker, for a key: about 1 s, as
+                                -- in the labs; here who gives up has failed
+local ROUNDS <const> = 3        -- of a test
+local ROUND_MS <const> = 1000   -- of clients at work
+local THINK_MS <const> = 66     -- between two operations of a client, at most;
+                                -- by which it is as fast as Speed4B demands
+local SPLIT_MS <const> = 200    -- between two partitions: 1 s and up to that
+
+-------------------------------------------------------------------- servers --
+
+--- What a server is.
+function M.node()
+  local data, seen = {}, {}
+  return {
+    apply = function(command)
+      local request = codec.decode(command)
+      local key, value = request.key, request.value
+      if (seen[request.client] or 0) >= request.number then return true end
+      seen[request.client] = request.number
+      if request.op == "append" then value = (data[key] or "") .. value end
+      data[key] = value
+      return true
+    end,
+    query = function(key) return data[key] end,
+  }
+end
+
+--------------------------------------------------------------------- clerks --
+
+local Clerk = { __name = "labs.clerk" }
+Clerk.__index = Clerk
+
+--- A clerk.
+-- @param servers the ids it can reach; all of them by default
+function M.clerk(t, name, servers)
+  return setmetatable({
+    t = t, name = name,
+    servers = servers or t.s.ids,
+    at = 1,              -- the server that is asked next
+    number = 0,          -- of the last write
+  }, Clerk)
+end
+
+-- Is what is sent lost? It takes its time, if not.
+local function is_lost(t)
+  if not t.is_unreliable then return false end
+  t:sleep(t.random:below(27))
+  return t.random:chance(0.1)
+end
+
+-- Asks one server: is_done, result, and who leads where it does not.
+local function try(self, id, call, argument, opts)
+  local t = self.t
+  if is_lost(t) then return false end
+  if not t:is_up(id) then
+    t:sleep(t.random:below(DEAD_MS + 1))
+    return false
+  end
+  local node = t.s:node(id)
+  local result, err = node[call](node, argument, opts)
+  if t.is_unreliable and t.random:chance(0.1) then return false end
+  if not err then return true, result end
+  return false, nil, err.leader
+end
+
+local function place_of(list, value)
+  for i, item in ipairs(list) do
+    if item == value then return i end
+  end
+end
+
+-- Asks servers until one has done it.
+local function ask(self, call, argument, opts)
+  while true do
+    local done, result, leader = try(self, self.servers[self.at], call,
+      argument, opts)
+    if done then return result end
+    self.at = leader and place_of(self.servers, leader)
+      or self.at % #self.servers + 1
+    self.t:sleep(PAUSE_MS)
+  end
+end
+
+local function recorded(self, input, key, fn)
+  local t = self.t
+  t.moments = t.moments + 1
+  local operation = { client = self.name, key = key, input = input,
+    call = t.moments, back = false, outcome = "unknown" }
+  t.history[#t.history + 1] = operation
+  operation.output = fn()
+  t.moments = t.moments + 1
+  operation.back, operation.outcome = t.moments, "ok"
+  return operation.output
+end
+
+local function write(self, op, key, value)
+  self.number = self.number + 1
+  local command = codec.encode { client = self.name, number = self.number,
+    op = op, key = key, value = value }
+  recorded(self, { op = op, value = value }, key, function()
+    return ask(self, "propose", command,
+      { forward = false, timeout = M.ATTEMPT_MS })
+  end)
+end
+
+function Clerk:put(key, value) write(self, "put", key, value) end
+function Clerk:append(key, value) write(self, "append", key, value) end
+
+function Clerk:get(key)
+  return recorded(self, { op = "get" }, key, function()
+    return ask(self, "query", key, { timeout = M.ATTEMPT_MS })
+  end)
+end
+
+--- Can what the clerks saw be explained by one order?
+function M.check(t)
+  local verdict, info = linearizable.check(t.history, models.kv(),
+    { steps_max = STEPS_MAX })
+  labs.expect(verdict == "ok", "not linearizable: %s", info.text)
+end
+
+----------------------------------------------------------------- a usual test --
+
+-- What the client c does once, on its own key; keeps in mind what is there.
+local function step_own(clerk, mine, random)
+  if random:chance(0.5) then
+    local text = ("x %s %d y"):format(clerk.name, mine.count)
+    clerk:append(mine.key, text)
+    mine.count, mine.value = mine.count + 1, mine.value .. text
+  else
+    local got = clerk:get(mine.key)
+    labs.expect(got == mine.value, "%s: got %q, expected %q", clerk.name,
+      tostring(got), mine.value)
+  end
+end
+
+-- The same on any of 100 keys.
+local function step_random(clerk, mine, random)
+  local key = tostring(random:below(100))
+  mine.count = mine.count + 1
+  local text = ("x %s %d y"):format(clerk.name, mine.count)
+  local kind = random:below(10)
+  if kind < 5 then
+    clerk:append(key, text)
+  elseif kind == 5 then
+    clerk:put(key, text)
+  else
+    clerk:get(key)
+  end
+end
+
+local function client(t, clerk, options, is_over)
+  local mine = { key = clerk.name, value = "", count = 0 }
+  local step = options.random_keys and step_random or step_own
+  if not options.random_keys then clerk:put(mine.key, "") end
+  repeat
+    step(clerk, mine, t.random)
+    t:sleep(t.random:below(THINK_MS + 1))
+  until is_over()
+  if options.random_keys then return end
+  local got = clerk:get(mine.key)
+  labs.expect(got == mine.value, "%s: got %q at the end, expected %q",
+    clerk.name, tostring(got), mine.value)
+end
+
+-- Two groups, drawn, every second or so.
+local function partition_again_and_again(t, is_over)
+  while not is_over() do
+    local groups = { {}, {} }
+    t:each(function(id)
+      table.insert(groups[1 + t.random:below(2)], id)
+    end)
+    t.s:partition(groups[1], groups[2])
+    t:sleep(labs.ELECTION_MS + t.random:below(SPLIT_MS))
+  end
+end
+
+local function crash_all(t)
+  t:crash(table.unpack(t.s.ids))
+  t:sleep(labs.ELECTION_MS)
+  t:restart(table.unpack(t.s.ids))
+end
+
+local function one_round(t, round, options)
+  local is_over, tasks = false, {}
+  local function over() return is_over end
+  for i = 1, options.clients do
+    local clerk = M.clerk(t, ("%d/%d"):format(round, i))
+    tasks[i] = t:spawn(function() client(t, clerk, options, over) end)
+  end
+  if options.partitions then
+    t:sleep(ROUND_MS)  -- something to disturb
+    tasks[#tasks + 1] = t:spawn(function()
+      partition_again_and_again(t, over)
+    end)
+  end
+  t:sleep(ROUND_MS)
+  is_over = true
+  if options.partitions then
+    t:join { table.remove(tasks) }
+    t:connect_all()
+    t:sleep(labs.ELECTION_MS)
+  end
+  if options.crash then crash_all(t) end
+  t:join(tasks)
+end
+
+--- GenericTest of the labs: clients at work, partitions, all servers crash.
+-- @param options clients, partitions, crash, random_keys
+function M.generic(t, options)
+  for round = 1, ROUNDS do one_round(t, round, options) end
+  M.check(t)
+end
+
+return M
