@@ -148,6 +148,11 @@ sim: build  ## the simulator's swarm over a key-value service (SEEDS= MS= NODES=
 	@$(LUA) spec/sim/swarm.lua $(or $(SEEDS),20) $(or $(MS),60000) \
 	  $(or $(NODES),5)
 
+.PHONY: labs
+labs: build  ## the labs of MIT 6.5840 in virtual time, each SEEDS times
+	@LABS_SEEDS=$(or $(SEEDS),100) WATCHDOG_MS=600000 \
+	  $(BUSTED) $(ARGS) $(or $(ONLY),spec/labs)
+
 .PHONY: check
 check:  ## everything CI runs
 	@.ci/run

@@ -18,23 +18,19 @@
 --                  network of the labs does for nothing: counted apart
 --
 -- Everything waits in virtual time, inside sim:run.
+local network = require "spec.labs.network"
 local sim = require "raft.sim"
-local support = require "spec.support.helper"
 
 local M = {}
 
 M.ELECTION_MS = 1000              -- RaftElectionTimeout of the labs
-M.TEST_MS = 120000                -- for one test, at most
 local AGREE_MS <const> = 10000    -- for one(), tries and all
 local RETRY_MS <const> = 2000     -- before one() submits again
 local WAIT_POLLS <const> = 30     -- of wait()
-local FORM_MS <const> = 10000     -- to set the cluster up
-
-local RELIABLE <const> = { delay = { 0.05, 0.25 }, loss = 0, reorder_ms = 0 }
-local UNRELIABLE <const> = { loss = 0.1, reorder = 1, reorder_ms = 26 }
 
 local Harness = { __name = "labs" }
 Harness.__index = Harness
+for name, method in pairs(network.methods) do Harness[name] = method end
 
 --- Fails the test.
 function M.fail(text, ...)
@@ -121,60 +117,6 @@ end
 
 function Harness:each(fn)
   for _, id in ipairs(self.s.ids) do fn(id) end
-end
-
------------------------------------------------------------------ the network --
-
--- Makes the wires what is_connected says.
-function Harness:wire()
-  local group = {}
-  self:each(function(id)
-    if self.is_connected[id] then group[#group + 1] = id end
-  end)
-  self.s:partition(group)
-end
-
-function Harness:disconnect(...)
-  for _, id in ipairs { ... } do self.is_connected[id] = false end
-  self:wire()
-end
-
-function Harness:connect(...)
-  for _, id in ipairs { ... } do self.is_connected[id] = true end
-  self:wire()
-end
-
-function Harness:connect_all()
-  self:connect(table.unpack(self.s.ids))
-end
-
-function Harness:unreliable(is_so)
-  self.is_unreliable = is_so
-  self.s.network:set(RELIABLE)
-  if is_so then self.s.network:set(UNRELIABLE) end
-end
-
---- Answers overtake each other by up to 2.2 s, on the unreliable network.
-function Harness:reorder(is_so)
-  local random = self.random
-  self.s.network:judge(is_so and function(_, _, kind)
-    if not kind:find("_reply$") then return nil end
-    if random:chance(0.1) then return "lose" end
-    if random:chance(600 / 900) then
-      return 200 + random:below(1 + random:below(2000))
-    end
-    return random:below(27)
-  end)
-end
-
-local CALLS <const> = { vote = true, append = true, timeout_now = true,
-  propose = true, read = true }
-
-local function count_calls(self)
-  self.s.network:watch(function(_, _, kind)
-    if CALLS[kind] then self.rpcs = self.rpcs + 1 end
-    if kind == "ping" then self.pings = self.pings + 1 end
-  end)
 end
 
 --------------------------------------------------------------------- waiting --
@@ -307,7 +249,7 @@ function Harness:one(payload, n, may_retry)
   fail("no agreement of %d servers on a command", n)
 end
 
------------------------------------------------------------------------- tests --
+---------------------------------------------------------------- construction --
 
 --- A harness of so many servers, formed and wired.
 -- @param options servers, node (function(t, id): what a server is), trace
@@ -329,60 +271,12 @@ function M.new(seed, options)
   }, Harness)
   local node = options.node or Harness.recorder
   self.s = sim.new { seed = seed, nodes = options.servers,
-    network = { delay = RELIABLE.delay }, trace = options.trace,
+    network = { delay = network.DELAY }, trace = options.trace,
     node = function(id) return node(self, id) end }
   self.random = self.s.world:random "labs"
   self:each(function(id) self.is_connected[id] = true end)
-  count_calls(self)
+  network.count(self)
   return self
 end
 
--- One run of a test, from one seed.
-local function run(name, options, fn, seed)
-  local t = M.new(seed, options)
-  local s <close> = t.s
-  local function body()
-    if not options.is_unformed then
-      expect(s:wait(function() return s:is_formed() end, FORM_MS), "not formed")
-    end
-    local from_ms = s:now()
-    t:unreliable(options.is_unreliable or false)
-    fn(t)
-    expect(not t.broken, "%s", t.broken)
-    expect(s:now() - from_ms <= M.TEST_MS, "took %.0f virtual ms",
-      s:now() - from_ms)
-  end
-  local ok, err = pcall(s.run, s, body)
-  if ok then return end
-  local text = type(err) == "table" and (err.message or tostring(err)) or err
-  error(("%s: %s (SEED=%d repeats it)"):format(name, text, seed), 0)
-end
-
-local SEEDS <const> = 3                      -- of each test, in `make spec`
-local MANY <const> = tonumber(os.getenv "SEEDS")  -- `make labs`: that many
-
--- Defines a test of this name; `it` belongs to the spec's own environment.
-local function define(it, name, options, fn)
-  local base = support.seed()
-  if not MANY then
-    return it(name, function()
-      for seed = base, base + SEEDS - 1 do run(name, options, fn, seed) end
-    end)
-  end
-  for seed = base, base + MANY - 1 do
-    it(("%s, seed %d"):format(name, seed), function()
-      run(name, options, fn, seed)
-    end)
-  end
-end
-
---- What defines tests: lab(name, options, fn(t)).
--- options: servers; is_unreliable; is_unformed (from the first moment, with
--- the cluster not yet set up); node (function(t, id): what a server is)
--- @param it busted's
-function M.labs(it)
-  return function(...) define(it, ...) end
-end
-
-M.Harness = Harness
 return M

@@ -136,7 +136,7 @@ function M.check(t)
   labs.expect(verdict == "ok", "not linearizable: %s", info.text)
 end
 
------------------------------------------------------------------ a usual test --
+-------------------------------------------------------------- a usual test --
 
 -- What the client c does once, on its own key; keeps in mind what is there.
 local function step_own(clerk, mine, random)

@@ -1,8 +1,9 @@
 -- Lab 4B of MIT 6.5840: a key-value service. See spec/labs/kv.lua.
 local kv = require "spec.labs.kv"
+local lab = require("spec.labs.lab").define(it)
 local labs = require "spec.labs.harness"
 
-local expect, lab = labs.expect, labs.labs(it)
+local expect = labs.expect
 local SPEED_OPS <const> = 1000
 local OP_MS <const> = 100 / 3      -- three in a heartbeat of the labs
 local APPENDS <const> = 10         -- of each client of UnreliableOneKey
@@ -59,11 +60,11 @@ describe("lab 4B", function()
     local name, servers, clients = table.unpack(test)
     test.clients = clients
     lab(name, { servers = servers, node = kv.node,
-      is_unreliable = test.is_unreliable },
+      is_unreliable = test.is_unreliable, is_long = clients > 1 },
       function(t) kv.generic(t, test) end)
   end
 
-  lab("Speed4B", { servers = 3, node = kv.node }, function(t)
+  lab("Speed4B", { servers = 3, node = kv.node, is_long = true }, function(t)
     local clerk = kv.clerk(t, "c")
     clerk:get("x")
     local from_ms, expected = t.s:now(), {}
@@ -113,7 +114,9 @@ describe("lab 4B", function()
       for i = 1, clients do
         tasks[i] = t:spawn(function()
           local clerk = kv.clerk(t, "c" .. i)
-          for j = 1, APPENDS do clerk:append("k", ("x %d %d y"):format(i, j)) end
+          for j = 1, APPENDS do
+            clerk:append("k", ("x %d %d y"):format(i, j))
+          end
         end)
       end
       t:join(tasks)

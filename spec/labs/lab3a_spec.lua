@@ -1,7 +1,8 @@
 -- Lab 3A of MIT 6.5840: elections. See spec/labs/harness.lua.
+local lab = require("spec.labs.lab").define(it)
 local labs = require "spec.labs.harness"
 
-local expect, lab = labs.expect, labs.labs(it)
+local expect = labs.expect
 local ELECTION_MS <const> = labs.ELECTION_MS
 
 describe("lab 3A", function()

@@ -1,7 +1,8 @@
 -- Lab 3B of MIT 6.5840: the log. See spec/labs/harness.lua.
+local lab = require("spec.labs.lab").define(it)
 local labs = require "spec.labs.harness"
 
-local expect, lab = labs.expect, labs.labs(it)
+local expect = labs.expect
 local ELECTION_MS <const> = labs.ELECTION_MS
 local ROUNDS <const> = 50     -- of Backup3B, each way
 local TRIES <const> = 5       -- where an election may come between

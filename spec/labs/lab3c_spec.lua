@@ -1,8 +1,9 @@
 -- Lab 3C of MIT 6.5840: persistence, and bad networks. See
 -- spec/labs/harness.lua.
+local lab = require("spec.labs.lab").define(it)
 local labs = require "spec.labs.harness"
 
-local expect, lab = labs.expect, labs.labs(it)
+local expect = labs.expect
 local ELECTION_MS <const> = labs.ELECTION_MS
 local ITERATIONS <const> = 1000     -- of figure 8
 local REORDERED_FROM <const> = 200  -- of them
@@ -225,7 +226,7 @@ describe("lab 3C", function()
   lab("Figure8Unreliable3C", { servers = 5, is_unreliable = true },
     figure8_unreliable)
 
-  lab("ReliableChurn3C", { servers = 5 }, churn)
+  lab("ReliableChurn3C", { servers = 5, is_long = true }, churn)
 
   lab("UnreliableChurn3C", { servers = 5, is_unreliable = true }, churn)
 end)

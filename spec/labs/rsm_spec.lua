@@ -1,8 +1,9 @@
 -- Lab 4A of MIT 6.5840: a replicated state machine, submitted to. A submit is
 -- a proposal at a server that leads; the service is a counter.
+local lab = require("spec.labs.lab").define(it)
 local labs = require "spec.labs.harness"
 
-local expect, lab = labs.expect, labs.labs(it)
+local expect = labs.expect
 local SERVERS <const> = 3
 local INCREMENTS <const> = 10
 local CONCURRENT <const> = 50
