@@ -171,14 +171,18 @@ format:  ## formats the C files, and rewrites the rockspec's list of modules
 tidy:  ## the measured figures: function and file lengths, asserts
 	@$(LUA) tools/tidy.lua --report
 
-.PHONY: museum museum-rungs
+.PHONY: museum museum-rungs museum-sim
 museum: build  ## old bugs planted one by one; each must be caught as told
-	@$(MAKE) -s -j$(JOBS) build/museum/museum_test
+	@$(MAKE) -s -j$(JOBS) build/museum/museum_test build/museum/raft/core.so
 	@$(LUA) spec/museum/check.lua
 
 museum-rungs:  ## which other tests find the planted bugs (some minutes)
 	@$(MAKE) -s -j$(JOBS) $(RUNGS:%=build/museum/%_test)
 	@$(LUA) spec/museum/rungs.lua $(ARGS)
+
+museum-sim: build  ## which of them the simulator finds (N= MS= NODES=)
+	@$(MAKE) -s -j$(JOBS) build/museum/raft/core.so
+	@$(call with_cpath,build/museum) $(LUA) spec/museum/swarm.lua $(ARGS)
 
 .PHONY: coverage
 coverage:  ## lines and branches of csrc that C tests and specs reach

@@ -7,9 +7,10 @@ local M = {}
 
 M.ROWS = 114
 
--- What runs scenarios. Whoever adds one of another kind, say of fixes in Lua,
--- adds a program that writes lines as this does (see M.outcomes).
-M.PROGRAMS = { "build/museum/museum_test" }
+-- What runs scenarios, and writes lines of them (see M.outcomes): those of the
+-- core first, then those in Lua.
+M.PROGRAMS = { "build/museum/museum_test",
+  (os.getenv "LUA" or "lua5.4") .. " spec/museum/lua.lua" }
 
 --- The rows of the table in a text: { number, bug, source, stands, rungs } in
 -- the order in which they stand there. `rungs` is a set.

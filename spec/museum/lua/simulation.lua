@@ -1,1 +1,163 @@
-return {}
+--- Old bugs of services, of their users, and of the tests themselves.
+local codec = require "raft.codec"
+local pieces = require "spec.museum.lua.pieces"
+local replace = require "spec.museum.replace"
+local services = require "spec.museum.lua.services"
+local sim = require "raft.sim"
+local swarm = require "spec.sim.swarm"
+
+local on_cluster, same = pieces.on_cluster, pieces.same
+
+local LOCK_MS <const> = 1000
+
+local function scoreboard()
+  local votes = {}
+  return { apply = function(command)
+    if command == "winner" then return services.winner(votes) end
+    votes[command] = (votes[command] or 0) + 1
+    return votes[command]
+  end }
+end
+
+-- A lock that expires: its token, or false while another one has it.
+local function lock()
+  local token, owner, until_ms = 0, false, 0
+  return { apply = function(name, entry)
+    local now = services.time_of(entry)
+    if owner and owner ~= name and now < until_ms then return false end
+    if owner ~= name or now >= until_ms then token = token + 1 end
+    owner, until_ms = name, now + LOCK_MS
+    return token
+  end }
+end
+
+-- How reads are answered by who asks nobody.
+local function at_once(reads, waiter)
+  reads.ready:push(waiter)
+  reads.driver:wants_flush()
+end
+
+-- A cut leader is asked; the others know more.
+local function read_behind_a_cut()
+  on_cluster({}, function(s, client)
+    assert(client:propose("1"))
+    local old = s:leader()
+    s:partition({ old }, pieces.others(s, old))
+    pieces.new_leader(s, old)
+    assert(client:propose("1"))
+    local total = s:node(old):query("total", { timeout = 1000 })
+    assert(not total, "it cannot know")
+  end)
+end
+
+-- What the simulation says of a run, or nil.
+local function complaint_of(story)
+  local ok, err = pcall(story)
+  return not ok and tostring(err) or nil
+end
+
+return {
+  { number = 92, name = "the_order_of_pairs_decides",
+    reason = "divergence: apply gave another result",
+    bug = { "spec.museum.lua.services", "winner", function()
+      return function(votes)
+        local best
+        for name, count in pairs(votes) do
+          if not best or count > votes[best] then best = name end
+        end
+        return best
+      end
+    end },
+    run = function()
+      on_cluster({ node = scoreboard, nodes = 5 }, function(s, client)
+        for _, name in ipairs { "ann", "bob", "cleo", "dan", "eve" } do
+          assert(client:propose(name))
+          assert(client:propose("winner"))
+        end
+        s:sleep(1000)
+      end)
+    end },
+
+  { number = 89, name = "the_local_clock_says_what_has_expired",
+    reason = "divergence: apply gave another result",
+    bug = { "spec.museum.lua.services", "time_of", function()
+      return function() return os.time() * 1000 end
+    end },
+    run = function()
+      on_cluster({ node = lock, clock = { offset_ms = 60000 } },
+        function(s, client)
+          assert(client:propose("one"))
+          for _ = 1, 10 do
+            client:propose("two")
+            s:sleep(300)
+          end
+        end)
+    end },
+
+  { number = 94, name = "a_lock_without_a_fence",
+    reason = "what the newest holder wrote is gone: one, not two",
+    bug = { "spec.museum.lua.services", "guarded_write", function()
+      return function(store, token, value)
+        store.token, store.value = token, value
+        return true
+      end
+    end },
+    run = function()
+      local store = { token = 0, value = false }
+      on_cluster({ node = lock }, function(s, client)
+        local first = assert(client:propose("one"))
+        s:sleep(2 * LOCK_MS)  -- it stands still, and does not know
+        local second = assert(client:propose("two"))
+        services.guarded_write(store, second, "two")
+        services.guarded_write(store, first, "one")
+        same("what the newest holder wrote is gone", "two", store.value)
+      end)
+    end },
+
+  { number = 95, name = "a_check_sees_nothing",
+    reason = "a stale read, and the simulation says nothing",
+    bug = { "raft.sim.invariants", "read_answered", function()
+      return function() end
+    end },
+    run = function()
+      replace.put("raft.node.reads", "submit", function() return at_once end)
+      local complaint = complaint_of(function()
+        on_cluster({}, function(s, client)
+          assert(client:propose("1"))
+          local old = s:leader()
+          s:partition({ old }, pieces.others(s, old))
+          pieces.new_leader(s, old)
+          assert(client:propose("1"))
+          s:node(old):query("total", { timeout = 1000 })
+        end)
+      end)
+      if not complaint then
+        error("a stale read, and the simulation says nothing", 0)
+      end
+      assert(complaint:find("fresh: a read was answered"), complaint)
+    end },
+
+  { number = 95, name = "a_check_sees_what_is_not_there",
+    reason = "commit: entry %d+ of term %d+ is on 1 of 3 disks",
+    bug = { "raft.sim.invariants.logs", "count_stored", function(count_stored)
+      return function(...) return count_stored(...) - 1 end
+    end },
+    run = function()
+      on_cluster({}, function(s, client)
+        s:crash(pieces.others(s, s:leader())[1])
+        for _ = 1, 5 do assert(client:propose("1")) end
+      end)
+    end },
+
+  { number = 96, name = "reads_ask_nobody",
+    reason = "fresh: a read was answered",
+    bug = { "raft.node.reads", "submit", function() return at_once end },
+    run = function()
+      read_behind_a_cut()
+      local report, err = sim.explore { seeds = { 1, 2 }, nodes = 3,
+        node = swarm.node, workload = swarm.workload(5000),
+        check = swarm.check, duration_ms = 5000, shrink = false,
+        say = function() end, probe = codec.encode { op = "none" } }
+      if not report then error(err.broken, 0) end
+    end },
+}
