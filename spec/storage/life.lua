@@ -5,6 +5,7 @@
 -- reported, so it can say what a start must find: the state after the last
 -- store that was reported, or after one of those under way; nothing else.
 local Storage = require "raft.storage"
+local errors = require "raft.errors"
 local made = require "spec.storage.entries"
 local virtual = require "spec.support.virtual"
 
@@ -91,7 +92,8 @@ end
 function M.judge(storage, expected)
   check_identity(storage, expected)
   local found = storage.recovered:fields()
-  local bytes = assert(storage:read_now(1, found.last, 1 << 40))
+  local bytes, err = storage:read_now(1, found.last, 1 << 40)
+  if not bytes then error(err, 0) end
   for i = expected.to, expected.from, -1 do
     if fits(expected.states[i], found, bytes) then return i end
   end
@@ -132,6 +134,13 @@ function Life:listen()
   }
 end
 
+-- The disk did not let it start, or read what it had found.
+function Life:refused(err)
+  self.refusals[#self.refusals + 1] = err
+  self.computer:crash("process")
+  return nil, err
+end
+
 --- Opens it, and holds what is found against what must be.
 -- @return true, or nil and an error value
 function Life:open()
@@ -140,13 +149,10 @@ function Life:open()
   self.failure, self.has_space = false, true
   local storage, err = M.open(self.computer)
   if self.computer.loop.is_dead then return nil, "killed" end
-  if not storage then
-    self.refusals[#self.refusals + 1] = err
-    self.computer:crash("process")
-    return nil, err
-  end
+  if not storage then return self:refused(err) end
   local ok, found = pcall(M.judge, storage, expected)
   if self.computer.loop.is_dead then return nil, "killed while it was read" end
+  if not ok and errors.is_error(found) then return self:refused(found) end
   if not ok then error(found, 0) end
   self.storage, self.starts = storage, storage.starts
   self.starts_asked = storage.starts
