@@ -284,6 +284,12 @@ function Life:append()
   self:settle()
 end
 
+--- Closes it in order.
+function Life:close()
+  self:settle()
+  does.close(self)
+end
+
 --- Does `count` things, or fewer when its storage fails, or when somebody else
 -- kills its process; true when it came to its end.
 function Life:run(count)

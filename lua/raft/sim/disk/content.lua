@@ -22,6 +22,11 @@ function Disk:image()
   return self.tree:image({})
 end
 
+--- What processes see, as an image.
+function Disk:seen()
+  return self.tree:seen()
+end
+
 --- Makes it what it was. Nobody may have it open.
 function Disk:restore(image)
   self:reap()
@@ -48,7 +53,7 @@ end
 
 --- Another disk gets what processes see of this one.
 function Disk:copy_to(other)
-  other:restore(self.tree:seen())
+  other:restore(self:seen())
 end
 
 --- All files: an array of { path=, size= }, sorted.

@@ -1,0 +1,23 @@
+--- All damage there can be to a small directory: every bit of every file,
+-- every length, every file and pair of files missing.
+--
+--   lua5.4 spec/storage/all_damage.lua [STEP]      make damage STEP=1
+--
+-- STEP: every so manieth bit and length only. A million starts take minutes.
+local damage = require "spec.storage.damage"
+
+local step = math.tointeger(tonumber(arg[1])) or 1
+local seed = math.tointeger(tonumber(os.getenv("SEED"))) or 1
+
+print(("seed %d (SEED=%d repeats this run)"):format(seed, seed))
+local function measure(what, fn)
+  local all = damage.new(seed)
+  local from = os.clock()
+  fn(all)
+  print(("%s: %d tried, %d recovered, %d refused, %.1f s"):format(what,
+    all.count, all.recovered, all.refused, os.clock() - from))
+end
+
+measure("missing", function(all) all:remove_all() end)
+measure("lengths", function(all) all:truncate_all(step) end)
+measure("bits", function(all) all:flip_all(step) end)
