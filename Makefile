@@ -39,8 +39,6 @@ with_cpath = LUA_CPATH="$(CURDIR)/$1/?.so;$$LUA_CPATH" \
 
 BINDING := $(wildcard csrc/lua_*.c)
 CORE := $(filter-out $(BINDING),$(wildcard csrc/*.c))
-HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/support/*.h \
-  spec/c/museum/*.h)
 HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/*/*.h)
 TESTS := $(wildcard spec/c/*_test.c)
 EXPLORERS := $(wildcard spec/c/explorer/*_main.c)
@@ -48,10 +46,8 @@ SUPPORT := $(wildcard spec/c/support/*.c) \
   $(filter-out $(EXPLORERS),$(wildcard spec/c/explorer/*.c))
 TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
-ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(MUSEUM) $(wildcard tools/*.c)
-ALL_C += $(wildcard spec/nemesis/*.c spec/crash/*.c)
-ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) \
-  $(wildcard tools/*.c)
+ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) \
+  $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c)
 PLAIN_CORE := $(filter-out csrc/host.c,$(CORE))
 
 # --------------------------------------------------------------------- flags
@@ -208,6 +204,7 @@ bench: build  ## the benchmarks, as tables
 .PHONY: replay
 replay: build  ## runs a recording again, as a trace in words (FILE=recording)
 	@$(LUA) tools/replay.lua $(if $(FILE),"$(FILE)")
+
 # A longer run of the nemesis has more clusters, one a minute.
 .PHONY: nemesis
 nemesis: build build/nemesis/faults.so  ## real processes, bent (SECONDS, RUNS)
@@ -326,8 +323,8 @@ build/$1/%_test: build/$1/spec/c/%_test.o build/$1/core.a \
 	  build/$1/core.a
 endef
 
-$(foreach f,core unit asan cov covunit mutate,$(eval $(call flavour,$(f))))
-$(foreach f,core unit fast asan cov covunit,$(eval $(call flavour,$(f))))
+$(foreach f,core unit fast asan cov covunit mutate,\
+  $(eval $(call flavour,$(f))))
 $(eval $(call module,build/raft/core.so,core))
 $(eval $(call module,build/asan/raft/core.so,asan))
 $(eval $(call module,build/cov/raft/core.so,cov))
@@ -407,7 +404,6 @@ build/museum/raft/core.so: build/museum/lua/raft_bug.o \
 -include $(patsubst %.c,build/museum/%.d,$(ALL_C))
 -include $(patsubst csrc/%.c,build/museum/lua/%.d,$(CORE) $(BINDING))
 
-.PHONY: unit-programs mutate-programs
 # The explorer and the walk: fast, with all asserts.
 build/fast/%: build/fast/spec/c/explorer/%_main.o build/fast/core.a \
   $(SUPPORT:%.c=build/fast/%.o)
@@ -415,8 +411,11 @@ build/fast/%: build/fast/spec/c/explorer/%_main.o build/fast/core.a \
 	@$(CC) $(flags_fast) -o $@ $< $(SUPPORT:%.c=build/fast/%.o) \
 	  build/fast/core.a
 
-.PHONY: unit-programs
+.PHONY: unit-programs mutate-programs
 unit-programs: $(TESTS:spec/c/%.c=build/unit/%)
+	@:
+
+mutate-programs: $(TESTS:spec/c/%.c=build/mutate/%)
 	@:
 
 build/nemesis/%.so: spec/nemesis/%.c
@@ -426,8 +425,6 @@ build/nemesis/%.so: spec/nemesis/%.c
 build/crash/%: spec/crash/%.c
 	@mkdir -p $(@D)
 	@$(CC) $(STANDARD) -O2 -o $@ $<
-mutate-programs: $(TESTS:spec/c/%.c=build/mutate/%)
-	@:
 
 build/asan/dlclose.so: tools/dlclose.c
 	@mkdir -p $(@D)
