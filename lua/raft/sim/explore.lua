@@ -5,6 +5,7 @@
 -- time-outs and take a write within twenty. Then all is healed, and all logs
 -- and machines must become equal. The invariants are looked at all the time.
 local errors = require "raft.errors"
+local faults = require "raft.sim.faults"
 local plans = require "raft.sim.plan"
 local schema = require "raft.schema"
 local shrink = require "raft.sim.shrink"
@@ -97,19 +98,22 @@ end
 
 -- The workload and the faults, both to their end.
 local function trouble(s, given, case)
+  local problem
   local work = s:spawn(function()
-    return given.workload(s, s.world:random("workload"))
+    local ok, value = xpcall(given.workload, debug.traceback, s,
+      s.world:random("workload"))
+    if not ok then problem = value end
   end)
-  if given.faults then
-    s:spawn(function()
-      given.faults(s, s.world:random("faults"))
-    end)
-  else
+  if case.plan then
     plans.schedule(s, case.plan)
+  else
+    local watched
+    watched, case.recorded = plans.recording(s, faults.methods)
+    s:spawn(function() given.faults(watched, s.world:random("faults")) end)
   end
   s:sleep(given.duration_ms)
   local _, err = work:wait { timeout = given.duration_ms + SETTLE_MS }
-  if err then error(err, 0) end
+  if problem or err then error(problem or err, 0) end
 end
 
 local function scenario(s, given, case)
@@ -200,6 +204,15 @@ local function failure(given, case, what)
     plan = case.plan, nodes = case.nodes, digest = case.digest })
 end
 
+-- The case, made smaller where that is wanted.
+local function smallest(given, case, what)
+  if not given.shrink then return case, what end
+  case.trace, case.plan = false, case.plan or case.recorded
+  return shrink.shrink(case, what, function(smaller)
+    return M.run_case(given, smaller)
+  end)
+end
+
 --- Runs many seeds. The first that fails is shrunk and told.
 -- @param options see docs/SIMULATION.md
 -- @return { seeds =, marks =, ms =, digest = }, or nil and an error
@@ -213,13 +226,7 @@ function M.explore(options, new)
     local case = draw_case(given, seed)
     local ok, what, s = M.run_case(given, case)
     if not ok then
-      if given.shrink and case.plan then
-        case.trace = false
-        case, what = shrink.shrink(case, what, function(smaller)
-          return M.run_case(given, smaller)
-        end)
-      end
-      return failure(given, case, what)
+      return failure(given, smallest(given, case, what))
     end
     report.seeds, report.ms = report.seeds + 1, report.ms + s:now()
     report.marks:add(s.marks)

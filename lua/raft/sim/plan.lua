@@ -47,6 +47,11 @@ says.disk_error = "the next %(call)s of %(id)s fails"
 function act.wall(sim, event) sim:jump(event.id, event.ms) end
 says.wall = "the wall clock of %(id)s jumps by %(ms)d ms"
 
+-- A fault of the user's own, as it was recorded.
+function act.call(sim, event)
+  sim[event.name](sim, table.unpack(event.arguments))
+end
+
 --- Lets an event happen.
 function M.perform(sim, event)
   act[event.kind](sim, event)
@@ -56,13 +61,27 @@ end
 function M.schedule(sim, plan)
   local start = sim.world.now
   for _, event in ipairs(plan) do
-    sim.world:at(start + event.at_ms * 1000000, function()
+    sim.world:at(start + math.floor(event.at_ms * 1000000), function()
       if not sim.is_quiet then M.perform(sim, event) end
     end)
   end
 end
 
+local function shown(value)
+  if type(value) ~= "table" then return tostring(value) end
+  local items = {}
+  for i, item in ipairs(value) do items[i] = shown(item) end
+  return "{" .. table.concat(items, " ") .. "}"
+end
+
+local function call_words(event)
+  local words = {}
+  for i, value in ipairs(event.arguments) do words[i] = shown(value) end
+  return ("%s(%s)"):format(event.name, table.concat(words, ", "))
+end
+
 local function words_of(event)
+  if event.kind == "call" then return call_words(event) end
   if event.kind == "partition" then
     local groups = {}
     for i, group in ipairs(event.groups) do
@@ -75,11 +94,31 @@ local function words_of(event)
   end))
 end
 
+--- The simulation, for a user's own faults: what they do to it is also kept, as
+-- a plan that does it again.
+-- @return what to hand to the user, and the plan, which grows
+function M.recording(sim, names)
+  local plan, start = {}, sim.world.now
+  local calls = {}
+  for name in pairs(names) do
+    calls[name] = function(_, ...)
+      plan[#plan + 1] = { at_ms = (sim.world.now - start) / 1000000,
+        kind = "call", name = name, arguments = { ... } }
+      return sim[name](sim, ...)
+    end
+  end
+  return setmetatable(calls, { __index = function(_, name)
+    local value = sim[name]
+    if type(value) ~= "function" then return value end
+    return function(_, ...) return value(sim, ...) end
+  end }), plan
+end
+
 --- The plan in words, a line an event.
 function M.words(plan)
   local lines = {}
   for i, event in ipairs(plan) do
-    lines[i] = ("  at %6d ms: %s"):format(event.at_ms, words_of(event))
+    lines[i] = ("  at %6.0f ms: %s"):format(event.at_ms, words_of(event))
   end
   return table.concat(lines, "\n")
 end
