@@ -141,7 +141,7 @@ crashstates: build  ## what power cuts may leave of a log, each opened (N=100000
 
 .PHONY: sim
 sim: build  ## the simulator's swarm over a key-value service (SEEDS= MS= NODES=)
-	@$(LUA) spec/sim/swarm.lua $(or $(SEEDS),20) $(or $(MS),60000) \
+	@JOBS=$(JOBS) $(LUA) spec/sim/swarm.lua $(or $(SEEDS),20) $(or $(MS),60000) \
 	  $(or $(NODES),5)
 
 .PHONY: labs

@@ -6,6 +6,7 @@
 --   TRACE=1 SEED=17 lua5.4 spec/sim/swarm.lua           ... and every event
 --
 -- A batch that never met one of the coverage marks fails: it was too dull.
+local Marks = require "raft.sim.marks"
 local codec = require "raft.codec"
 local linearizable = require "raft.sim.linearizable"
 local sim = require "raft.sim"
@@ -16,6 +17,7 @@ local CLIENTS <const> = 5
 local KEYS <const> = { "a", "b", "c", "d" }
 local THINK_MS <const> = 200       -- at most, between two operations
 local STEPS_MAX <const> = 200000   -- of the search, for one key
+local DULL_SEEDS <const> = 100     -- from here on all marks are demanded
 
 M.MARKS = { "election", "lost_election", "refused_pre_vote", "deposed",
   "check_quorum", "truncation", "crash", "recovery_crash", "torn_tail",
@@ -140,31 +142,81 @@ local function number(text, default)
   return text and assert(math.tointeger(tonumber(text)), "a number") or default
 end
 
---- Runs the batch of the command line.
-function M.main(args)
-  local seeds, ms = number(args[1], 20), number(args[2], 60000)
-  local one = number(os.getenv "SEED")
-  local began = os.clock()
-  local report, err = sim.explore {
-    seeds = one and { one, one } or seeds, nodes = number(args[3], 5),
-    node = M.node, workload = M.workload(ms), check = M.check,
-    duration_ms = ms, marks = not one and seeds >= 100 and M.MARKS or nil,
+-- Runs seeds first to last: the report, or nil and an error.
+local function run(first, last, ms, nodes)
+  return sim.explore {
+    seeds = { first, last }, nodes = nodes, node = M.node,
+    workload = M.workload(ms), check = M.check, duration_ms = ms,
     probe = codec.encode { op = "none" },
     trace = os.getenv "TRACE" and print or nil,
   }
-  if not report then
-    if err.missing then print(err) end
-    print "0 passed, 1 failed, 0 skipped"
-    return false
-  end
-  local seconds = os.clock() - began
-  print(("%d seeds, %.1f virtual hours in %.1f s: %.0f virtual s a second")
-    :format(report.seeds, report.ms / 3600000, seconds,
-    report.ms / 1000 / seconds))
-  print(report.marks:words())
-  if one then print("digest " .. report.digest) end
-  print(("%d passed, 0 failed, 0 skipped"):format(report.seeds))
+end
+
+-- In a process of its own; its last line says what it has met.
+local function child(first, last, ms, nodes)
+  local report = run(first, last, ms, nodes)
+  if not report then return false end
+  print(("done %d %.0f %s"):format(report.seeds, report.ms,
+    report.marks:words()))
   return true
+end
+
+-- Shares the seeds among processes: what they met together, or nil.
+local function share(seeds, jobs, ms, nodes)
+  local total = { seeds = 0, ms = 0, marks = Marks.new() }
+  local pipes, is_well = {}, true
+  for job = 1, jobs do
+    local first, last = seeds * (job - 1) // jobs + 1, seeds * job // jobs
+    pipes[job] = assert(io.popen(("%s spec/sim/swarm.lua %d %d %d %d 2>&1")
+      :format(os.getenv "LUA" or "lua5.4", first, ms, nodes, last)))
+  end
+  for _, pipe in ipairs(pipes) do
+    for line in pipe:lines() do
+      local count, passed, words = line:match("^done (%d+) (%d+) (.*)$")
+      if not count then print(line) else
+        total.seeds, total.ms = total.seeds + count, total.ms + passed
+        total.marks:read(words)
+      end
+    end
+    is_well = pipe:close() and is_well
+  end
+  return is_well and total or nil
+end
+
+local function tell(report, seconds)
+  print(("%d seeds, %.1f virtual hours in %d s: %.0f virtual s a second")
+    :format(report.seeds, report.ms / 3600000, seconds,
+    report.ms / 1000 / math.max(1, seconds)))
+  print(report.marks:words())
+end
+
+-- A long batch must have met everything.
+local function is_dull(report)
+  local missing = report.seeds >= DULL_SEEDS
+    and report.marks:missing(M.MARKS) or {}
+  if #missing == 0 then return false end
+  print("too dull: never met " .. table.concat(missing, ", "))
+  return true
+end
+
+--- Runs the batch of the command line.
+function M.main(args)
+  local seeds, ms = number(args[1], 20), number(args[2], 60000)
+  local nodes, last = number(args[3], 5), number(args[4])
+  if last then return child(seeds, last, ms, nodes) end
+  local began, report = os.time(), nil
+  local one = number(os.getenv "SEED")
+  if one then
+    report = run(one, one, ms, nodes)
+    if report then print("digest " .. report.digest) end
+  else
+    report = share(seeds, number(os.getenv "JOBS", 1), ms, nodes)
+  end
+  if report then tell(report, os.time() - began) end
+  local is_well = report and not is_dull(report)
+  print(("%d passed, %d failed, 0 skipped"):format(report and report.seeds or 0,
+    is_well and 0 or 1))
+  return is_well and true or false
 end
 
 if arg and arg[0] and arg[0]:find("spec/sim/swarm%.lua$") then

@@ -49,6 +49,15 @@ function Marks:words()
   return table.concat(words, " ")
 end
 
+--- Adds what such a line says.
+function Marks:read(words)
+  for name, count in words:gmatch "([%w_]+)=(%d+)" do
+    if count ~= "0" then
+      self.counts[name] = (self.counts[name] or 0) + tonumber(count)
+    end
+  end
+end
+
 --- Those of these names that were never met.
 function Marks:missing(names)
   local missing = {}
