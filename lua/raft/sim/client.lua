@@ -10,6 +10,7 @@ local waiting = require "raft.waiting"
 local M = {}
 
 local PAUSE_MS <const> = 20      -- before another try
+local FORWARDS <const> = 0.2     -- share of proposals that may be passed on
 local ATTEMPT_MS <const> = 1000  -- of a read, which may be asked again
 
 local Client = { __name = "raft.sim.client" }
@@ -45,8 +46,13 @@ local function attempt(self, call)
   for name, value in pairs(call.opts) do opts[name] = value end
   opts.timeout = call.is_read and math.min(left_ms or ATTEMPT_MS, ATTEMPT_MS)
     or left_ms
-  if call.name == "propose" then opts.forward = false end
-  handle.call(choose(self), call.name, call.args, call.argument, opts,
+  local member = choose(self)
+  if call.name == "propose" then
+    opts.forward = self.random:chance(FORWARDS)
+    local is_passed_on = opts.forward and member.id ~= self.sim:leader()
+    if is_passed_on then self.sim.marks:see("forward") end
+  end
+  handle.call(member, call.name, call.args, call.argument, opts,
     function(err, result)
       if self.is_closed then return end
       if not err or not may_try_again(err, call.is_read) then

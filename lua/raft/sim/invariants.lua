@@ -104,6 +104,10 @@ local function check_role(self, member, view, core, status)
   end
   if status.role ~= view.role or status.term ~= view.term then
     self.sim.trace:note(member.id, status.role, status.term)
+    local reads = member.driver.reads
+    if reads and (#reads.fresh > 0 or next(reads.asked)) then
+      self.sim.marks:see("read_retry")
+    end
   end
   if status.role ~= view.role then mark_role(self.sim.marks, view, status) end
   if status.role == "candidate" and view.role == "candidate"

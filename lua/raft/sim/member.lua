@@ -161,6 +161,10 @@ local function open(self)
   if loop.is_dead then return end
   self.is_starting = false
   if not ok then return self:failed(err) end
+  local report = self.driver.storage.report
+  if report and report.truncated_bytes > 0 then
+    self.sim.marks:see("torn_tail")
+  end
   self:note("started")
 end
 
