@@ -34,9 +34,9 @@ local function ask_without_answer(s, timeout, then_do)
     local _, err = s:node(follower):propose("1", { timeout = timeout })
     return err
   end)
-  s:sleep(3000)
+  s:sleep(6000)  -- the link is given up
   s:heal()
-  local err = task:wait()
+  local err = task:wait { timeout = 60000 }
   same("the outcome", "unknown", err and err.outcome)
   then_do(err)
 end
@@ -119,6 +119,25 @@ return {
       on_cluster({}, function(s, client)
         ask_without_answer(s, 200, function(err)
           assert(not err.retry, "it says that another try is safe")
+          same("what had happened", 1, assert(client:query("total")))
+        end)
+      end)
+    end },
+
+  -- Then it is seen all the same: an aborted read.
+  { number = 96, name = "a_command_that_left_is_called_not_done",
+    reason = "the outcome: none, not unknown",
+    bug = { "raft.node.outbox", "link_lost", function()
+      return function(outbox, id)
+        for _, waiter in ipairs(outbox.forwards:lost(id) or {}) do
+          outbox.proposals:answer(waiter, errors.new("not_leader", "gone"))
+        end
+      end
+    end },
+    run = function()
+      on_cluster({}, function(s, client)
+        ask_without_answer(s, false, function(err)
+          same("the answer", "unknown", err.code)
           same("what had happened", 1, assert(client:query("total")))
         end)
       end)
