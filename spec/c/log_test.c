@@ -583,6 +583,9 @@ static void refuses_marks_that_contradict(void) {
   rec = good;
   rec.tail.size = 0; /* where are they? */
   refused(&rec);
+  rec.last = UINT64_MAX; /* no entry could follow */
+  rec.tail_first = 0;
+  refused(&rec);
 }
 
 static void refuses_runs_that_contradict(void) {
@@ -622,6 +625,8 @@ static void refuses_a_damaged_tail(void) {
     rec.tail.size = size;
     refused(&rec);
   }
+  rec.tail.size = tail.size + 1;
+  refused(&rec);
 }
 
 /* ---- the window ---------------------------------------------------------- */

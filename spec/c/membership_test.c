@@ -11,6 +11,8 @@ static void form(struct cluster *c) {
   EQ(cluster_form(c, N1), RAFT_OK);
   (void)cluster_flush(c, N1); /* nothing to do is fine */
   cluster_disk(c, N1, RAFT_STORES_MAX);
+  EQ(alone_status(c).term, 1);
+  EQ(alone_status(c).vote, 0);
 }
 
 static struct cluster *unformed(uint32_t nodes) {
