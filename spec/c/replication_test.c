@@ -351,6 +351,26 @@ static void loads_that_bring_nonsense_are_refused(void) {
   alone_end(c);
 }
 
+/* Just what is not in memory, and as far as it is committed. */
+static void no_more_is_loaded_for_applying_than_is_wanted(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 1, .seed = 1, .tail_max = 2});
+  CHECK(cluster_elect(c, N1));
+  for (int i = 0; i < 10; i++) {
+    CHECK(cluster_propose(c, N1, "x") > 0);
+    cluster_work(c);
+  }
+  cluster_crash(c, N1, 0);
+  c->nodes[N1].is_load_held = true;
+  EQ(cluster_restart(c, N1), RAFT_OK);
+  EQ(alone_status(c).memory_first, 11);
+  EQ(c->nodes[N1].held_count, 1);
+  EQ(c->nodes[N1].held[0].fx.kind, RAFT_FX_LOAD);
+  EQ(c->nodes[N1].held[0].fx.load.first, 1);
+  EQ(c->nodes[N1].held[0].fx.load.last, 10);
+  alone_end(c);
+}
+
 /* A leader that has only the newest entries in memory, and n2 far behind, for
  * whom entries are to be loaded. */
 static struct cluster *loading(void) {
@@ -388,6 +408,24 @@ static void what_is_not_on_disk_any_more_is_asked_for_again(void) {
   c->nodes[N1].is_load_held = false;
   cluster_run(c, 100);
   EQ(cluster_status(c, N2).commit, 32);
+  alone_end(c);
+}
+
+/* As after a restart within one process: somebody else asked for it. */
+static void what_nobody_asked_for_is_dropped(void) {
+  struct cluster *c = leader_of(3);
+  uint8_t bytes[200];
+  raft_index next = alone_status(c).peers[0].next;
+  size_t size = cluster_entries(next, TERMS(2), 1, bytes);
+  for (uint32_t i = N2; i <= N3; i++) {
+    struct raft_event ev = {.kind = RAFT_EV_LOADED};
+    ev.loaded.peer = c->nodes[i].id;
+    ev.loaded.first = next;
+    ev.loaded.entries = (struct raft_slice){bytes, size};
+    EQ(cluster_step(c, N1, &ev), RAFT_OK);
+  }
+  (void)cluster_flush(c, N1);
+  EQ(c->packet_count, 0);
   alone_end(c);
 }
 
@@ -465,6 +503,8 @@ int main(void) {
   CASE(what_left_memory_is_loaded_for_applying);
   CASE(loads_that_bring_nonsense_are_refused);
   CASE(what_is_not_on_disk_any_more_is_asked_for_again);
+  CASE(no_more_is_loaded_for_applying_than_is_wanted);
+  CASE(what_nobody_asked_for_is_dropped);
   CASE(what_is_loaded_must_be_the_logs);
   CASE(a_tick_too_early_is_no_heartbeat);
   CASE(without_space_we_acknowledge_up_to_what_we_have);

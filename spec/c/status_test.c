@@ -209,6 +209,8 @@ static void it_sees_the_outbox(void) {
 static void a_follower_knows_of_no_peers(void) {
   struct cluster *c = alone_new(3, NULL);
   EQ(alone_status(c).peer_count, 0);
+  EQ(alone_status(c).first, 1);
+  EQ(alone_status(c).last, 1);
   CHECK(cluster_elect(c, N1));
   EQ(alone_status(c).peer_count, 2);
   EQ(cluster_status(c, N2).peer_count, 0);
