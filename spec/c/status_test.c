@@ -172,6 +172,18 @@ static void it_sees_what_is_under_way(void) {
   EQUALS(FLIGHT(1).bytes++);
 }
 
+static void it_sees_all_that_is_under_way(void) {
+  struct raft *one = raft_clone(leader);
+  struct raft *other = raft_clone(leader);
+  one->peers[1].count = other->peers[1].count = 2;
+  CHECK(is_same_digest(one, other));
+  uint32_t second = (other->peers[1].head + 1) % RAFT_INFLIGHT_MAX;
+  other->peers[1].flights[second].last++;
+  CHECK(!is_same_digest(one, other));
+  raft_free(one);
+  raft_free(other);
+}
+
 static void it_sees_reads(void) {
   CHECK(leader->read_count == 2);
   DIFFERS(r->read_count--);
@@ -257,6 +269,7 @@ int main(void) {
   CASE(it_sees_configurations);
   CASE(it_sees_peers);
   CASE(it_sees_what_is_under_way);
+  CASE(it_sees_all_that_is_under_way);
   CASE(it_sees_reads);
   CASE(it_sees_the_outbox);
   alone_end(c);

@@ -54,6 +54,19 @@ static void only_the_one_that_was_named_is_told(void) {
   }
 }
 
+/* n1 is the first member in the order of ids. */
+static void the_first_member_may_be_told_too(void) {
+  struct cluster *c = alone_new(5, NULL);
+  CHECK(cluster_elect(c, N2));
+  EQ(c->config.members[0].id, c->nodes[N1].id);
+  struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
+  ev.transfer = c->nodes[N1].id;
+  EQ(cluster_step(c, N2, &ev), RAFT_OK);
+  (void)cluster_flush(c, N2);
+  CHECK(cluster_find(c, N2, N1, RAFT_MSG_TIMEOUT_NOW) >= 0);
+  alone_end(c);
+}
+
 static void who_lacks_an_entry_must_wait(void) {
   struct cluster *c = leader_of(3);
   propose_to(c, 1u << N2);
@@ -97,6 +110,7 @@ static void nobody_is_no_heir(void) {
 int main(void) {
   CASE(the_one_that_has_everything_is_told);
   CASE(only_the_one_that_was_named_is_told);
+  CASE(the_first_member_may_be_told_too);
   CASE(who_lacks_an_entry_must_wait);
   CASE(a_learner_is_no_heir);
   CASE(who_is_silent_is_no_heir);
