@@ -135,6 +135,25 @@ static void only_the_newest_is_found(void) {
   wal_files_free(&files);
 }
 
+/* Every second entry overwrites the one before it, and starts a spot. */
+static void a_batch_may_overwrite_itself_all_along(void) {
+  struct raft_wal_spot spot;
+  raft_index last;
+  size_t size = 0;
+  open_files();
+  for (raft_index i = 1; i <= 60; i++) {
+    size += wal_entries(i, i, 1, 10, all + size);
+    size += wal_entries(i, i, 1, 10, all + size);
+  }
+  (void)wal_files_put(&files, RAFT_WAL_DATA, all, size);
+  EQ(files.now.map.count, 60);
+  for (raft_index i = 1; i <= 60; i++) {
+    EQ(spot_of(i, &spot, &last), i);
+    EQ(last, i);
+  }
+  wal_files_free(&files);
+}
+
 /* A spot that is not as the file has it. */
 static int read_with(const struct raft_wal_spot *spot) {
   static uint8_t out[WAL_FILE_BYTES];
@@ -226,6 +245,7 @@ int main(void) {
   CASE(a_large_batch_has_several_spots);
   CASE(no_more_is_read_than_was_asked);
   CASE(only_the_newest_is_found);
+  CASE(a_batch_may_overwrite_itself_all_along);
   CASE(what_is_not_where_it_should_be_is_refused);
   CASE(a_file_that_ends_early_is_refused_at_every_length);
   CASE(a_batch_too_small_for_an_entry_is_refused);

@@ -3,6 +3,8 @@
  * but for the residue that is counted here by name. */
 #include "wal_scan.h"
 
+#include "bytes.h"
+#include "crc32c.h"
 #include "test.h"
 #include "wal_files.h"
 
@@ -252,6 +254,12 @@ static void bytes_behind_a_batch_that_names_its_end_are_a_trace(void) {
   judged_as(TORN, 0);
   file->bytes[4 * RAFT_WAL_SECTOR] = 1; /* a headless piece of the next */
   damaged_at(1, RAFT_WAL_SECTOR);
+  file->bytes[4 * RAFT_WAL_SECTOR] = 0;
+  file->bytes[4 * RAFT_WAL_SECTOR + 9] = 1; /* that begins with a zero */
+  damaged_at(1, RAFT_WAL_SECTOR);
+  file->bytes[4 * RAFT_WAL_SECTOR + 9] = 0;
+  file->bytes[5 * RAFT_WAL_SECTOR - 1] = 1;
+  damaged_at(1, RAFT_WAL_SECTOR);
 }
 
 /* The head of a batch stands behind the end of the log, at offset 3. */
@@ -350,6 +358,57 @@ static void swapped_segments_are_refused(void) {
   memcpy(f[1].bytes, f[2].bytes, sizeof other);
   memcpy(f[2].bytes, other, sizeof other);
   damaged_at(2, 0);
+}
+
+/* The head alone must tell: there is no batch in it that could. */
+static void an_empty_segment_of_another_log_is_refused(void) {
+  static uint8_t other[WAL_FILE_BYTES];
+  wal_files_init(&files);
+  wal_files_segment(&files, 4);
+  wal_files_add(&files, 1, 1, 1);
+  wal_files_segment(&files, 4);
+  memcpy(other, files.files[1].bytes, sizeof other);
+  wal_files_free(&files);
+  wal_files_init(&files);
+  wal_files_segment(&files, 4);
+  wal_files_add(&files, 1, 1, 1);
+  wal_files_add(&files, 2, 2, 1); /* one batch more than that one knew */
+  wal_files_segment(&files, 4);
+  judged_as(RECOVERED, 2);
+  memcpy(files.files[1].bytes, other, sizeof other);
+  damaged_at(2, 0);
+  wal_files_free(&files);
+}
+
+/* The fault is in the segment that lacks batches, not in the one that says
+ * so. */
+static void what_a_later_segment_builds_on_is_named(void) {
+  wal_files_init(&files);
+  wal_files_segment(&files, 4);
+  wal_files_add(&files, 1, 1, 1);
+  uint64_t offset = wal_files_add(&files, 2, 2, 1);
+  wal_files_segment(&files, 4);
+  files.files[0].bytes[offset] ^= 1;
+  damaged_at(1, offset);
+  wal_files_free(&files);
+}
+
+/* A sealed head that says more than its segment has room for. */
+static void a_batch_beyond_its_segment_is_refused(void) {
+  for (uint32_t more = 0; more < 2; more++) {
+    wal_files_init(&files);
+    wal_files_segment(&files, 3);
+    wal_files_add(&files, 1, 1, 1);
+    uint64_t offset = wal_files_add(&files, 2, 2, 1);
+    uint8_t *head = files.files[0].bytes + offset;
+    raft_put_u32(head + 64, RAFT_WAL_SECTOR - RAFT_WAL_BATCH_BYTES + more);
+    raft_put_u32(head + 4, raft_crc32c(0, head + 8, 64));
+    if (more == 0)
+      judged_as(TORN, 1); /* its body is not what it says */
+    else
+      damaged_at(1, offset);
+    wal_files_free(&files);
+  }
 }
 
 static void a_segment_of_another_log_is_refused(void) {
@@ -513,6 +572,9 @@ int main(void) {
   CASE(an_older_sector_in_place_of_a_newer_is_refused);
   CASE(a_missing_segment_is_named);
   CASE(swapped_segments_are_refused);
+  CASE(an_empty_segment_of_another_log_is_refused);
+  CASE(what_a_later_segment_builds_on_is_named);
+  CASE(a_batch_beyond_its_segment_is_refused);
   CASE(a_segment_of_another_log_is_refused);
   CASE(a_batch_of_another_segment_is_refused);
   CASE(a_batch_that_chains_to_another_is_refused);
