@@ -10,6 +10,7 @@
 #define TEXT 1000 /* bytes of a command */
 #define LAST 400  /* entries: several times what is kept */
 #define KEPT 40000
+#define MOST (KEPT / (TEXT + RAFT_ENTRY_HEADER_BYTES)) /* entries kept */
 
 static struct test_memory memory;
 static struct raft_wal_state state;
@@ -58,12 +59,19 @@ static void check_tail(raft_index last) {
   EQ(at, r.tail.size);
 }
 
+static raft_index tail_first(void) {
+  struct raft_recovery r;
+  raft_wal_state_result(&state, &r);
+  return r.tail_first;
+}
+
 static void the_newest_entries_are_kept(void) {
   const char *why = NULL;
   open_state(KEPT);
   for (raft_index i = 1; i <= LAST; i++) {
     EQ(add(i, 1, &why), RAFT_OK);
     check_tail(i);
+    EQ(tail_first(), i < MOST ? 1 : i - MOST + 1); /* no fewer than fit */
   }
   CHECK(state.tail.first > 1);
   CHECK(memory.live < 4 * KEPT + 65536); /* it was given back on the way */
@@ -72,7 +80,7 @@ static void the_newest_entries_are_kept(void) {
 
 /* Overwritten within the tail, at its start, and before all of it. */
 static void what_is_overwritten_leaves_the_tail(void) {
-  static const raft_index from[] = {400, 395, 370, 200, 190, 1};
+  static const raft_index from[] = {400, 395, 310, 370, 200, 190, 1};
   const char *why = NULL;
   open_state(KEPT);
   for (raft_index i = 1; i <= LAST; i++)
@@ -83,6 +91,23 @@ static void what_is_overwritten_leaves_the_tail(void) {
       check_tail(from[k] + i);
     }
   close_state();
+}
+
+/* An entry is overwritten: of those before it no fewer are kept than fit, and
+ * than were there. */
+static void what_stands_before_it_stays(void) {
+  for (raft_index from = LAST; from > LAST - 90; from--) {
+    const char *why = NULL;
+    open_state(KEPT);
+    for (raft_index i = 1; i <= LAST; i++)
+      EQ(add(i, 1, &why), RAFT_OK);
+    raft_index oldest = state.tail.first;
+    EQ(add(from, 2, &why), RAFT_OK);
+    raft_index want = from - MOST + 1 > oldest ? from - MOST + 1 : oldest;
+    EQ(tail_first(), want);
+    check_tail(from);
+    close_state();
+  }
 }
 
 static void the_first_entry_may_be_overwritten(void) {
@@ -152,6 +177,7 @@ static void memory_may_run_out_at_any_time(void) {
 int main(void) {
   CASE(the_newest_entries_are_kept);
   CASE(what_is_overwritten_leaves_the_tail);
+  CASE(what_stands_before_it_stays);
   CASE(the_first_entry_may_be_overwritten);
   CASE(a_gap_is_named);
   CASE(damage_is_named);

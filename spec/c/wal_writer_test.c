@@ -34,6 +34,40 @@ static void a_batch_fits_to_the_last_sector(void) {
   wal_files_free(&files);
 }
 
+static void the_largest_body_fits_where_there_is_room(void) {
+  const struct raft_wal_writer w = {
+      .segment = {.size = UINT64_C(1) << 40, .number = 1},
+      .offset = RAFT_WAL_SECTOR,
+  };
+  CHECK(raft_wal_writer_fits(&w, RAFT_WAL_BODY_MAX, 0));
+  CHECK(!raft_wal_writer_fits(&w, (uint64_t)RAFT_WAL_BODY_MAX + 1, 0));
+}
+
+/* The number of the segment that a writer opens after a recovery. */
+static uint64_t next_segment(uint64_t first) {
+  uint8_t head[RAFT_WAL_SECTOR];
+  struct raft_wal_options options = wal_files_options();
+  struct raft_wal_scan scan;
+  struct raft_wal_writer w;
+  options.first = first;
+  EQ(wal_files_scan(&files, &scan, &options), RAFT_OK);
+  raft_wal_writer_init(&w, &scan);
+  raft_wal_writer_open(&w, 1, 2 * RAFT_WAL_SECTOR, head);
+  raft_wal_scan_free(&scan);
+  return w.segment.number;
+}
+
+static void segments_go_on_counting_after_a_restart(void) {
+  wal_files_init(&files);
+  EQ(next_segment(1), 1); /* an empty directory */
+  EQ(next_segment(7), 7); /* older ones were purged */
+  for (uint64_t n = 1; n <= 3; n++) {
+    (void)wal_files_segment(&files, 3);
+    EQ(next_segment(1), n + 1);
+  }
+  wal_files_free(&files);
+}
+
 /* The answer to an exact copy, so that no byte more is read; up to where. */
 static bool accepts(const uint8_t *bytes, size_t size, raft_index *last) {
   uint8_t *exact = malloc(size + 1);
@@ -79,6 +113,8 @@ static void half_an_entry_is_refused(void) {
 
 int main(void) {
   CASE(a_batch_fits_to_the_last_sector);
+  CASE(the_largest_body_fits_where_there_is_room);
+  CASE(segments_go_on_counting_after_a_restart);
   CASE(entries_must_follow_one_another);
   CASE(half_an_entry_is_refused);
   return test_end();
