@@ -139,6 +139,10 @@ examples: build  ## runs every example's own check, examples/*/check.lua
 crashstates: build  ## what power cuts may leave of a log, each opened (N=100000)
 	@$(LUA) spec/storage/crash_states.lua $(or $(N),100000)
 
+.PHONY: damage
+damage: build  ## every bit, length and missing file of a small log (STEP=1)
+	@$(LUA) spec/storage/all_damage.lua $(or $(STEP),1)
+
 .PHONY: sim
 sim: build  ## the simulator's swarm over a key-value service (SEEDS= MS= NODES=)
 	@JOBS=$(JOBS) $(LUA) spec/sim/swarm.lua $(or $(SEEDS),20) $(or $(MS),60000) \
