@@ -19,7 +19,8 @@ local seconds = os.clock() - from
 print(("%d disks at %d stops of %d lives, up to %d items at risk, %d crashes "
   .. "in recovery"):format(seen.count, seen.stops, seen.lives, seen.items_max,
   seen.recrashed))
-print(("%.1f s of one processor, %.0f disks a second"):format(seconds, seen.count / seconds))
+print(("%.1f s of one processor, %.0f disks a second"):format(seconds,
+  seen.count / seconds))
 
 local kills = 0
 for i = 0, KILLED_LIVES - 1 do kills = kills + states.kills(first + i, 1) end
