@@ -55,7 +55,7 @@ local DEFAULTS <const> = {
   stall_rate = 0,            -- the disk hangs ...
   stall = { 100, 1000 },     -- ... for so long
   torn = false,              -- may a power cut garble sectors?
-  garbage = 0.05,            -- how likely that is, for an unsynced sector
+  garbage = 0.2,             -- how likely that is, for an unsynced sector
 }
 
 --- A disk with an empty root directory and /tmp.
