@@ -52,7 +52,7 @@ return {
     end },
     run = function()
       on_cluster({}, function(s, client)
-        for _ = 1, 3 do assert(client:propose("1")) end
+        for _ = 1, 3 do assert(s:node(s:leader()):propose("1")) end
         s:sleep(500)
         local old = s:leader()
         s:crash(old)
