@@ -94,8 +94,10 @@ demo:  ## three processes, a killed leader, every word counted (FILE=a text)
 .PHONY: test
 test:  ## all tests: C units and specs; installs what is missing (SEED=n)
 	@tools/deps test
-	@$(MAKE) -s -j$(JOBS) build unit-programs build/fast/explore
-	@$(SUM) "$(MAKE) unit" "build/fast/explore --set test" "$(MAKE) spec"
+	@$(MAKE) -s -j$(JOBS) build unit-programs build/fast/explore \
+	  build/fast/walk
+	@$(SUM) "$(MAKE) unit" "build/fast/explore --set test" \
+	  "build/fast/walk 3e5" "$(MAKE) spec"
 
 .PHONY: unit
 unit:  ## C unit tests, tiny limits, under ASan and UBSan
@@ -106,6 +108,11 @@ unit:  ## C unit tests, tiny limits, under ASan and UBSan
 explore:  ## every interleaving within bounds (ARGS="--terms 2 ..." for others)
 	@$(MAKE) -s -j$(JOBS) build/fast/explore
 	@build/fast/explore $(or $(ARGS),--set ci)
+
+.PHONY: walk
+walk:  ## random runs of the core, SECONDS=1e7 virtual ones (SEED=n)
+	@$(MAKE) -s -j$(JOBS) build/fast/walk
+	@build/fast/walk $(or $(SECONDS),1e7)
 
 explore-counts:  ## rewrites spec/c/explorer/counts.txt; review the diff
 	@$(MAKE) -s -j$(JOBS) build/fast/explore

@@ -417,20 +417,22 @@ uint32_t atlas_first(struct atlas *a, uint32_t place) {
 
 /* ---- events -------------------------------------------------------------- */
 
+#define CATCH_MAX 128 /* frames that one event sends: more is a fault */
+
 struct catch { /* a net that keeps what is sent */
   struct site_net net;
   uint32_t count;
   struct {
     uint32_t to;
     struct blob *frame;
-  } sent[2 * SITE_HELD];
+  } sent[CATCH_MAX];
 };
 
 static void catch_frame(struct site_net *net, uint32_t from, uint32_t to,
                         struct blob *frame) {
   struct catch *c = (struct catch *)net;
   (void)from; /* all are of one site */
-  if (c->count == 2 * SITE_HELD) {
+  if (c->count == CATCH_MAX) {
     blob_drop(frame);
     return;
   }
@@ -522,7 +524,7 @@ static struct atlas_result run(struct atlas *a, uint32_t from,
   bool was_open = canon_open_round(&s) != 0;
   atlas_run(&s, event, arg, frame, sender, &c.net);
   a->core_steps += event != ATLAS_AGE;
-  if (c.count == 2 * SITE_HELD) site_note(&s, "more frames than ever");
+  if (c.count == CATCH_MAX) site_note(&s, "more frames than ever");
   struct atlas_result result = {.broken = s.broken};
   uint64_t open = canon_open_round(&s);
   result.has_closed = normalize(&s, was_open, a->is_soup);

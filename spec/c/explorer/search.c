@@ -1,6 +1,8 @@
 #include "search.h"
 
 #include <inttypes.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -86,6 +88,18 @@ static bool pop(struct queue *q, struct world *w) {
   return true;
 }
 
+/* ---- asserts of the core ------------------------------------------------- */
+
+/* An assert that fails is a violation like any other: it shall have its story,
+ * so abort ends up here. There is no other way to hand it over. */
+static jmp_buf aborted;
+static const char *const assert_failed = "an assert of the core failed";
+
+static void catch_abort(int signal_number) {
+  (void)signal(signal_number, catch_abort);
+  longjmp(aborted, 1);
+}
+
 /* ---- the way to a violation ---------------------------------------------- */
 
 struct search {
@@ -126,12 +140,22 @@ static bool go(struct search *s, struct world *w, struct canon_hash to,
   return false;
 }
 
+/* world_act, where an assert may fail: *next is then as `w`. */
+static enum world_outcome try_act(struct search *s, const struct world *w,
+                                  const struct world_action *action,
+                                  struct world *next) {
+  if (setjmp(aborted) == 0) return world_act(s->space, w, action, next);
+  s->space->broken = assert_failed;
+  *next = *w;
+  return WORLD_BROKEN;
+}
+
 static void tell_last(struct search *s, const struct world *w, uint32_t line) {
   struct world_action actions[WORLD_ACTIONS];
   uint32_t count = world_actions(s->space, w, actions);
   for (uint32_t i = 0; i < count; i++) {
     struct world next;
-    if (world_act(s->space, w, &actions[i], &next) != WORLD_BROKEN) continue;
+    if (try_act(s, w, &actions[i], &next) != WORLD_BROKEN) continue;
     tell(s, line, w, &actions[i], &next);
     fprintf(s->story, "Broken: %s.\n", s->space->broken);
     return;
@@ -208,6 +232,10 @@ static void run(struct search *s) {
   world_first(s->space, &w);
   (void)met_add(&s->met, world_hash(s->space, &w), 0); /* it is the first */
   push(&s->next, &w);
+  if (setjmp(aborted) != 0) { /* from within expand */
+    s->result.broken = assert_failed;
+    return;
+  }
   while (s->next.count > 0 && !is_enough(s)) {
     struct queue done = s->now;
     s->now = s->next;
@@ -231,6 +259,7 @@ static struct search_result search(struct search *s) {
   const struct atlas *a = s->space->atlas;
   timespec_get(&s->start, TIME_UTC);
   met_init(&s->met, s->limits->states_max);
+  void (*before)(int) = signal(SIGABRT, catch_abort);
   run(s);
   struct search_result result = s->result;
   result.states = s->met.count;
@@ -239,6 +268,7 @@ static struct search_result search(struct search *s) {
   result.core_steps = a->core_steps;
   result.seconds = seconds_since(&s->start);
   if (result.broken != NULL && s->story != NULL) tell_story(s);
+  (void)signal(SIGABRT, before);
   free(s->now.bytes);
   free(s->next.bytes);
   met_free(&s->met);

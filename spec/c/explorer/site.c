@@ -249,9 +249,19 @@ static void perform_due(struct site *s, struct site_net *net) {
 
 /* ---- events -------------------------------------------------------------- */
 
+/* [Raft 5.4.2] by counting a leader commits entries of its own term only. */
+static bool has_counted_old(const struct raft *r,
+                            const struct raft_facts *before) {
+  if (before->state != RAFT_LEADER || r->state != RAFT_LEADER) return false;
+  if (r->commit == before->commit) return false;
+  return raft_log_term(&r->log, r->commit) != r->term;
+}
+
 static void check(struct site *s, const struct raft_facts *before) {
   if (s->is_thorough) site_note(s, raft_check(s->raft));
   site_note(s, raft_check_step(before, s->raft));
+  if (has_counted_old(s->raft, before))
+    site_note(s, "a leader committed an old entry by counting");
 }
 
 static int64_t step(struct site *s, struct raft_event *ev) {

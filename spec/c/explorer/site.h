@@ -16,8 +16,8 @@
 #include "blob.h"
 #include "raft.h"
 
-#define SITE_MAX  5  /* sites of a cluster */
-#define SITE_HELD 64 /* effects that wait, at most */
+#define SITE_MAX  5    /* sites of a cluster */
+#define SITE_HELD 4096 /* effects that wait: more is a fault */
 
 struct site_rules { /* the same for all sites of a cluster */
   uint32_t count;
