@@ -1,10 +1,10 @@
 /* explorer_test.c - is the explorer's idea of "the same state" sound?
  *
  * The explorer lets the first state of a canonical form stand for all others.
- * A twin checks that: a cluster that nobody interns, renames or normalizes, with
- * other random numbers and clocks that run on. It does what the explorer does,
- * action by action, and must be of the same form every time. If a form left out
- * what matters, the two would part sooner or later.
+ * So what comes of two states of one form must be of one form again, whatever
+ * happens; and a cluster that nobody interns, renames or normalizes, with other
+ * random numbers and clocks that run on, must stay of the same form as the
+ * explorer's. If a form left out what matters, they would part.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +14,6 @@
 #include "bounds.h"
 #include "replica.h"
 #include "test.h"
-#include "world_inner.h"
 
 static uint32_t draw(uint64_t *random, uint32_t below) {
   return (uint32_t)(test_random(random) % below);

@@ -84,6 +84,8 @@ enum world_outcome world_act(struct world_space *space, const struct world *w,
                              const struct world_action *action,
                              struct world *next);
 
+bool world_has_frame(const struct world *w, uint16_t frame);
+
 /* The form of a world, the least over all renamings of nodes; or under one. */
 struct canon_hash world_hash(const struct world_space *space,
                              const struct world *w);

@@ -22,7 +22,6 @@ static inline bool world_is_soup(const struct world_space *space) {
 
 /* ---- world_net.c: the frames under way ----------------------------------- */
 
-bool world_has_frame(const struct world *w, uint16_t frame);
 bool world_is_same_link(const struct atlas *a, uint16_t x, uint16_t y);
 
 /* Takes the frame off; on a link that keeps order what it overtook, too. */
