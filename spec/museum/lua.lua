@@ -1,7 +1,7 @@
 --- Runs the museum's scenarios in Lua: each with its fix taken out, where it
 -- must be red for the reason that it states, and with it.
 --
---   lua5.4 spec/museum/lua.lua [ROW ...]
+--   lua5.4 spec/museum/lua.lua [ROW ...]     SEED=n: of the clusters, 1
 --
 -- A scenario, in one of spec/museum/lua/*.lua:
 --

@@ -19,7 +19,8 @@ end
 -- what it raises, and what the simulation complains of.
 -- @param options of raft.sim.new, if wanted
 function M.on_cluster(options, story)
-  local all = { node = M.counter, seed = 1 }
+  local all = { node = M.counter,
+    seed = math.tointeger(tonumber(os.getenv "SEED" or 1)) }
   for name, value in pairs(options) do all[name] = value end
   local s <close> = sim.new(all)
   s:run(function()
