@@ -204,7 +204,8 @@ function M.main(args)
   local seeds, ms = number(args[1], 20), number(args[2], 60000)
   local nodes, last = number(args[3], 5), number(args[4])
   if last then return child(seeds, last, ms, nodes) end
-  local began, report = os.time(), nil
+  local began = os.time()
+  local report
   local one = number(os.getenv "SEED")
   if one then
     report = run(one, one, ms, nodes)
