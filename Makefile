@@ -3,6 +3,7 @@
 
 LUA ?= lua5.4
 LUA_INCDIR ?= /usr/include/lua5.4
+LUA_LIBS ?= -llua5.4
 CLANG ?= clang
 CLANG_FORMAT ?= clang-format
 GCC ?= gcc
@@ -44,6 +45,8 @@ TESTS := $(wildcard spec/c/*_test.c)
 EXPLORERS := $(wildcard spec/c/explorer/*_main.c)
 SUPPORT := $(wildcard spec/c/support/*.c) \
   $(filter-out $(EXPLORERS),$(wildcard spec/c/explorer/*.c))
+LUA_TESTS := $(filter %/lua_alloc_test.c,$(TESTS)) # link the binding and Lua
+UNITS := $(TESTS:spec/c/%.c=%) # programs in build/unit
 TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
 ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) \
@@ -63,20 +66,25 @@ optimize := $(if $(filter-out 0,$(DEBUG)),-O0 -g3,-O2)
 test_include := -Ispec/c -Ispec/c/support -Ispec/c/explorer
 lua_include := -isystem $(LUA_INCDIR)
 
+# lua_alloc_test makes realloc fail, where the linker can send it there.
 ifeq ($(shell uname -s),Darwin)
 SHARED := -bundle -undefined dynamic_lookup
+lua_link := $(LUA_LIBS)
 else
 SHARED := -shared
+lua_link := $(LUA_LIBS) -Wl,--wrap=realloc
 endif
 
 # One flavour per way to compile: build/<flavour>/ holds its objects.
 flags_core := $(STANDARD) $(optimize) $(tiny) -fPIC $(lua_include) $(CFLAGS)
-flags_unit := $(STANDARD) -O1 -g -DRAFT_TINY=1 $(SANITIZE) $(test_include)
+flags_unit := $(STANDARD) -O1 -g -DRAFT_TINY=1 $(SANITIZE) $(test_include) \
+  $(lua_include)
 flags_fast := $(STANDARD) -O2 -g -DRAFT_TINY=1 $(test_include)
 flags_asan := $(STANDARD) -O1 -g $(tiny) $(SANITIZE) -fPIC $(lua_include)
 flags_cov := $(STANDARD) -O0 -g --coverage -fPIC $(lua_include)
-flags_covunit := $(STANDARD) -O0 -g -DRAFT_TINY=1 --coverage $(test_include)
-flags_mutate := $(STANDARD) -O1 -DRAFT_TINY=1 $(test_include)
+flags_covunit := $(STANDARD) -O0 -g -DRAFT_TINY=1 --coverage $(test_include) \
+  $(lua_include)
+flags_mutate := $(STANDARD) -O1 -DRAFT_TINY=1 $(test_include) $(lua_include)
 
 # ------------------------------------------------------------ what is for you
 
@@ -102,7 +110,7 @@ test:  ## all tests: C units and specs; installs what is missing (SEED=n)
 .PHONY: unit
 unit:  ## C unit tests, tiny limits, under ASan and UBSan
 	@$(MAKE) -s -j$(JOBS) unit-programs
-	@$(SUM) -q $(TESTS:spec/c/%.c=build/unit/%)
+	@$(SUM) -q $(UNITS:%=build/unit/%)
 
 .PHONY: explore explore-counts
 explore:  ## every interleaving within bounds (ARGS="--terms 2 ..." for others)
@@ -195,10 +203,9 @@ museum-sim: build  ## which of them the simulator finds (N= MS= NODES=)
 coverage:  ## lines and branches of csrc that C tests and specs reach
 	@mkdir -p build/cov build/covunit
 	@find build/cov build/covunit -name '*.gcda' -delete
-	@$(MAKE) -s -j$(JOBS) build/cov/raft/core.so \
-	  $(TESTS:spec/c/%.c=build/covunit/%)
+	@$(MAKE) -s -j$(JOBS) build/cov/raft/core.so $(UNITS:%=build/covunit/%)
 	@status=0; \
-	$(SUM) -q $(TESTS:spec/c/%.c=build/covunit/%) || status=1; \
+	$(SUM) -q $(UNITS:%=build/covunit/%) || status=1; \
 	$(call with_cpath,build/cov) $(BUSTED) --exclude-tags=house $(ARGS) || \
 	  status=1; \
 	$(LUA) tools/coverage.lua build/cov build/covunit; exit $$status
@@ -330,8 +337,10 @@ define program
 build/$1/%_test: build/$1/spec/c/%_test.o build/$1/core.a \
   $(SUPPORT:%.c=build/$1/%.o)
 	@echo "  ld $$@"
-	@$$(CC) $$(flags_$1) -o $$@ $$< $(SUPPORT:%.c=build/$1/%.o) \
-	  build/$1/core.a
+	@$$(CC) $$(flags_$1) -o $$@ $$(filter-out %.a,$$^) build/$1/core.a \
+	  $$(if $$(filter %/lua_core.o,$$^),$$(lua_link))
+
+$(LUA_TESTS:spec/c/%.c=build/$1/%): $(BINDING:%.c=build/$1/%.o)
 endef
 
 $(foreach f,core unit fast asan cov covunit mutate,\
@@ -423,7 +432,7 @@ build/fast/%: build/fast/spec/c/explorer/%_main.o build/fast/core.a \
 	  build/fast/core.a
 
 .PHONY: unit-programs mutate-programs
-unit-programs: $(TESTS:spec/c/%.c=build/unit/%)
+unit-programs: $(UNITS:%=build/unit/%)
 	@:
 
 mutate-programs: $(TESTS:spec/c/%.c=build/mutate/%)

@@ -474,11 +474,10 @@ static void open_core(lua_State *L) {
       {"__close", core_close},
       {NULL, NULL},
   };
-  if (luaL_newmetatable(L, RAFT_LUA_CORE)) {
-    luaL_setfuncs(L, methods, 0);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -2, "__index");
-  }
+  luaL_newmetatable(L, RAFT_LUA_CORE); /* there already? it may be half made */
+  luaL_setfuncs(L, methods, 0);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   lua_pushcfunction(L, core_new);
   lua_setfield(L, -2, "new");

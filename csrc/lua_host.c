@@ -82,11 +82,10 @@ static const luaL_Reg HOST[] = {
 
 void raft_lua_open_host(lua_State *L) {
   luaL_checktype(L, -1, LUA_TTABLE);
-  if (luaL_newmetatable(L, LOCK)) {
-    luaL_setfuncs(L, LOCK_META, 0);
-    luaL_newlib(L, LOCK_METHODS);
-    lua_setfield(L, -2, "__index");
-  }
+  luaL_newmetatable(L, LOCK); /* there already? it may be half made */
+  luaL_setfuncs(L, LOCK_META, 0);
+  luaL_newlib(L, LOCK_METHODS);
+  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   luaL_newlib(L, HOST);
   lua_setfield(L, -2, "host");

@@ -2,7 +2,8 @@
  *
  * A reader belongs to one connection and is dropped with it, so half a frame of
  * one never meets the next. It keeps at most one incomplete frame, whose length
- * was bounded before it was believed.
+ * was bounded before it was believed. An error is its last word: how much of a
+ * chunk was heard by then is not said, so nothing may be heard after it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct reader {
   uint8_t *data; /* the beginning of an incomplete frame */
   size_t size;   /* Invariant: size <= capacity */
   size_t capacity;
+  int error; /* what ended it; RAFT_OK: it goes on */
 };
 
 static int reader_gc(lua_State *L) {
@@ -118,8 +120,9 @@ int raft_lua_receive(lua_State *L) {
   struct reader *reader = luaL_checkudata(L, 3, READER);
   size_t size;
   const char *chunk = luaL_checklstring(L, 4, &size);
-  int rc = feed(c, reader, now, (const uint8_t *)chunk, size);
-  if (rc != RAFT_OK) return raft_lua_fail(L, rc);
+  if (reader->error == RAFT_OK)
+    reader->error = feed(c, reader, now, (const uint8_t *)chunk, size);
+  if (reader->error != RAFT_OK) return raft_lua_fail(L, reader->error);
   lua_pushboolean(L, true);
   return 1;
 }
@@ -130,6 +133,7 @@ void raft_lua_open_reader(lua_State *L) {
       {"__close", reader_gc},
       {NULL, NULL},
   };
-  if (luaL_newmetatable(L, READER)) luaL_setfuncs(L, methods, 0);
+  luaL_newmetatable(L, READER); /* there already? it may be half made */
+  luaL_setfuncs(L, methods, 0);
   lua_pop(L, 1);
 }

@@ -26,13 +26,12 @@ struct recovery {
 
 void raft_lua_new_class(lua_State *L, const char *name, lua_CFunction gc,
                         const luaL_Reg *methods) {
-  if (luaL_newmetatable(L, name)) {
-    lua_pushcfunction(L, gc);
-    lua_setfield(L, -2, "__gc");
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-  }
+  luaL_newmetatable(L, name); /* there already? it may be half made */
+  lua_pushcfunction(L, gc);
+  lua_setfield(L, -2, "__gc");
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
 }
 

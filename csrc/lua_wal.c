@@ -182,8 +182,10 @@ static int wal_segment(lua_State *L) {
   luaL_argcheck(L, size % RAFT_WAL_SECTOR == 0, 3, "not whole sectors");
   luaL_Buffer buffer;
   char *out = luaL_buffinitsize(L, &buffer, RAFT_WAL_SECTOR);
-  raft_wal_writer_open(&w->writer, salt, size, (uint8_t *)out);
+  struct raft_wal_writer next = w->writer;
+  raft_wal_writer_open(&next, salt, size, (uint8_t *)out);
   luaL_pushresultsize(&buffer, RAFT_WAL_SECTOR);
+  w->writer = next; /* nothing raises from here on */
   return 1;
 }
 
@@ -241,10 +243,11 @@ static int wal_batch(lua_State *L) {
   size_t size = (size_t)raft_wal_batch_bytes(joined.size);
   luaL_Buffer buffer;
   char *out = luaL_buffinitsize(L, &buffer, size);
-  w->put_offset = w->writer.offset;
-  raft_wal_writer_put(&w->writer, &b, joined.slices, joined.count,
-                      (uint8_t *)out);
+  struct raft_wal_writer next = w->writer;
+  raft_wal_writer_put(&next, &b, joined.slices, joined.count, (uint8_t *)out);
   luaL_pushresultsize(&buffer, size);
+  w->put_offset = w->writer.offset;
+  w->writer = next; /* nothing raises from here on */
   lua_pushinteger(L, (lua_Integer)w->put_offset);
   return 2;
 }

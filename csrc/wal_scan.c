@@ -272,7 +272,12 @@ int raft_wal_scan_feed(struct raft_wal_scan *scan, struct raft_slice data) {
   if (data.size < scan->want_size) /* the file has shrunk under our hands? */
     return broken_here(scan, "the end of the segment is missing",
                        scan->want_offset);
-  if (scan->phase == RAFT_WAL_BATCHES) return feed_batches(scan, data);
-  assert(scan->phase == RAFT_WAL_BEHIND);
-  return feed_behind(scan, data);
+  if (scan->phase == RAFT_WAL_BEHIND) return feed_behind(scan, data);
+  assert(scan->phase == RAFT_WAL_BATCHES);
+  int error = feed_batches(scan, data);
+  if (error == RAFT_E_NOMEM) { /* half of a batch was taken in */
+    scan->phase = RAFT_WAL_BROKEN;
+    scan->want_size = 0;
+  }
+  return error;
 }

@@ -28,7 +28,7 @@ enum raft_wal_phase {
   RAFT_WAL_BETWEEN = 1, /* wants the head of the next segment */
   RAFT_WAL_BATCHES,     /* reads batch after batch */
   RAFT_WAL_BEHIND,      /* looks for traces behind the end */
-  RAFT_WAL_BROKEN,      /* has found damage; see `fault` */
+  RAFT_WAL_BROKEN,      /* has found damage, see `fault`; or lacked memory */
 };
 
 struct raft_wal_fault { /* for people and for tests */

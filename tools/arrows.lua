@@ -97,8 +97,10 @@ end
 
 local function check_c(root, say)
   local files = tree.list(root, "csrc", "%.[ch]$")
-  for _, path in ipairs(tree.list(root, "spec/c", "%.[ch]$")) do
-    files[#files + 1] = path
+  for _, dir in ipairs { "spec/c", "spec/fuzz" } do
+    for _, path in ipairs(tree.list(root, dir, "%.[ch]$")) do
+      files[#files + 1] = path
+    end
   end
   local places = {}  -- header's last name -> path
   for _, path in ipairs(files) do places[path:match("[^/]+$")] = path end

@@ -43,6 +43,15 @@ M.rooms = {
   -- Tests may look at anything but Lua.
   { name = "C tests", files = { "spec/c/*" }, system = "any",
     knows = { "contract", "leaves", "replica", "roles", "check", "host" } },
+  -- But for one: only from C can the allocations of a Lua state be refused.
+  { name = "C test of the binding", files = { "spec/c/lua_alloc_test.c" },
+    knows = { "C tests" }, system = "any", lua = true },
+  -- Some of what is fuzzed is written in Lua.
+  { name = "fuzz targets", files = { "spec/fuzz/*" }, system = "any",
+    knows = { "contract", "leaves", "check", "C tests" } },
+  { name = "fuzz targets in Lua", files = { "spec/fuzz/lua_state.c",
+    "spec/fuzz/lua_state.h", "spec/fuzz/codec.c", "spec/fuzz/binding.c" },
+    knows = { "fuzz targets" }, system = "any", lua = true },
 }
 
 -- The core needs a freestanding compiler and little more.

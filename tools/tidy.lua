@@ -18,6 +18,7 @@ local ASSERTS_MIN <const> = 1.5  -- per function of the core, on average
 local folders <const> = {
   { dir = "csrc", language = "c", file = 600, fn = 70, report = "C" },
   { dir = "spec/c", language = "c", file = 900, fn = 70 },
+  { dir = "spec/fuzz", language = "c", file = 600, fn = 70 },
   { dir = "lua", language = "lua", file = 300, fn = 50, report = "Lua" },
   { dir = "tools", language = "lua", file = 300, fn = 50 },
   { dir = "bench", language = "lua", file = 300, fn = 50 },
