@@ -4,7 +4,11 @@
 #include <assert.h>
 #include <string.h>
 
+#ifdef RAFT_TINY
+#define CHUNK_BYTES 2048 /* of what one allocation gives */
+#else
 #define CHUNK_BYTES 16384
+#endif
 
 static uint8_t *chunk_data(struct raft_chunk *c) {
   assert(c != NULL);

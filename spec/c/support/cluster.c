@@ -644,6 +644,7 @@ static bool perform_one(struct cluster *c, uint32_t node) {
 bool cluster_flush(struct cluster *c, uint32_t node) {
   struct cluster_node *n = &c->nodes[node];
   if (n->raft == NULL) return false;
+  if (c->options.is_poor) cluster_poor_take(c, node);
   struct raft_batch batch;
   struct raft_facts before = raft_facts_of(n->raft);
   raft_take(n->raft, &batch);
@@ -682,6 +683,7 @@ int64_t cluster_step(struct cluster *c, uint32_t node, struct raft_event *ev) {
   ev->now = c->now;
   ev->wall = c->now + 1000000 + (raft_ms)n->wall_ahead;
   struct raft_facts before = raft_facts_of(n->raft);
+  if (c->options.is_poor) cluster_poor_step(c, node, ev);
   int64_t rc = c->memory.fail_in > 0 ? step_without_memory(c, node, ev)
                                      : raft_step(n->raft, ev);
   if (rc == RAFT_E_DIVERGED) cluster_note(c, node, "diverged");

@@ -35,6 +35,8 @@ struct cluster_options {
   size_t memory_bytes_max;                                 /* 0: 1 MiB */
   uint32_t tail_max; /* entries that a recovery hands over; 0: all */
   bool leases;
+  bool is_poor;     /* clones try each step and each turn with every allocation
+                   failing that it makes (cluster_poor.c) */
   uint64_t fail_in; /* the allocation that fails; 0: none */
 };
 

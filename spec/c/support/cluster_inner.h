@@ -18,6 +18,11 @@ void cluster_post(struct cluster *c, const struct cluster_packet *p);
 int64_t cluster_hear(struct cluster *c, uint32_t node, uint32_t from,
                      struct raft_slice frame);
 
+/* What a clone makes of it when memory lacks (cluster_poor.c). */
+void cluster_poor_step(struct cluster *c, uint32_t node,
+                       const struct raft_event *ev);
+void cluster_poor_take(struct cluster *c, uint32_t node);
+
 /* The checks of a node after a step, and those between nodes
  * (cluster_check.c). NULL or what is broken. */
 struct raft_facts;
