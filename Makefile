@@ -40,16 +40,17 @@ with_cpath = LUA_CPATH="$(CURDIR)/$1/?.so;$$LUA_CPATH" \
 
 BINDING := $(wildcard csrc/lua_*.c)
 CORE := $(filter-out $(BINDING),$(wildcard csrc/*.c))
-HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/*/*.h)
+HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/*/*.h spec/fuzz/*.h)
 TESTS := $(wildcard spec/c/*_test.c)
 EXPLORERS := $(wildcard spec/c/explorer/*_main.c)
 SUPPORT := $(wildcard spec/c/support/*.c) \
   $(filter-out $(EXPLORERS),$(wildcard spec/c/explorer/*.c))
 LUA_TESTS := $(filter %/lua_alloc_test.c,$(TESTS)) # link the binding and Lua
-UNITS := $(TESTS:spec/c/%.c=%) # programs in build/unit
+FUZZ := $(wildcard spec/fuzz/*.c)
+UNITS := $(TESTS:spec/c/%.c=%) fuzz_replay # programs in build/unit
 TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
-ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) \
+ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) $(FUZZ) \
   $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c)
 PLAIN_CORE := $(filter-out csrc/host.c,$(CORE))
 
@@ -80,6 +81,9 @@ flags_core := $(STANDARD) $(optimize) $(tiny) -fPIC $(lua_include) $(CFLAGS)
 flags_unit := $(STANDARD) -O1 -g -DRAFT_TINY=1 $(SANITIZE) $(test_include) \
   $(lua_include)
 flags_fast := $(STANDARD) -O2 -g -DRAFT_TINY=1 $(test_include)
+flags_fuzz := $(STANDARD) -O1 -g -DRAFT_TINY=1 $(SANITIZE) $(test_include) \
+  $(lua_include) -fsanitize=fuzzer-no-link \
+  -fno-sanitize-coverage=trace-cmp
 flags_asan := $(STANDARD) -O1 -g $(tiny) $(SANITIZE) -fPIC $(lua_include)
 flags_cov := $(STANDARD) -O0 -g --coverage -fPIC $(lua_include)
 flags_covunit := $(STANDARD) -O0 -g -DRAFT_TINY=1 --coverage $(test_include) \
@@ -215,6 +219,12 @@ mutate:  ## breaks the core on purpose (FILES="csrc/log.c" N=50 SEED=1 BASE=)
 	@N=$(N) SEED=$(SEED) BASE=$(BASE) MAX=$(MAX) \
 	  $(LUA) tools/mutate.lua $(FILES)
 
+.PHONY: fuzz
+fuzz:  ## libFuzzer on every target, SECONDS each (20; TARGET=wire, SEED=n)
+	@tools/deps fuzz
+	@$(MAKE) -s -j$(JOBS) build/fuzz/fuzz
+	@$(LUA) tools/fuzz.lua $(or $(SECONDS),20) $(TARGET)
+
 .PHONY: bench
 bench: build  ## the benchmarks, as tables
 	@$(LUA) bench/run.lua $(ARGS)
@@ -343,7 +353,18 @@ build/$1/%_test: build/$1/spec/c/%_test.o build/$1/core.a \
 $(LUA_TESTS:spec/c/%.c=build/$1/%): $(BINDING:%.c=build/$1/%.o)
 endef
 
-$(foreach f,core unit fast asan cov covunit mutate,\
+# $(call fuzzers,FLAVOUR,NAME,FLAGS,NOT): all targets as one program NAME.
+define fuzzers
+build/$1/$2: $(patsubst %.c,build/$1/%.o,$(filter-out $4,$(FUZZ)) \
+  $(SUPPORT) $(BINDING)) build/$1/core.a
+	@echo "  ld $$@"
+	@$$(CC) $$(flags_$1) $3 -o $$@ $$^ $(LUA_LIBS)
+endef
+
+# libFuzzer is clang's.
+build/fuzz/%: CC = $(CLANG)
+
+$(foreach f,core unit fast asan cov covunit mutate fuzz,\
   $(eval $(call flavour,$(f))))
 $(eval $(call module,build/raft/core.so,core))
 $(eval $(call module,build/asan/raft/core.so,asan))
@@ -351,6 +372,9 @@ $(eval $(call module,build/cov/raft/core.so,cov))
 $(eval $(call program,unit))
 $(eval $(call program,covunit))
 $(eval $(call program,mutate))
+$(eval $(call fuzzers,unit,fuzz_replay))
+$(eval $(call fuzzers,covunit,fuzz_replay))
+$(eval $(call fuzzers,fuzz,fuzz,-fsanitize=fuzzer,spec/fuzz/replay.c))
 
 # ---------------------------------------------------------------- the museum
 

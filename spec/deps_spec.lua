@@ -188,6 +188,6 @@ esac]]):format(root, refused, root, root, root))
     machine {}
     local text, code = deps("everything")
     assert.are.equal(2, code)
-    assert.matches("run, test, lint, all or proof", text)
+    assert.matches("run, test, lint, fuzz, all or proof", text)
   end)
 end)

@@ -1,13 +1,57 @@
---- Prints how many lines and branches of csrc were reached, per file.
+--- Prints how many lines and branches of csrc were reached, per file and group,
+-- and fails where a group has fewer than it must have.
 --
---   lua5.4 tools/coverage.lua BUILD_DIR ...
+--   lua5.4 tools/coverage.lua [--missing] BUILD_DIR ...
 --
 -- Each directory holds one build's counters. A branch counts as reached when
--- any build took it. Lines with an assert are left out: their other branch is
--- there never to be taken.
+-- any build took it. --missing lists the lines with branches never taken.
+--
+-- Two kinds of branches are left out, and counted by themselves. Asserts stay
+-- on in release, and that of a failing one is there never to be taken: all
+-- lines of an assert statement. And branches not taken on a line that has a
+-- comment `unreachable: why`; a line that has it and is reached all the same
+-- is an error.
 local tree = require "tools.tree"
 
 local M = {}
+
+-- Files of csrc belong to the first group that fits; branches is in percent.
+local GROUPS <const> = {
+  { name = "binding", pattern = "^lua_", branches = 85 },
+  { name = "host", pattern = "^host%." },
+  { name = "wal", pattern = "^wal", "^identity%.", branches = 95 },
+  { name = "wire", pattern = "^wire%.", "^frame%.", "^greeting%.", "^bytes%.",
+    "^entry%.", branches = 95 },
+  { name = "core", pattern = "", branches = 95 },
+}
+
+--------------------------------------------------------------- the source --
+
+-- How deep in brackets the line ends that begins `depth` deep.
+local function depth_after(line, depth)
+  local code = line:gsub('"[^"]*"', "")
+  local _, opened = code:gsub("%(", "")
+  local _, closed = code:gsub("%)", "")
+  return depth + opened - closed
+end
+
+--- What lines of a source are: number -> "assert" or "unreachable".
+function M.marks(text)
+  local marks, depth = {}, 0
+  for number, line in ipairs(tree.lines(text)) do
+    if depth == 0 and line:find("unreachable: ", 1, true) then
+      marks[number] = "unreachable"
+    end
+    local from = depth > 0 and 1 or line:find("%f[%w_]assert%(")
+    if from then
+      marks[number] = "assert"
+      depth = math.max(0, depth_after(line:sub(from), depth))
+    end
+  end
+  return marks
+end
+
+----------------------------------------------------------------- gcov's --
 
 -- Adds the branch counts of one line to what other builds said of it.
 -- Builds may differ in what the compiler left of a line: keep the longer list.
@@ -17,10 +61,10 @@ local function merge(known, branches)
   return known
 end
 
-local function line_of(files, path, number)
+local function line_of(files, path, number, text)
   local file = files[path] or {}
   files[path] = file
-  file[number] = file[number] or { count = 0, branches = {} }
+  file[number] = file[number] or { count = 0, branches = {}, text = text }
   return file[number]
 end
 
@@ -43,9 +87,8 @@ local function new_reader(files)
 
   function reader.line(count, number, text)
     reader.close_line()
-    local is_code = count ~= "-" and path and not text:find("%f[%w_]assert%(")
-    if not is_code then return end
-    line = line_of(files, path, number)
+    if count == "-" or not path then return end
+    line = line_of(files, path, number, text)
     line.count = line.count + (tonumber(count:match("^%d+")) or 0)
   end
 
@@ -74,54 +117,139 @@ function M.read(text, files)
   reader.close_line()
 end
 
-local function sums(file)
-  local s = { lines = 0, reached = 0, branches = 0, taken = 0 }
-  for _, line in pairs(file) do
-    s.lines = s.lines + 1
-    if line.count > 0 then s.reached = s.reached + 1 end
-    for _, count in ipairs(line.branches) do
-      s.branches = s.branches + 1
-      if count > 0 then s.taken = s.taken + 1 end
-    end
+-------------------------------------------------------------------- sums --
+
+local function new_sums()
+  return { lines = 0, reached = 0, branches = 0, taken = 0,
+    asserts = 0,      -- branches on the lines of asserts
+    unreachable = 0,  -- branches that were rightly not taken
+    wrong = 0 }       -- lines marked unreachable and reached
+end
+
+local function count_taken(line)
+  local taken = 0
+  for _, count in ipairs(line.branches) do
+    if count > 0 then taken = taken + 1 end
   end
+  return taken
+end
+
+local function add_line(s, line, mark)
+  local taken = count_taken(line)
+  if mark == "assert" then
+    s.asserts = s.asserts + #line.branches
+    return
+  end
+  local is_reached = line.count > 0
+  if mark == "unreachable" then
+    s.unreachable = s.unreachable + #line.branches - taken
+    if is_reached and taken == #line.branches then s.wrong = s.wrong + 1 end
+    if not is_reached then return end
+  end
+  s.lines = s.lines + 1
+  s.reached = s.reached + (is_reached and 1 or 0)
+  s.branches = s.branches + (mark and taken or #line.branches)
+  s.taken = s.taken + taken
+end
+
+--- The sums of one file: its lines as read, and the marks of its source.
+function M.sums(file, marks)
+  local s = new_sums()
+  for number, line in pairs(file) do add_line(s, line, marks[number]) end
   return s
 end
+
+local function add(to, from)
+  for key, value in pairs(from) do to[key] = to[key] + value end
+end
+
+local function fits(group, name)
+  if name:find(group.pattern) then return true end
+  for _, pattern in ipairs(group) do
+    if name:find(pattern) then return true end
+  end
+  return false
+end
+
+local function group_of(path)
+  local name = path:match("[^/]+$")
+  for _, group in ipairs(GROUPS) do
+    if fits(group, name) then return group end
+  end
+end
+
+------------------------------------------------------------------ report --
 
 local function percent(part, whole)
   return whole == 0 and 100 or 100 * part / whole
 end
 
-local function print_row(name, s)
-  print(("%-24s %5d lines %6.1f%%  %5d branches %6.1f%%"):format(name,
+local function print_row(name, s, rest)
+  print(("%-24s %5d lines %6.1f%%  %5d branches %6.1f%%%s"):format(name,
     s.lines, percent(s.reached, s.lines), s.branches,
-    percent(s.taken, s.branches)))
+    percent(s.taken, s.branches), rest or ""))
 end
 
---- Prints the table; the sums over all files.
-function M.report(files)
-  local names, total = {}, sums {}
+local function print_missing(path, file, marks)
+  local numbers = {}
+  for number in pairs(file) do numbers[#numbers + 1] = number end
+  table.sort(numbers)
+  for _, number in ipairs(numbers) do
+    local line = file[number]
+    local taken = count_taken(line)
+    if not marks[number] and (taken < #line.branches or line.count == 0) then
+      print(("%s:%d: %d of %d %s"):format(path, number, taken, #line.branches,
+        line.text))
+    end
+  end
+end
+
+-- A group's row; is it as good as it must be?
+local function report_group(group, s)
+  local got, least = percent(s.taken, s.branches), group.branches or 0
+  local is_good = got >= least
+  print_row(group.name, s, ("  (%d at least)%s"):format(least,
+    is_good and "" or "  TOO FEW"))
+  return is_good
+end
+
+--- Prints the tables; true when every group has what it must have.
+-- @param marks_of function(path) -> the marks of that source
+function M.report(files, marks_of, is_missing)
+  local names, total, is_good = {}, new_sums(), true
+  for _, group in ipairs(GROUPS) do group.sums = new_sums() end
   for name in pairs(files) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do
-    local s = sums(files[name])
-    print_row(name, s)
-    for key, value in pairs(s) do total[key] = total[key] + value end
+    local marks = marks_of(name)
+    local s = M.sums(files[name], marks)
+    if is_missing then print_missing(name, files[name], marks) end
+    print_row(name, s, s.wrong > 0 and "  REACHED what is unreachable" or "")
+    add(total, s)
+    add(group_of(name).sums, s)
+  end
+  print()
+  for _, group in ipairs(GROUPS) do
+    is_good = report_group(group, group.sums) and is_good
   end
   print_row("all of csrc", total)
-  return total
+  print(("left out: %d branches of asserts, %d unreachable ones"):format(
+    total.asserts, total.unreachable))
+  return is_good and total.wrong == 0
 end
 
-local function main(dirs)
-  local files = {}
-  for _, dir in ipairs(dirs) do
-    for _, path in ipairs(tree.list(".", dir, "csrc/[^/]+%.gcda$")) do
+local function main(args)
+  local files, is_missing = {}, args[1] == "--missing"
+  for i = is_missing and 2 or 1, #args do
+    for _, path in ipairs(tree.list(".", args[i], "csrc/[^/]+%.gcda$")) do
       local pipe = assert(io.popen("gcov -b -c -t '" .. path
         .. "' 2>/dev/null"))
       M.read(pipe:read("a"), files)
       pipe:close()
     end
   end
-  M.report(files)
+  local function marks_of(path) return M.marks(tree.read(".", path)) end
+  os.exit(M.report(files, marks_of, is_missing))
 end
 
 if tree.is_main("coverage") then main(arg) end

@@ -1,4 +1,4 @@
-/* cluster_poor.c - what a step and a turn make of it when memory lacks: tried on
+/* cluster_poor.c - what a step and a turn make of it when memory lacks: on
  * clones, for each allocation that they make, and all behind it.
  *
  * A step without memory changes nothing. A turn without memory does less, and
