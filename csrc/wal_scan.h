@@ -22,7 +22,11 @@
 
 #pragma GCC visibility push(hidden)
 
+#ifdef RAFT_TINY
+#define RAFT_WAL_CHUNK (2u * RAFT_WAL_SECTOR)
+#else
 #define RAFT_WAL_CHUNK (1u << 20) /* bytes that are asked for at a time */
+#endif
 
 enum raft_wal_phase {
   RAFT_WAL_BETWEEN = 1, /* wants the head of the next segment */

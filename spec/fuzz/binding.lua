@@ -69,9 +69,11 @@ local function identity()
     cluster = "c1", identity = byte() % 2 == 0 and ("i"):rep(16) or nil }
 end
 
+-- Mostly time goes on.
 local function now()
-  world.now = world.now + byte() % 16
-  return world.now
+  local step = byte()
+  world.now = world.now + step % 16
+  return step == 255 and world.now - 99 or world.now
 end
 
 -- The newest of a kind of thing, or one of those before it.
@@ -132,6 +134,17 @@ local WILD <const> = {
 
 function wild() return pick(WILD)() end
 
+-- What a connection brings: a frame, its first part, then the rest of it.
+local function chunk()
+  local rest, frame = world.rest, some "frames"
+  world.rest = false
+  if rest then return rest end
+  if not frame or byte() % 2 == 0 then return frame end
+  local cut = byte() % #frame
+  world.rest = frame:sub(cut + 1)
+  return frame:sub(1, cut)
+end
+
 ---------------------------------------------------------------- the calls --
 
 -- Name -> arguments that fit. A name with a colon is a method: its first
@@ -163,7 +176,7 @@ local calls = {
   ["core:start"] = function() return some "cores", now(), some "recoveries" end,
   ["core:tick"] = function() return some "cores", now() + byte() end,
   ["core:receive"] = function()
-    return some "cores", now(), some "readers", some "frames"
+    return some "cores", now(), some "readers", chunk()
   end,
   ["core:stored"] = function() return some "cores", now(), some "seqs" end,
   ["core:applied"] = function() return some "cores", now(), byte() % 8 end,
@@ -298,7 +311,7 @@ return function(bytes)
   input, at = bytes, 1
   world = { now = 1000, strings = {}, objects = {}, cores = {}, readers = {},
     wals = {}, recoveries = {}, frames = {}, entries = {}, seqs = {},
-    closed = {} }
+    closed = {}, rest = false }
   for _ = 1, STEPS_MAX do
     if at > #input then break end
     call(pick(names))

@@ -94,6 +94,7 @@ static size_t make_entries(struct life *l, raft_index first, uint32_t count,
       e.kind = RAFT_ENTRY_CONFIG;
       e.size = (uint32_t)raft_config_encode(&c, payload);
     }
+    if (how % 16 == 6) e.kind = RAFT_ENTRY_CONFIG; /* of text */
     if (how % 16 == 7 && base > 1) e.term = base - 1;
     if (how % 16 == 9) e.index++;
     if (how % 16 == 11 && base < INT64_MAX) base = ++e.term;

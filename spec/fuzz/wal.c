@@ -22,6 +22,9 @@
 enum { STEPS_MAX = 40, BATCHES_MAX = 64, SECTOR = RAFT_WAL_SECTOR };
 
 struct batch { /* what the log was worth once this batch was durable */
+  size_t file;
+  uint64_t offset;
+  uint64_t end; /* behind it */
   uint64_t number;
   raft_term term;
   raft_id vote;
@@ -48,8 +51,11 @@ static bool has_room(const struct life *l, size_t size) {
 static void put(struct life *l, enum raft_wal_kind kind, const uint8_t *entries,
                 size_t size) {
   if (!has_room(l, size)) return;
-  (void)wal_files_put(&l->files, kind, entries, size); /* where: no matter */
+  uint64_t offset = wal_files_put(&l->files, kind, entries, size);
   l->batches[l->batch_count++] = (struct batch){
+      .file = l->files.count - 1,
+      .offset = offset,
+      .end = l->files.now.writer.offset,
       .number = l->files.now.writer.number,
       .term = l->files.term,
       .vote = l->files.vote,
@@ -98,13 +104,27 @@ static struct wal_file *some_file(struct life *l, struct raft_in *in) {
   return &l->files.files[fuzz_below(in, (uint32_t)l->files.count)];
 }
 
-static void flip(struct life *l, struct raft_in *in) {
-  struct wal_file *file = some_file(l, in);
-  size_t at = fuzz_below(in, WAL_FILE_BYTES);
-  uint8_t bits = raft_in_u8(in);
+static void flip_at(struct life *l, struct wal_file *file, size_t at,
+                    uint8_t bits) {
   if (at >= file->size) return;
   file->bytes[at] ^= bits;
   l->damages++;
+}
+
+static void flip(struct life *l, struct raft_in *in) {
+  struct wal_file *file = some_file(l, in);
+  size_t at = fuzz_below(in, WAL_FILE_BYTES);
+  flip_at(l, file, at, raft_in_u8(in));
+}
+
+/* The same within a batch, mostly its head. */
+static void flip_batch(struct life *l, struct raft_in *in) {
+  if (l->batch_count == 0) return;
+  const struct batch *b = &l->batches[raft_in_u8(in) % l->batch_count];
+  uint8_t place = raft_in_u8(in);
+  uint64_t at = b->offset + place * (place < 128 ? 1u : 32u);
+  if (at >= b->end) at = b->end - 1;
+  flip_at(l, &l->files.files[b->file], (size_t)at, raft_in_u8(in));
 }
 
 static void wipe(struct life *l, struct raft_in *in) {
@@ -178,8 +198,10 @@ static void write_some(struct life *l, struct raft_in *in) {
 
 static void damage_some(struct life *l, struct raft_in *in) {
   for (int i = 0; i < STEPS_MAX && raft_in_left(in) > 0; i++) {
-    switch (raft_in_u8(in) % 6) {
+    switch (raft_in_u8(in) % 8) {
     case 0: flip(l, in); break;
+    case 6:
+    case 7: flip_batch(l, in); break;
     case 1: wipe(l, in); break;
     case 2: misplace(l, in); break;
     case 3: cut_off(l, in); break;
@@ -314,8 +336,11 @@ void fuzz_wal(const uint8_t *data, size_t size) {
   static struct life life; /* large */
   struct raft_in in = {.at = data, .end = data + size};
   struct raft_wal_options options = wal_files_options();
-  memset(&life, 0, sizeof life);
-  wal_files_init(&life.files);
+  wal_files_init(&life.files); /* all zero */
+  life.batch_count = 0;
+  life.last_term = 0;
+  life.damages = life.wide = 0;
+  life.is_forged = false;
   options.memory_bytes = raft_in_u8(&in) * 16u;
   write_some(&life, &in);
   damage_some(&life, &in);

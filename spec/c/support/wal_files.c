@@ -46,7 +46,7 @@ struct wal_file *wal_files_segment(struct wal_files *f, unsigned sectors) {
 size_t wal_entries(raft_index first, raft_index last, raft_term term,
                    size_t text, uint8_t *out) {
   static uint8_t payload[RAFT_WAL_SECTOR * 4]; /* xyzxyz: never all zero */
-  for (size_t i = 0; i < sizeof payload; i++)
+  for (size_t i = 0; payload[sizeof payload - 1] == 0; i++)
     payload[i] = (uint8_t)('x' + i % 3);
   size_t size = 0;
   for (raft_index i = first; i <= last; i++) {
