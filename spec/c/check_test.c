@@ -175,6 +175,9 @@ static void what_a_term_fixes(void) {
   STEP(leader, "a leader took another term in one step", r->term++);
   STEP(leader, "a leader's term starts anew", r->term_start++);
   STEP(leader, "rounds of reads go back", before.read_round = 9);
+  STEP(leader, "a leader committed an old entry by counting",
+       before.commit = before.apply_handed = before.applied = 0,
+       before.commit_term = 0, r->commit = r->apply_handed = r->applied = 1);
 }
 
 static void what_a_log_keeps(void) {
