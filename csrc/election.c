@@ -13,6 +13,7 @@
 
 static bool is_member(const struct raft *r, int position) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
+  /* unreachable: only asserts ask */
   return position >= 0 && (uint32_t)position < r->config.count;
 }
 
@@ -23,6 +24,7 @@ void raft_set_election_timer(struct raft *r) {
     return;
   }
   uint32_t min = raft_election_min(r);
+  /* unreachable: raft_new has refused the other order */
   uint32_t spread =
       r->options.election_max_ms > r->options.election_min_ms
           ? r->options.election_max_ms - r->options.election_min_ms

@@ -137,6 +137,7 @@ void raft_on_propose_reply(struct raft *r, const struct raft_message *m) {
  * other code is the verdict that the sender is told. */
 int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   assert(m->kind == RAFT_MSG_PROPOSE);
+  /* unreachable: wire.c has verified all that is CORRUPT here */
   if (raft_crc32c(0, m->tail.data, m->tail.size) != m->propose.crc)
     return RAFT_E_CORRUPT;
   struct raft_slice rest = m->tail;
@@ -144,11 +145,13 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   size_t bytes = 0;
   int verdict = RAFT_OK;
   for (uint32_t i = 0; i < m->propose.count; i++) {
+    /* unreachable: as above */
     if (raft_wire_command_next(&rest, &command) != RAFT_OK)
       return RAFT_E_CORRUPT;
     if (command.size > r->options.command_bytes_max) verdict = RAFT_E_TOO_LARGE;
     bytes += RAFT_ENTRY_HEADER_BYTES + command.size;
   }
+  /* unreachable: as above */
   if (rest.size != 0 || m->propose.count == 0) return RAFT_E_CORRUPT;
   if (verdict != RAFT_OK) return verdict;
   if (r->is_out_of_space) return RAFT_E_NO_SPACE;

@@ -58,6 +58,7 @@ static int get_fields(struct raft_in *in, struct raft_identity *out) {
       .is_formed = raft_in_bool(in),
   };
   const uint8_t *bytes = raft_in_bytes(in, RAFT_IDENTITY_BYTES);
+  /* unreachable: so far into it no sector ends */
   if (bytes != NULL) memcpy(out->cluster_identity, bytes, RAFT_IDENTITY_BYTES);
   raft_in_text(in, raft_in_u8(in), out->node, sizeof(out->node));
   raft_in_text(in, raft_in_u8(in), out->cluster, sizeof(out->cluster));

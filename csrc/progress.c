@@ -62,6 +62,7 @@ static void forget_told(struct raft_progress *p) {
 static bool is_stale(const struct raft_progress *p, raft_index rejected) {
   assert(p->match < p->next);
   if (rejected <= p->match) return true; /* it has taken more since */
+  /* unreachable: there is no other state */
   switch (p->state) {
   case RAFT_PROBE: return rejected != p->next - 1; /* the one that is out? */
   case RAFT_REPLICATE: return rejected >= p->next; /* we went back since */
@@ -80,6 +81,7 @@ void raft_progress_reset(struct raft_progress *p, raft_index last) {
 bool raft_progress_can_send(const struct raft_progress *p, size_t bytes_max) {
   assert(p->count <= RAFT_INFLIGHT_MAX);
   assert(p->match < p->next);
+  /* unreachable: there is no other state */
   switch (p->state) {
   case RAFT_PROBE: return !p->is_probing;
   case RAFT_REPLICATE:

@@ -140,6 +140,7 @@ static void handle(struct raft *r, const struct raft_event *ev,
   assert(ev->kind == RAFT_EV_RECEIVE);
   raft_id from = ev->receive.from;
   bool is_current = m->term == r->term;
+  /* unreachable: the last kinds are never decoded to here */
   switch ((enum raft_message_kind)m->kind) {
   case RAFT_MSG_VOTE: raft_on_vote(r, from, m); break;
   case RAFT_MSG_VOTE_REPLY: raft_on_vote_reply(r, ev, m); break;
@@ -164,7 +165,7 @@ static void handle(struct raft *r, const struct raft_event *ev,
   case RAFT_MSG_NONE:
   case RAFT_MSG_HELLO:
   case RAFT_MSG_REFUSE:
-  case RAFT_MSG_PING: break; /* never decoded to here */
+  case RAFT_MSG_PING: break;
   }
 }
 
@@ -177,12 +178,14 @@ static int receive(struct raft *r, const struct raft_event *ev) {
     return RAFT_E_USAGE; /* such a greeting is refused */
   int rc = raft_wire_decode(frame.data, frame.size, &m);
   if (rc == RAFT_E_UNSUPPORTED) return RAFT_OK; /* optional and unknown */
+  /* unreachable: wire.c refuses such a vote */
   if (rc == RAFT_OK && !is_vote_coherent(&m)) rc = RAFT_E_CORRUPT;
   int verdict = RAFT_OK;
   if (rc == RAFT_OK && m.kind == RAFT_MSG_APPEND)
     rc = raft_append_prepare(r, &m);
   if (rc == RAFT_OK && m.kind == RAFT_MSG_PROPOSE) {
     verdict = raft_propose_prepare(r, &m);
+    /* unreachable: wire.c has read the commands */
     if (verdict == RAFT_E_CORRUPT) rc = verdict;
   }
   if (rc == RAFT_E_CORRUPT || rc == RAFT_E_VERSION) r->bad_frames++;

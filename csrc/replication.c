@@ -69,6 +69,7 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
   assert(r->is_started);
   assert(m->kind == RAFT_MSG_APPEND);
   struct raft_slice tail = m->tail;
+  /* unreachable: wire.c has looked */
   if (m->append.prev_index > UINT64_MAX - m->append.count - 1)
     return RAFT_E_CORRUPT;
   struct raft_entry before = {.index = m->append.prev_index,
@@ -389,6 +390,7 @@ void raft_lead(struct raft *r) {
   raft_peers_reset(r);
   for (uint32_t i = 0; i < r->peer_count; i++) {
     int at = raft_config_find(&r->config, r->peers[i].id);
+    /* unreachable: peers are members */
     if (at >= 0) r->peers[i].wall = r->voter_walls[at];
   }
   r->pending_bytes = raft_log_bytes(&r->log, r->commit, r->log.last);

@@ -13,7 +13,7 @@
 static bool is_candidate(const struct raft *r, const struct raft_progress *p) {
   assert(p->id != r->options.self);
   int at = raft_config_find(&r->config, p->id);
-  if (at < 0) return false;
+  if (at < 0) return false; /* unreachable: peers are members */
   assert((uint32_t)at < r->config.count);
   if (r->config.members[at].role[RAFT_NEW] != RAFT_ROLE_VOTER) return false;
   return r->now - p->heard < raft_election_min(r);

@@ -8,9 +8,9 @@
 --
 -- Two kinds of branches are left out, and counted by themselves. Asserts stay
 -- on in release, and that of a failing one is there never to be taken: all
--- lines of an assert statement. And branches not taken on a line that has a
--- comment `unreachable: why`; a line that has it and is reached all the same
--- is an error.
+-- lines of an assert statement. And what is not reached of a statement that has
+-- a comment beginning with `unreachable: ` and the reason, beside it or on the
+-- line before; where all of such a statement is reached, that is an error.
 local tree = require "tools.tree"
 
 local M = {}
@@ -35,19 +35,36 @@ local function depth_after(line, depth)
   return depth + opened - closed
 end
 
---- What lines of a source are: number -> "assert" or "unreachable".
-function M.marks(text)
-  local marks, depth = {}, 0
-  for number, line in ipairs(tree.lines(text)) do
-    if depth == 0 and line:find("unreachable: ", 1, true) then
-      marks[number] = "unreachable"
-    end
+local function mark_asserts(lines, marks)
+  local depth = 0
+  for number, line in ipairs(lines) do
     local from = depth > 0 and 1 or line:find("%f[%w_]assert%(")
     if from then
       marks[number] = "assert"
       depth = math.max(0, depth_after(line:sub(from), depth))
     end
   end
+end
+
+-- From the tag to the end of the statement, or to where its block opens.
+local function mark_unreachable(lines, marks)
+  local tag
+  for number, line in ipairs(lines) do
+    if line:find("/* unreachable: ", 1, true) then tag = number end
+    local code = line:gsub("/%*.-%*/", ""):gsub("%s+$", "")
+    if tag and code ~= "" then
+      marks[number] = tag
+      if code:find("[;{]$") then tag = nil end
+    end
+  end
+end
+
+--- What lines of a source are: number -> "assert", or of a statement that is
+-- not reached the line of its tag.
+function M.marks(text)
+  local marks, lines = {}, tree.lines(text)
+  mark_unreachable(lines, marks)
+  mark_asserts(lines, marks)
   return marks
 end
 
@@ -123,7 +140,7 @@ local function new_sums()
   return { lines = 0, reached = 0, branches = 0, taken = 0,
     asserts = 0,      -- branches on the lines of asserts
     unreachable = 0,  -- branches that were rightly not taken
-    wrong = 0 }       -- lines marked unreachable and reached
+    wrong = 0 }       -- tags on what is reached all the same
 end
 
 local function count_taken(line)
@@ -134,28 +151,40 @@ local function count_taken(line)
   return taken
 end
 
-local function add_line(s, line, mark)
-  local taken = count_taken(line)
-  if mark == "assert" then
-    s.asserts = s.asserts + #line.branches
-    return
-  end
-  local is_reached = line.count > 0
-  if mark == "unreachable" then
-    s.unreachable = s.unreachable + #line.branches - taken
-    if is_reached and taken == #line.branches then s.wrong = s.wrong + 1 end
-    if not is_reached then return end
-  end
+local function add_line(s, line)
   s.lines = s.lines + 1
-  s.reached = s.reached + (is_reached and 1 or 0)
-  s.branches = s.branches + (mark and taken or #line.branches)
-  s.taken = s.taken + taken
+  s.reached = s.reached + (line.count > 0 and 1 or 0)
+  s.branches = s.branches + #line.branches
+  s.taken = s.taken + count_taken(line)
+end
+
+-- Of a line that has a tag: what is reached counts like any other. True when
+-- something was not, as the tag says.
+local function add_tagged(s, line)
+  local taken = count_taken(line)
+  s.unreachable = s.unreachable + #line.branches - taken
+  if line.count == 0 then return true end
+  s.lines, s.reached = s.lines + 1, s.reached + 1
+  s.branches, s.taken = s.branches + taken, s.taken + taken
+  return taken < #line.branches
 end
 
 --- The sums of one file: its lines as read, and the marks of its source.
 function M.sums(file, marks)
-  local s = new_sums()
-  for number, line in pairs(file) do add_line(s, line, marks[number]) end
+  local s, tags = new_sums(), {}  -- tag -> is it right?
+  for number, line in pairs(file) do
+    local mark = marks[number]
+    if mark == "assert" then
+      s.asserts = s.asserts + #line.branches
+    elseif mark then
+      tags[mark] = add_tagged(s, line) or tags[mark] or false
+    else
+      add_line(s, line)
+    end
+  end
+  for _, is_right in pairs(tags) do
+    if not is_right then s.wrong = s.wrong + 1 end
+  end
   return s
 end
 

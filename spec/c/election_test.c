@@ -2,6 +2,9 @@
  * arrives twice, late, or from a node that has seen more terms than we. */
 #include "alone.h"
 
+#include "check.h"
+#include "config.h"
+
 #define TERMS(...)                                                             \
   (const raft_term[]) {                                                        \
     __VA_ARGS__                                                                \
@@ -280,6 +283,171 @@ static void one_voter_alone_elects_itself(void) {
   alone_end(c);
 }
 
+/* Whatever it says later, in this round its first answer counts. */
+static void a_voter_that_changes_its_mind_is_not_heard_again(void) {
+  struct cluster *c = alone_new(5, NULL);
+  cluster_time_out(c, N1);
+  struct raft_message asked = alone_must_answer(c, N2, RAFT_MSG_VOTE);
+  struct raft_message yes = reply_to(&asked, true);
+  struct raft_message no = reply_to(&asked, false);
+  EQ(cluster_receive(c, N1, N2, &yes), RAFT_OK);
+  EQ(cluster_receive(c, N1, N2, &no), RAFT_OK);
+  EQ(cluster_receive(c, N1, N4, &no), RAFT_OK);
+  EQ(cluster_receive(c, N1, N4, &yes), RAFT_OK);
+  EQ(alone_status(c).state, RAFT_PRE_CANDIDATE); /* 2 of 5 */
+  EQ(cluster_receive(c, N1, N3, &yes), RAFT_OK);
+  EQ(alone_status(c).state, RAFT_CANDIDATE);
+  alone_end(c);
+}
+
+static void an_answer_for_another_term_does_not_count(void) {
+  struct cluster *c = alone_new(3, NULL);
+  cluster_time_out(c, N1);
+  struct raft_message asked = alone_must_answer(c, N2, RAFT_MSG_VOTE);
+  struct raft_message m = reply_to(&asked, true);
+  m.vote_reply.for_term++;
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  EQ(alone_status(c).state, RAFT_PRE_CANDIDATE);
+  m.vote_reply.for_term--;
+  m.vote_reply.pre = false; /* nobody was asked for that */
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  EQ(alone_status(c).state, RAFT_PRE_CANDIDATE);
+  m = reply_to(&asked, true);
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  asked = alone_must_answer(c, N2, RAFT_MSG_VOTE);
+  m = reply_to(&asked, true);
+  m.vote_reply.for_term++;
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  EQ(alone_status(c).state, RAFT_CANDIDATE);
+  m.vote_reply.for_term--;
+  m.vote_reply.pre = true;
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  EQ(alone_status(c).state, RAFT_CANDIDATE);
+  alone_end(c);
+}
+
+/* A vote that comes before our own is durable is kept, and wins then. */
+static void an_early_vote_waits_for_our_own(void) {
+  struct cluster *c = alone_new(3, NULL);
+  cluster_time_out(c, N1);
+  c->nodes[N1].is_disk_held = true;
+  struct raft_message asked = alone_must_answer(c, N2, RAFT_MSG_VOTE);
+  struct raft_message m = reply_to(&asked, true);
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  struct raft_facts now = raft_facts_of(c->nodes[N1].raft);
+  EQ(now.state, RAFT_CANDIDATE);
+  m.term = m.vote_reply.for_term = now.term;
+  m.vote_reply.round = now.ballot_round; /* as if it could know */
+  m.vote_reply.pre = false;
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  EQ(alone_status(c).state, RAFT_CANDIDATE);
+  (void)cluster_flush(c, N1);
+  cluster_disk(c, N1, RAFT_STORES_MAX);
+  EQ(alone_status(c).state, RAFT_LEADER);
+  alone_end(c);
+}
+
+static bool is_granted(struct cluster *c, uint32_t to) {
+  struct raft_message m = alone_must_answer(c, to, RAFT_MSG_VOTE_REPLY);
+  return m.vote_reply.granted;
+}
+
+/* [Thesis 3.10] a transfer gets past a living leader, not past the vote. */
+static void a_transfer_breaks_no_promise(void) {
+  struct cluster *c = alone_new(3, NULL);
+  CHECK(cluster_elect(c, N1));
+  struct alone_vote v = {.term = 2, .last = 9, .last_term = 2};
+  v.transfer = true;
+  alone_vote(c, N2, &v); /* in the leader's own term */
+  CHECK(!is_granted(c, N2));
+  EQ(alone_status(c).state, RAFT_LEADER);
+  alone_end(c);
+}
+
+/* Whose term has a leader already, and whose vote is not given: it can only be
+ * the leader's. */
+static void an_unused_vote_is_the_leaders(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct alone_append a = {2, 1, 1, 1, 0, NULL, 0};
+  EQ(alone_append(c, N2, &a), RAFT_OK);
+  struct alone_vote v = {.term = 2, .last = 9, .last_term = 2};
+  v.transfer = true;
+  alone_vote(c, N3, &v);
+  CHECK(!is_granted(c, N3));
+  alone_vote(c, N2, &v);
+  CHECK(is_granted(c, N2));
+  alone_vote(c, N2, &v); /* asked again */
+  CHECK(is_granted(c, N2));
+  alone_end(c);
+}
+
+static void time_out_now(struct cluster *c, uint32_t from, raft_term term) {
+  struct raft_message m = {.kind = RAFT_MSG_TIMEOUT_NOW, .term = term};
+  EQ(cluster_receive(c, N1, from, &m), RAFT_OK);
+}
+
+static void only_the_leader_makes_us_campaign(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct alone_append a = {2, 1, 1, 1, 0, NULL, 0};
+  EQ(alone_append(c, N2, &a), RAFT_OK);
+  time_out_now(c, N3, 2);
+  EQ(alone_status(c).state, RAFT_FOLLOWER);
+  time_out_now(c, N2, 2);
+  EQ(alone_status(c).state, RAFT_CANDIDATE);
+  raft_term term = alone_status(c).term;
+  time_out_now(c, N2, term);
+  EQ(alone_status(c).term, term);
+  alone_end(c);
+}
+
+static void a_learner_is_told_to_campaign_in_vain(void) {
+  struct cluster *c = cluster_new(&(struct cluster_options){
+      .nodes = 3, .seed = 1, .roles = {RAFT_ROLE_LEARNER}});
+  struct alone_append a = {2, 1, 1, 1, 0, NULL, 0};
+  EQ(alone_append(c, N2, &a), RAFT_OK);
+  time_out_now(c, N2, 2);
+  EQ(alone_status(c).state, RAFT_FOLLOWER);
+  alone_end(c);
+}
+
+static void with_leases_a_young_node_does_not_campaign(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 3, .seed = 1, .leases = true});
+  struct alone_append a = {2, 1, 1, 1, 0, NULL, 0};
+  c->now += 50;
+  EQ(alone_append(c, N2, &a), RAFT_OK);
+  time_out_now(c, N2, 2);
+  EQ(alone_status(c).state, RAFT_FOLLOWER);
+  c->now += 50;
+  time_out_now(c, N2, 2);
+  EQ(alone_status(c).state, RAFT_CANDIDATE);
+  alone_end(c);
+}
+
+/* A configuration with longer time-outs makes a node young again. */
+static void a_longer_time_out_is_waited_for(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct raft_config longer = c->config;
+  uint8_t payload[RAFT_CONFIG_BYTES_MAX];
+  uint8_t bytes[RAFT_CONFIG_BYTES_MAX + 64];
+  longer.election_min_ms = 5000;
+  longer.leases = true;
+  struct raft_entry e = {.index = 2, .term = 2, .kind = RAFT_ENTRY_CONFIG};
+  e.size = (uint32_t)raft_config_encode(&longer, payload);
+  e.payload = payload;
+  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = 2};
+  m.append.prev_index = m.append.prev_term = 1;
+  m.append.count = 1;
+  m.tail = (struct raft_slice){bytes, raft_entry_encode(&e, bytes)};
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  c->now += 300; /* the time-out was drawn before */
+  cluster_tick(c, N1);
+  EQ(alone_status(c).state, RAFT_FOLLOWER);
+  (void)cluster_flush(c, N1);
+  CHECK(c->nodes[N1].deadline >= c->now + 5000);
+  alone_end(c);
+}
+
 int main(void) {
   CASE(a_vote_counts_once);
   CASE(answers_of_an_older_round_do_not_count);
@@ -300,5 +468,14 @@ int main(void) {
   CASE(who_may_not_lead_does_not_take_over);
   CASE(only_the_incarnation_that_is_meant_counts);
   CASE(one_voter_alone_elects_itself);
+  CASE(a_voter_that_changes_its_mind_is_not_heard_again);
+  CASE(an_answer_for_another_term_does_not_count);
+  CASE(an_early_vote_waits_for_our_own);
+  CASE(a_transfer_breaks_no_promise);
+  CASE(an_unused_vote_is_the_leaders);
+  CASE(only_the_leader_makes_us_campaign);
+  CASE(a_learner_is_told_to_campaign_in_vain);
+  CASE(with_leases_a_young_node_does_not_campaign);
+  CASE(a_longer_time_out_is_waited_for);
   return test_end();
 }

@@ -377,6 +377,49 @@ static void a_follower_without_space_is_left_in_peace(void) {
   alone_end(c);
 }
 
+static int64_t forward_many(struct cluster *c, uint32_t node,
+                            const struct raft_slice *commands, uint32_t count) {
+  struct raft_event ev = {.kind = RAFT_EV_FORWARD};
+  ev.propose.commands = commands;
+  ev.propose.count = count;
+  return cluster_step(c, node, &ev);
+}
+
+static void what_cannot_travel_is_refused(void) {
+  enum { MANY = 115000 }; /* of 600 bytes each are more than a frame holds */
+  static const uint8_t text[601];
+  static struct raft_slice commands[MANY];
+  struct cluster *c = leader_of(3);
+  for (int i = 0; i < MANY; i++)
+    commands[i] = (struct raft_slice){text, 600};
+  EQ(forward_many(c, N2, commands, 0), RAFT_E_USAGE);
+  EQ(forward_many(c, N2, commands, MANY), RAFT_E_TOO_LARGE);
+  commands[1].size = 601;
+  EQ(forward_many(c, N2, commands, 2), RAFT_E_TOO_LARGE);
+  EQ(forward_many(c, N2, commands, 1), RAFT_OK);
+  cluster_work(c);
+  EQ(alone_status(c).last, 3);
+  alone_end(c);
+}
+
+/* Its sender takes larger commands than we do. */
+static void a_forward_that_is_too_large_is_told_so(void) {
+  struct cluster *c = leader_of(3);
+  uint8_t tail[4 + 601] = {601 & 255, 601 >> 8};
+  struct raft_message m = {.kind = RAFT_MSG_PROPOSE,
+                           .term = alone_status(c).term};
+  m.propose.token = 7;
+  m.propose.count = 1;
+  m.propose.crc = raft_crc32c(0, tail, sizeof tail);
+  m.tail = (struct raft_slice){tail, sizeof tail};
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  m = alone_must_answer(c, N2, RAFT_MSG_PROPOSE_REPLY);
+  EQ(m.propose_reply.token, 7);
+  EQ(m.propose_reply.code, RAFT_E_TOO_LARGE);
+  EQ(alone_status(c).last, 2);
+  alone_end(c);
+}
+
 int main(void) {
   CASE(a_leader_takes_many_or_none);
   CASE(only_a_leader_proposes_and_only_others_forward);
@@ -398,5 +441,7 @@ int main(void) {
   CASE(a_full_disk_takes_no_entries_and_still_votes);
   CASE(a_follower_without_space_acknowledges_what_it_has);
   CASE(a_follower_without_space_is_left_in_peace);
+  CASE(what_cannot_travel_is_refused);
+  CASE(a_forward_that_is_too_large_is_told_so);
   return test_end();
 }

@@ -360,6 +360,25 @@ static void survives_any_network(void) {
   }
 }
 
+static void names_what_is_out_of_bounds(void) {
+  struct raft_progress p = replicating(5);
+  struct raft_progress bad = p;
+  bad.state = 0;
+  EQ_TEXT(raft_progress_check(&bad, 9), "no such state of progress");
+  bad.state = RAFT_SNAPSHOT + 1;
+  EQ_TEXT(raft_progress_check(&bad, 9), "no such state of progress");
+  bad = p;
+  bad.head = RAFT_INFLIGHT_MAX;
+  EQ_TEXT(raft_progress_check(&bad, 9), "the ring of flights is out of bounds");
+  bad = p;
+  bad.count = RAFT_INFLIGHT_MAX + 1;
+  EQ_TEXT(raft_progress_check(&bad, 9), "the ring of flights is out of bounds");
+  bad = p;
+  bad.snapshot_index = 3;
+  EQ_TEXT(raft_progress_check(&bad, 9),
+          "a snapshot index outside of SNAPSHOT, or none in it");
+}
+
 int main(void) {
   dice = test_seed();
   CASE(starts_by_probing_after_last);
@@ -380,5 +399,6 @@ int main(void) {
   CASE(probes_after_a_failed_snapshot);
   CASE(names_what_is_broken);
   CASE(survives_any_network);
+  CASE(names_what_is_out_of_bounds);
   return test_end();
 }

@@ -2,6 +2,8 @@
  * life; disks that lag; followers that lag behind what is in memory. */
 #include "alone.h"
 
+#include "replica.h"
+
 #include <string.h>
 
 #define TERMS(...)                                                             \
@@ -482,6 +484,101 @@ static void without_space_we_acknowledge_up_to_what_we_have(void) {
   alone_end(c);
 }
 
+/* Of another place than is wanted by now, or more than a frame holds. */
+static void loads_that_are_not_wanted_are_asked_for_again(void) {
+  struct cluster *c = loading();
+  raft_index first = c->nodes[N1].held[0].fx.load.first;
+  uint8_t bytes[200];
+  size_t size = cluster_entries(first + 1, TERMS(2), 1, bytes);
+  EQ(bring(c, first, bytes, RAFT_FRAME_BYTES_MAX), RAFT_E_USAGE);
+  EQ(bring(c, first + 1, bytes, size), RAFT_OK);
+  (void)cluster_flush(c, N1);
+  EQ(c->nodes[N1].held_count, 2);
+  alone_end(c);
+}
+
+/* An append whose entries do not fill its tail, or not all of it. */
+static void entries_that_do_not_fit_their_frame_are_refused(void) {
+  struct cluster *c = alone_new(3, NULL);
+  uint8_t bytes[200];
+  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = 2};
+  m.append.prev_index = m.append.prev_term = 1;
+  m.append.count = 1;
+  size_t size = cluster_entries(2, TERMS(2, 2), 2, bytes);
+  m.tail = (struct raft_slice){bytes, size}; /* one too many */
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_E_CORRUPT);
+  m.tail.size = size / 2 - 1; /* and half of one */
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_E_CORRUPT);
+  m.tail.size = size / 2;
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  EQ(alone_status(c).last, 2);
+  EQ(alone_status(c).bad_frames, 2);
+  alone_end(c);
+}
+
+static void a_hint_beyond_our_log_is_no_hint(void) {
+  struct cluster *c = leader_of(3);
+  struct raft_message m = refused(2, 1, 99, 2);
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  cluster_work(c);
+  EQ(cluster_status(c, N2).commit, 2);
+  alone_end(c);
+}
+
+/* ---- logs that begin later ----------------------------------------------- */
+
+/* Snapshots are still to come, so these compact by hand: a follower that has
+ * more than it is sent, and a leader that has less. */
+static void what_is_compacted_counts_as_there(void) {
+  struct cluster *c = leader_of(3);
+  for (int i = 0; i < 4; i++)
+    CHECK(cluster_propose(c, N1, "x") > 0);
+  cluster_work(c);
+  struct raft *r = c->nodes[N2].raft;
+  EQ(cluster_status(c, N2).applied, 6);
+  raft_log_compact(&r->log, 5);
+  uint8_t bytes[400];
+  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = 2};
+  m.append.prev_index = 2;
+  m.append.prev_term = 2;
+  m.append.commit = 6;
+  m.append.count = 3; /* 3 to 5, as a leader sends them that knows no better */
+  m.tail.data = bytes;
+  m.tail.size = cluster_entries(3, TERMS(2, 2, 2), 3, bytes);
+  EQ(cluster_receive(c, N2, N1, &m), RAFT_OK);
+  EQ(cluster_status(c, N2).last, 6);
+  m.append.prev_index = 1; /* below what it knows by name */
+  m.append.prev_term = 1;
+  m.append.count = 0;
+  m.tail.size = 0;
+  EQ(cluster_receive(c, N2, N1, &m), RAFT_OK);
+  cluster_work(c);
+  alone_end(c);
+}
+
+static void what_is_compacted_is_not_sent(void) {
+  struct cluster *c = leader_of(3);
+  cluster_work(c);
+  struct raft *r = c->nodes[N1].raft;
+  struct raft_progress *p = raft_find_peer(r, c->nodes[N3].id);
+  raft_log_compact(&r->log, 1);
+  raft_progress_reset(p, 0); /* it wants entry 1 */
+  (void)cluster_flush(c, N1);
+  EQ(cluster_find(c, N1, N3, RAFT_MSG_APPEND), -1);
+  cluster_run(c, 30); /* heartbeats name the place where all logs agree */
+  EQ(p->match, 2);
+  CHECK(cluster_propose(c, N1, "x") == 3);
+  cluster_work(c);
+  raft_progress_probe(p);
+  p->match = 2;
+  raft_progress_snapshot(p, 3); /* as if one were on its way */
+  CHECK(cluster_propose(c, N1, "x") == 4);
+  cluster_work(c);
+  EQ(cluster_status(c, N3).last, 3);
+  EQ(alone_status(c).commit, 4); /* the others go on */
+  alone_end(c);
+}
+
 int main(void) {
   CASE(an_owed_answer_does_not_outlive_its_term);
   CASE(an_owed_answer_does_not_outlive_its_entries);
@@ -508,5 +605,10 @@ int main(void) {
   CASE(what_is_loaded_must_be_the_logs);
   CASE(a_tick_too_early_is_no_heartbeat);
   CASE(without_space_we_acknowledge_up_to_what_we_have);
+  CASE(loads_that_are_not_wanted_are_asked_for_again);
+  CASE(entries_that_do_not_fit_their_frame_are_refused);
+  CASE(a_hint_beyond_our_log_is_no_hint);
+  CASE(what_is_compacted_counts_as_there);
+  CASE(what_is_compacted_is_not_sent);
   return test_end();
 }
