@@ -42,6 +42,19 @@ static void restart(struct cluster *c, uint32_t node) {
   cluster_run(c, 600);
 }
 
+/* More than fits beside what each step keeps in reserve. */
+static void forward_many(struct cluster *c, uint32_t node) {
+  static const uint8_t text[500];
+  struct raft_slice commands[3];
+  for (int i = 0; i < 3; i++)
+    commands[i] = (struct raft_slice){text, sizeof text};
+  struct raft_event ev = {.kind = RAFT_EV_FORWARD};
+  ev.propose.commands = commands;
+  ev.propose.count = 3;
+  EQ(cluster_step(c, node, &ev), RAFT_OK);
+  cluster_work(c);
+}
+
 static void read_everywhere(struct cluster *c) {
   for (uint32_t i = 0; i < c->count; i++)
     (void)cluster_read(c, i); /* its leader may be unknown for a moment */
@@ -68,6 +81,7 @@ static struct cluster *live(uint64_t fail_in, bool is_poor) {
   uint32_t other = (leader + 1) % 3;
   write_some(c, leader, 12);
   EQ(cluster_forward(c, other, "from a follower"), RAFT_OK);
+  forward_many(c, other);
   read_everywhere(c);
   restart(c, other);
   depose(c, leader, other);

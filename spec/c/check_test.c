@@ -189,6 +189,49 @@ static void what_a_log_keeps(void) {
 
 /* ---- who is broken ------------------------------------------------------- */
 
+/* The newest entry but one of the follower, rewritten as this one. */
+static void rewrite(struct raft *r, struct raft_entry e) {
+  struct raft_block *b = r->log.blocks[r->log.block_count - 1];
+  CHECK(b->count >= 2);
+  e.index = b->first + b->count - 2;
+  struct raft_entry old;
+  raft_entry_view(raft_block_at(b, b->count - 2), &old);
+  EQ(raft_entry_bytes(&e), raft_entry_bytes(&old));
+  e.term = old.term;
+  (void)raft_entry_encode(&e, b->data + (raft_block_at(b, b->count - 2) -
+                                         b->data)); /* as long as it was */
+}
+
+static void entries(void) {
+  const uint8_t x = 'x';
+  BROKEN(follower, "a stamp goes back",
+         rewrite(r, (struct raft_entry){.kind = RAFT_ENTRY_COMMAND,
+                                        .time = UINT64_MAX,
+                                        .size = 1,
+                                        .payload = &x}));
+  BROKEN(follower, "a newer configuration than the one in force",
+         rewrite(r, (struct raft_entry){
+                        .kind = RAFT_ENTRY_CONFIG, .size = 1, .payload = &x}));
+  BROKEN(follower, "no such role", r->state = RAFT_LEADER + 1);
+  BROKEN(leader, "a read of an index that is not there", r->read_count = 1,
+         r->reads[0] = (struct raft_read){.index = 0});
+}
+
+static void a_vote_has_a_term(void) {
+  struct raft *r = raft_new(&(struct raft_options){
+      .self = 7,
+      .election_min_ms = 100,
+      .election_max_ms = 200,
+      .heartbeat_ms = 20,
+      .message_bytes_max = 100,
+      .inflight_bytes_max = 100,
+  });
+  EQ_TEXT(raft_check(r), NULL);
+  r->vote = 7;
+  EQ_TEXT(raft_check(r), "a vote without a term");
+  raft_free(r);
+}
+
 int main(void) {
   struct cluster *c = alone_new(3, NULL);
   CHECK(cluster_elect(c, N1));
@@ -217,6 +260,8 @@ int main(void) {
   CASE(acks);
   CASE(configurations);
   CASE(times);
+  CASE(entries);
+  CASE(a_vote_has_a_term);
   CASE(peers);
   CASE(reigns);
   CASE(reads);

@@ -438,8 +438,46 @@ static void names_all_errors(void) {
   EQ_TEXT(raft_error_text(RAFT_OK), "no error");
   EQ_TEXT(raft_error_text(RAFT_E_BAD_CONFIG), "configuration breaks a rule");
   EQ_TEXT(raft_error_text(-999), "unknown error");
-  for (int code = -12; code < 0; code++)
+  for (int code = -13; code < 0; code++)
     CHECK(strcmp(raft_error_text(code), "unknown error") != 0);
+}
+
+static void each_half_has_its_rule_when_joint_only(void) {
+  struct raft_config c;
+  const char *differ = "the halves differ and it is not joint";
+  make_three(&c);
+  EQ_TEXT(raft_config_check(&c), NULL);
+  for (int half = RAFT_OLD; half <= RAFT_NEW; half++)
+    c.rule[half] = (struct raft_rule){.kind = RAFT_RULE_SIZES, .size = {2, 2}};
+  EQ_TEXT(raft_config_check(&c), NULL);
+  c.rule[RAFT_NEW].size[RAFT_COMMIT] = 3;
+  EQ_TEXT(raft_config_check(&c), differ);
+  for (int half = RAFT_OLD; half <= RAFT_NEW; half++)
+    c.rule[half] = (struct raft_rule){
+        .kind = RAFT_RULE_SETS, .set_count = {1, 2}, .sets = {{7}, {3, 6}}};
+  EQ_TEXT(raft_config_check(&c), NULL);
+  c.rule[RAFT_NEW].sets[RAFT_COMMIT][1] = 5;
+  EQ_TEXT(raft_config_check(&c), differ);
+  c.rule[RAFT_NEW].set_count[RAFT_COMMIT] = 1;
+  EQ_TEXT(raft_config_check(&c), differ);
+  c.rule[RAFT_OLD].set_count[RAFT_COMMIT] = 0;
+  EQ_TEXT(raft_config_check(&c),
+          "a quorum rule by sets needs a set for each purpose");
+}
+
+/* One name in 2^64 hashes to what stands for nobody. */
+static void no_name_is_nobody(void) {
+  EQ(raft_id_of("77kepQFQ8Kl"), 1);
+}
+
+static void an_address_has_its_bounds(void) {
+  char text[RAFT_ADDRESS_BYTES + 8];
+  memset(text, 'a', sizeof text);
+  text[RAFT_ADDRESS_BYTES] = '\0';
+  CHECK(raft_address_is_valid(text, sizeof text));
+  text[RAFT_ADDRESS_BYTES] = 'a';
+  text[RAFT_ADDRESS_BYTES + 1] = '\0';
+  CHECK(!raft_address_is_valid(text, sizeof text));
 }
 
 int main(void) {
@@ -466,5 +504,8 @@ int main(void) {
   CASE(the_identity_is_of_name_plan_and_incarnations);
   CASE(the_plan_is_all_but_identity_and_incarnations);
   CASE(names_all_errors);
+  CASE(each_half_has_its_rule_when_joint_only);
+  CASE(no_name_is_nobody);
+  CASE(an_address_has_its_bounds);
   return test_end();
 }

@@ -420,6 +420,34 @@ static void a_forward_that_is_too_large_is_told_so(void) {
   alone_end(c);
 }
 
+static void nobody_but_a_voter_inherits(void) {
+  struct cluster *c = cluster_new(&(struct cluster_options){
+      .nodes = 3, .seed = 1, .roles = {0, RAFT_ROLE_LEARNER}});
+  CHECK(cluster_elect(c, N1));
+  struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
+  ev.transfer = c->nodes[N2].id;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_UNSUPPORTED); /* a learner */
+  ev.transfer = 7;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_UNSUPPORTED); /* a stranger */
+  ev.transfer = c->nodes[N3].id;
+  EQ(cluster_step(c, N1, &ev), RAFT_OK);
+  cluster_work(c);
+  EQ(cluster_leader(c), N3);
+  alone_end(c);
+}
+
+/* A question of an older term is answered with no. */
+static void a_read_of_an_older_term_is_refused(void) {
+  struct cluster *c = leader_of(3);
+  struct raft_message m = {.kind = RAFT_MSG_READ, .term = 1};
+  m.read.context = 77;
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  m = alone_must_answer(c, N2, RAFT_MSG_READ_REPLY);
+  EQ(m.read.context, 77);
+  EQ(m.read.index, 0);
+  alone_end(c);
+}
+
 int main(void) {
   CASE(a_leader_takes_many_or_none);
   CASE(only_a_leader_proposes_and_only_others_forward);
@@ -443,5 +471,7 @@ int main(void) {
   CASE(a_follower_without_space_is_left_in_peace);
   CASE(what_cannot_travel_is_refused);
   CASE(a_forward_that_is_too_large_is_told_so);
+  CASE(nobody_but_a_voter_inherits);
+  CASE(a_read_of_an_older_term_is_refused);
   return test_end();
 }

@@ -2,6 +2,10 @@
  * changed nothing, and what is damaged never reaches an assert. */
 #include "alone.h"
 
+#include "bytes.h"
+#include "check.h"
+#include "crc32c.h"
+
 #include <string.h>
 
 #include "replica.h"
@@ -419,6 +423,113 @@ static void test_doors(void) {
   CASE(impossible_entries_are_corrupt);
 }
 
+static int64_t hear(struct cluster *c, const uint8_t *frame, size_t size) {
+  struct raft_event ev = {.kind = RAFT_EV_RECEIVE};
+  ev.receive.from = c->nodes[N2].id;
+  ev.receive.frame = (struct raft_slice){frame, size};
+  return cluster_step(c, N1, &ev);
+}
+
+/* Of another version, optional, or longer than any: none does harm. */
+static void frames_of_other_ages(void) {
+  struct cluster *c = alone_new(3, NULL);
+  uint8_t frame[RAFT_FRAME_FIXED_MAX];
+  struct raft_message m = {.kind = RAFT_MSG_PING};
+  size_t size = raft_wire_encode(&m, frame);
+  EQ(hear(c, frame, size), RAFT_OK);
+  EQ(alone_status(c).bad_frames, 0);
+  frame[8] = 2; /* the version */
+  uint32_t crc = raft_crc32c(0, frame, 4);
+  crc = raft_crc32c(crc, frame + 8, size - 8);
+  raft_put_u32(frame + 4, crc);
+  EQ(hear(c, frame, size), RAFT_E_VERSION);
+  EQ(alone_status(c).bad_frames, 1);
+  EQ(hear(c, frame, (size_t)RAFT_FRAME_BYTES_MAX + 1), RAFT_E_CORRUPT);
+  EQ(alone_status(c).bad_frames, 2);
+  alone_end(c);
+}
+
+static void applied_is_what_was_handed_out(void) {
+  struct cluster *c = alone_new(3, NULL);
+  CHECK(cluster_elect(c, N1));
+  struct raft_event ev = {.kind = RAFT_EV_APPLIED, .applied = 1};
+  EQ(alone_status(c).applied, 2);
+  EQ(cluster_step(c, N1, &ev), RAFT_E_USAGE); /* it goes back */
+  ev.applied = 3;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_USAGE); /* nobody was told to */
+  ev.applied = 2;
+  EQ(cluster_step(c, N1, &ev), RAFT_OK);
+  alone_end(c);
+}
+
+/* Loaded entries are kept until the last of them is applied. */
+static void a_window_is_applied_in_parts(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 1, .seed = 1, .tail_max = 1});
+  CHECK(cluster_elect(c, N1));
+  for (int i = 0; i < 5; i++)
+    CHECK(cluster_propose(c, N1, "x") > 0);
+  cluster_work(c);
+  CHECK(cluster_propose(c, N1, "x") > 0); /* says how far it is committed */
+  cluster_work(c);
+  cluster_crash(c, N1, 0);
+  c->nodes[N1].is_apply_held = true;
+  EQ(cluster_restart(c, N1), RAFT_OK);
+  cluster_work(c);
+  struct raft_status s = alone_status(c);
+  raft_index handed = raft_facts_of(c->nodes[N1].raft).apply_handed;
+  CHECK(handed >= s.applied + 2);
+  struct raft_entry e;
+  for (raft_index i = s.applied + 1; i <= handed; i++) {
+    struct raft_event ev = {.kind = RAFT_EV_APPLIED, .applied = i};
+    CHECK(raft_entry_at(c->nodes[N1].raft, i, &e));
+    EQ(cluster_step(c, N1, &ev), RAFT_OK);
+  }
+  struct raft_event late = {.kind = RAFT_EV_LOADED};
+  uint8_t bytes[100];
+  late.loaded.first = 2;
+  late.loaded.entries.data = bytes;
+  late.loaded.entries.size = cluster_entries(2, TERMS(2), 1, bytes);
+  EQ(cluster_step(c, N1, &late), RAFT_OK); /* not what comes next: dropped */
+  c->nodes[N1].told = handed;
+  c->nodes[N1].is_apply_held = false;
+  CHECK(cluster_elect(c, N1));
+  EQ(c->nodes[N1].performed, alone_status(c).last);
+  alone_end(c);
+}
+
+/* Who has no configuration yet goes by its options. */
+static void an_unformed_node_is_loyal_to_a_leader(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 3, .seed = 1, .unformed = 1});
+  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = 2};
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  EQ(alone_status(c).leader, c->nodes[N2].id);
+  struct alone_vote v = {.term = 3, .last = 9, .last_term = 2, .pre = true};
+  c->now += 99;
+  alone_vote(c, N3, &v);
+  CHECK(!alone_must_answer(c, N3, RAFT_MSG_VOTE_REPLY).vote_reply.granted);
+  c->now += 1;
+  alone_vote(c, N3, &v);
+  CHECK(alone_must_answer(c, N3, RAFT_MSG_VOTE_REPLY).vote_reply.granted);
+  CHECK(raft_config_in_force(c->nodes[N1].raft, NULL) != NULL);
+  alone_end(c);
+}
+
+static void configurations_of_a_recovery_are_in_order(void) {
+  struct raft *r = raft_new(&sound);
+  struct raft_recovery rec = {.tail_first = 1};
+  struct raft_event ev = {.kind = RAFT_EV_START, .start = &rec};
+  rec.config.index = 1; /* there is no such entry */
+  EQ(raft_step(r, &ev), RAFT_E_CORRUPT);
+  rec.config.index = 0;
+  rec.config_before.index = 1;
+  EQ(raft_step(r, &ev), RAFT_E_CORRUPT);
+  rec.config_before.index = 0;
+  EQ(raft_step(r, &ev), RAFT_OK);
+  raft_free(r);
+}
+
 int main(void) {
   CASE(options_that_break_a_rule_make_nothing);
   CASE(counters_start_in_the_lower_half);
@@ -433,5 +544,10 @@ int main(void) {
   CASE(a_digest_tells_states_apart);
   CASE(a_digest_sees_whom_a_frame_is_for);
   CASE(clones_go_the_same_way);
+  CASE(frames_of_other_ages);
+  CASE(applied_is_what_was_handed_out);
+  CASE(a_window_is_applied_in_parts);
+  CASE(an_unformed_node_is_loyal_to_a_leader);
+  CASE(configurations_of_a_recovery_are_in_order);
   return test_end();
 }
