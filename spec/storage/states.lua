@@ -42,17 +42,20 @@ end
 
 local AFTER <const> = { "cut", "go_on" }
 
--- A start that is cut short by another crash, and another start.
+-- A start that is cut short by another crash, if it comes so far, and then
+-- another start. Was it cut short?
 local function open_twice(life, random)
   life:kill_at(random:between(1, RECOVERY_MAX), random:pick { "power",
     "process" })
   local ok, err = life:open()
   if life.is_killed then
     life:ended()
-    return life:must_open()
+    life:must_open()
+    return true
   end
   life.disk.on_operation = false
   if not ok then error(tostring(err), 0) end
+  return false
 end
 
 --- One disk: opens it, and looks at what is found.
@@ -61,8 +64,8 @@ function States:check(image, expected)
   local random = self.life.random
   local life = Life.from(self.count, image, expected, self.bend)
   if random:chance(0.2) then
-    self.recrashed = self.recrashed + 1
-    open_twice(life, random)
+    local is_cut = open_twice(life, random)
+    self.recrashed = self.recrashed + (is_cut and 1 or 0)
   else
     life:must_open()
   end
