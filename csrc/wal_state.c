@@ -9,11 +9,7 @@
 #include <assert.h>
 #include <string.h>
 
-#ifdef RAFT_TINY
-enum { FIRST_ROOM = 4, FIRST_BYTES = 256 };
-#else
 enum { FIRST_ROOM = 64, FIRST_BYTES = 65536 };
-#endif
 
 void raft_wal_state_init(struct raft_wal_state *s, size_t memory_bytes,
                          raft_alloc alloc, void *ud) {

@@ -377,7 +377,7 @@ static void a_follower_without_space_is_left_in_peace(void) {
   alone_end(c);
 }
 
-static int64_t forward_many(struct cluster *c, uint32_t node,
+static int64_t forward_from(struct cluster *c, uint32_t node,
                             const struct raft_slice *commands, uint32_t count) {
   struct raft_event ev = {.kind = RAFT_EV_FORWARD};
   ev.propose.commands = commands;
@@ -392,11 +392,11 @@ static void what_cannot_travel_is_refused(void) {
   struct cluster *c = leader_of(3);
   for (int i = 0; i < MANY; i++)
     commands[i] = (struct raft_slice){text, 600};
-  EQ(forward_many(c, N2, commands, 0), RAFT_E_USAGE);
-  EQ(forward_many(c, N2, commands, MANY), RAFT_E_TOO_LARGE);
+  EQ(forward_from(c, N2, commands, 0), RAFT_E_USAGE);
+  EQ(forward_from(c, N2, commands, MANY), RAFT_E_TOO_LARGE);
   commands[1].size = 601;
-  EQ(forward_many(c, N2, commands, 2), RAFT_E_TOO_LARGE);
-  EQ(forward_many(c, N2, commands, 1), RAFT_OK);
+  EQ(forward_from(c, N2, commands, 2), RAFT_E_TOO_LARGE);
+  EQ(forward_from(c, N2, commands, 1), RAFT_OK);
   cluster_work(c);
   EQ(alone_status(c).last, 3);
   alone_end(c);
