@@ -185,7 +185,7 @@ static void half_of_the_voters_are_a_majority(void) {
 }
 
 const struct museum_scenario museum_commits[] = {
-    RED("21", figure_8, "a leader lacks a committed entry"),
+    RED("21", figure_8, "a leader committed an old entry by counting"),
     RED("32", what_others_committed_is_applied_before_it_is_written,
         "applied before it was durable"),
     RED("33", one_voter_alone_does_not_wait_for_its_disk,
