@@ -431,6 +431,13 @@ use("recovery:fields", function()
   return world
 end, function(w) return w.recovery:fields() end)
 
+use("recovery", function()
+  local world = fed()
+  world.fields = world.wal:recovery():fields()
+  return world
+end, function(w) return raft.recovery(w.fields) end)
+use("crc32c", nil, function() return raft.crc32c("some bytes") end)
+
 use("host.lock", function() return { path = os.tmpname(), lock = false } end,
   function(w) w.lock = raft.host.lock(w.path) return w.lock end, nothing,
   function(w)

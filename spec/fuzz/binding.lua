@@ -95,9 +95,24 @@ local function text()
   return s
 end
 
+-- What a disk may have held: mostly entry 1, which a replica wanted written.
+local function recovered()
+  local kind, last = byte(), byte() % 4
+  local t = { term = 1 + kind % 2, vote = 0, commit = byte() % 4,
+    base_index = 0, base_term = 0, last = last, tail_first = last + 1,
+    last_time = 0, tail = "", terms = last > 0 and { 1, 1 } or {} }
+  if kind & 4 ~= 0 then t.tail_first, t.tail = 1, some "entries" or "" end
+  if kind & 8 ~= 0 then t.terms[3], t.terms[4] = 2, 2 end
+  if kind & 16 ~= 0 then
+    t.config = { index = 1, payload = some "configs" or some "strings" or "" }
+  end
+  if kind & 32 ~= 0 then t.config_before = t.config end
+  return t
+end
+
 ------------------------------------------------------- things that do not --
 
-local TEMPLATES <const> = { options, config, hello, identity,
+local TEMPLATES <const> = { options, config, hello, identity, recovered,
   function() return {} end }
 
 local wild  -- any value at all
@@ -109,7 +124,9 @@ local function spoilt()
   for key in pairs(t) do keys[#keys + 1] = tostring(key) end
   table.sort(keys)
   local key = keys[byte() % (#keys + 1) + 1] or "members"
-  if type(t.members) == "table" and byte() % 2 == 0 then
+  if type(t.terms) == "table" and byte() % 4 == 0 then
+    t.terms[byte() % 5 + 1] = wild()
+  elseif type(t.members) == "table" and byte() % 2 == 0 then
     local name = pick(NAMES)
     t.members[name] = byte() % 2 == 0 and wild() or spoilt()
   else
@@ -164,6 +181,8 @@ local calls = {
   config_plan = function() return config() end,
   config_identity = function() return config(), "c1" end,
   id_of = function() return pick(NAMES) end,
+  recovery = function() return recovered() end,
+  crc32c = function() return some "strings" end,
   wal_new = function() return 1, byte(), byte() * 64 end,
   wal_cut = function()
     return some "strings", 1, 4096, byte() * 8, 1 + byte() % 4, 1 + byte(), 99
@@ -303,6 +322,7 @@ local function call(name)
   results.n = results.n - 1
   check_answer(name, results)
   if name == "core:effects" then return take_effects(results[1], results[2]) end
+  if name == "config_encode" then keep("configs", results[1]) end
   if name == "core:close" then world.closed[args[1]] = true end
   for i = 1, results.n do sort_away(results[i]) end
 end
@@ -311,7 +331,7 @@ return function(bytes)
   input, at = bytes, 1
   world = { now = 1000, strings = {}, objects = {}, cores = {}, readers = {},
     wals = {}, recoveries = {}, frames = {}, entries = {}, seqs = {},
-    closed = {}, rest = false }
+    closed = {}, configs = {}, rest = false }
   for _ = 1, STEPS_MAX do
     if at > #input then break end
     call(pick(names))

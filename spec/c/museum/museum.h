@@ -2,7 +2,7 @@
  * fix taken out, green with it, and red for the reason that it states.
  *
  *   static void figure_8(void) { ... }       green as the core stands
- *   RED("21", figure_8, "a leader lacks a committed entry")
+ *   RED("21", figure_8, "a leader committed an old entry by counting")
  *
  * Each scenario runs twice, in a process of its own: with raft_bug set, where
  * the first complaint must hold the reason (the text of a check, an invariant
