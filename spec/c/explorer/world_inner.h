@@ -32,6 +32,10 @@ void world_take(const struct world_space *space, struct world *w,
 bool world_send(const struct world_space *space, struct world *w,
                 const struct atlas_result *result);
 
+/* Does the core leave the receiver as it is, if the frame arrives now? */
+bool world_is_ignored(const struct world_space *space, const struct world *w,
+                      uint16_t frame);
+
 /* The ballot of `owner` has closed: frames and other nodes hear of it. */
 void world_close(const struct world_space *space, struct world *w,
                  uint32_t owner);

@@ -30,6 +30,35 @@ void world_take(const struct world_space *space, struct world *w,
   w->frame_count = (uint16_t)kept;
 }
 
+/* All but what waits to be sent. */
+static bool is_unmoved(const struct atlas_view *x, const struct atlas_view *y) {
+  return x->state == y->state && x->term == y->term && x->vote == y->vote &&
+         x->last == y->last && x->commit == y->commit &&
+         x->batches == y->batches;
+}
+
+bool world_is_ignored(const struct world_space *space, const struct world *w,
+                      uint16_t frame) {
+  const struct atlas *a = space->atlas;
+  bool is_vote = a->frames[frame].m.kind == RAFT_MSG_VOTE;
+  uint32_t site = w->site[a->frames[frame].to];
+  const struct atlas_result *result =
+      atlas_step(space->atlas, site, ATLAS_DELIVER, frame);
+  if (result->broken != NULL) return false;
+  if (result->site == site) return true;
+  /* The answer may have to wait for the disk. */
+  return is_vote &&
+         is_unmoved(&a->sites[site].view, &a->sites[result->site].view);
+}
+
+/* The rule says so, and the core, asked, is not moved. */
+static bool is_dead(const struct world_space *space, const struct world *w,
+                    uint16_t frame) {
+  uint32_t to = space->atlas->frames[frame].to;
+  if (!atlas_is_dead(space->atlas, frame, w->site[to])) return false;
+  return world_is_ignored(space, w, frame);
+}
+
 /* Makes room for the frame on a link that is full. */
 static void lose_oldest(const struct world_space *space, struct world *w,
                         uint16_t frame) {
@@ -50,11 +79,11 @@ static void lose_oldest(const struct world_space *space, struct world *w,
  * term outside the bounds. */
 static bool send_one(const struct world_space *space, struct world *w,
                      uint16_t frame) {
-  const struct atlas_frame *f = &space->atlas->frames[frame];
+  const struct atlas_frame *f = &space->atlas->frames[frame]; /* may move */
   bool is_outside = f->m.kind == RAFT_MSG_VOTE &&
                     f->m.vote.for_term > space->bounds.terms + 1;
   if (is_outside || world_has_frame(w, frame)) return true;
-  if (atlas_is_dead(space->atlas, frame, w->site[f->to])) return true;
+  if (is_dead(space, w, frame)) return true;
   lose_oldest(space, w, frame);
   if (w->frame_count == WORLD_FRAMES) return false;
   w->frames[w->frame_count++] = frame;
@@ -76,9 +105,7 @@ void world_close(const struct world_space *space, struct world *w,
   w->frame_count = 0;
   for (uint32_t i = 0; i < count; i++) {
     uint16_t aged = atlas_age(a, w->frames[i], owner);
-    uint32_t to = a->frames[aged].to;
-    if (world_has_frame(w, aged)) continue;
-    if (atlas_is_dead(a, aged, w->site[to])) continue;
+    if (world_has_frame(w, aged) || is_dead(space, w, aged)) continue;
     w->frames[w->frame_count++] = aged;
   }
   for (uint32_t i = 0; i < space->bounds.nodes; i++)

@@ -55,7 +55,8 @@ static bool is_curious(const struct world_space *space, const struct world *w,
 }
 
 /* Entries that are on the disk and commit indexes that are known can do no
- * more; what is left is where the append joins. */
+ * more, and the core, asked, does nothing; what is left is where the append
+ * joins. */
 static void spend(const struct world_space *space, struct world *w) {
   struct atlas *a = space->atlas;
   bool may_crash = w->crashes < space->bounds.crashes;
@@ -65,7 +66,8 @@ static void spend(const struct world_space *space, struct world *w) {
     uint16_t f = w->frames[i];
     uint32_t from = a->frames[f].from;
     uint32_t to = a->frames[f].to;
-    if (atlas_is_spent(a, f, w->site[to], may_crash)) {
+    if (atlas_is_spent(a, f, w->site[to], may_crash) &&
+        world_is_ignored(space, w, f)) {
       bool is_past = a->frames[f].m.term < world_view(space, w, to)->disk_term;
       if (is_past && !is_curious(space, w, from)) continue;
       f = atlas_spend(a, f);
