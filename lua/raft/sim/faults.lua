@@ -39,7 +39,8 @@ end
 
 --- It dies by a power cut, in the middle of whatever it does, when it comes to
 -- its n-th operation on its disk from now on.
-function methods.crash_at(sim, id, n)
+-- @param down_ms when it is started again after that; nil: it stays down
+function methods.crash_at(sim, id, n, down_ms)
   local member = member_of(sim, id, "crash_at")
   local left = n
   member.disk.on_operation = function()
@@ -47,6 +48,10 @@ function methods.crash_at(sim, id, n)
     if left > 0 then return end
     member.disk.on_operation = false
     crash(sim, member, "power")
+    if not down_ms then return end
+    sim.world:at(sim.world.now + down_ms * 1000000, function()
+      if not member:is_up() then sim:restart(id) end
+    end)
   end
 end
 

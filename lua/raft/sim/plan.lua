@@ -11,9 +11,10 @@ says.power = says.crash
 
 -- Dies at the n-th operation on its disk from now on, in the middle of a turn.
 function act.crash_at(sim, event)
-  sim:crash_at(event.id, event.operation)
+  sim:crash_at(event.id, event.operation, event.down_ms)
 end
-says.crash_at = "crash %(id)s at disk operation %(operation)d from now"
+says.crash_at = "crash %(id)s at disk operation %(operation)d from now, "
+  .. "for %(down_ms)d ms"
 
 function act.restart(sim, event)
   if not sim.members[event.id]:is_up() then sim:restart(event.id) end

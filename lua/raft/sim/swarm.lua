@@ -57,7 +57,8 @@ function draw.power(random, ids)
 end
 
 function draw.crash_at(random, ids)
-  return { id = random:pick(ids), operation = random:between(1, 40) }
+  return { id = random:pick(ids), operation = random:between(1, 40),
+    down_ms = math.ceil(random:log_uniform(1, 5000)) }
 end
 
 function draw.partition(random, ids)
@@ -91,8 +92,7 @@ end
 
 -- What brings back what an event took away: kind -> the event that follows.
 local UNDONE_BY <const> = { crash = "restart", power = "restart",
-  crash_at = "restart", disk_error = "restart", partition = "heal",
-  one_way = "heal" }
+  disk_error = "restart", partition = "heal", one_way = "heal" }
 
 local FAULTS_PER_S <const> = 1.5  -- of one class at rate 1
 
