@@ -168,6 +168,8 @@ static uint16_t intern_frame(struct atlas *a, uint32_t from, uint32_t to,
   f->to = (uint8_t)to;
   f->aged = f->spent = UINT16_MAX;
   (void)raft_wire_decode(bytes->bytes, bytes->size, &f->m); /* it was sent */
+  f->key = from | to << 4 | (uint32_t)f->m.kind << 8 |
+           (uint32_t)f->m.term << 16; /* terms are small */
   if (f->m.kind == RAFT_MSG_APPEND) note_terms(f);
   f->shapes = blob_need(malloc(a->shape_count * sizeof *f->shapes));
   for (uint32_t k = 0; k < a->shape_count; k++) {

@@ -23,13 +23,14 @@
 #define ATLAS_SHAPES  120 /* renamings of SITE_MAX nodes */
 
 struct atlas_frame {
-  struct blob *bytes;
+  uint32_t key; /* of from, to, kind and term: for a quick look */
   uint8_t from, to;
   uint16_t aged;  /* what it is once the ballot closed; itself if the same */
   uint16_t spent; /* an append whose entries and commit have done their work */
   uint8_t terms[ATLAS_INDEXES]; /* of the entries it has, by index */
-  struct raft_message m;        /* its tail points into bytes */
-  struct canon_hash *shapes;    /* its form under each renaming */
+  struct blob *bytes;
+  struct raft_message m;     /* its tail points into bytes */
+  struct canon_hash *shapes; /* its form under each renaming */
 };
 
 struct atlas_view { /* what others need to know of a site state */

@@ -23,7 +23,7 @@ static void print_result(const struct search_result *r) {
   printf("%" PRIu32 " states of one node, %" PRIu32 " frames, %" PRIu64
          " events run on the core\n",
          r->sites, r->frames, r->core_steps);
-  printf("%.1f s, %.0f transitions a second\n", r->seconds,
+  printf("%.1f s of processor time, %.0f transitions a second\n", r->seconds,
          (double)r->transitions / (r->seconds > 0 ? r->seconds : 1));
 }
 

@@ -25,8 +25,8 @@ struct search_result {
   uint64_t frontier_max;        /* worlds */
   uint32_t sites, frames;       /* distinct states of one node, and frames */
   uint64_t core_steps;          /* events run on the real core */
-  double seconds;
-  bool is_done;       /* the frontier is empty */
+  double seconds;               /* of processor time */
+  bool is_done;                 /* the frontier is empty */
   const char *broken; /* what did not hold; then `story` was written */
 };
 

@@ -11,22 +11,16 @@
 #include "test.h"
 #include "walk.h"
 
-static double seconds_of(const struct timespec *t) {
-  return (double)t->tv_sec + (double)t->tv_nsec / 1e9;
-}
-
 int main(int argc, char **argv) {
   double seconds = argc > 1 ? strtod(argv[1], NULL) : 1e6;
-  struct timespec start;
-  struct timespec end;
-  timespec_get(&start, TIME_UTC);
+  clock_t start = clock();
   const char *again = getenv("CLUSTER");
   struct walk_result r = again != NULL ? walk_again(strtoull(again, NULL, 10))
                                        : walk_run(test_seed(), seconds);
-  timespec_get(&end, TIME_UTC);
-  double real = seconds_of(&end) - seconds_of(&start);
+  double real = (double)(clock() - start) / CLOCKS_PER_SEC;
   printf("%.0f virtual seconds, %" PRIu64 " events, %" PRIu64
-         " looks at everything, in %.1f s: %.0f virtual seconds a second\n",
+         " looks at everything, in %.1f s of processor time: %.0f virtual "
+         "seconds a second\n",
          r.seconds, r.events, r.full_checks, real, r.seconds / real);
   unsigned passed = r.broken == NULL;
   unsigned failed = r.broken != NULL;

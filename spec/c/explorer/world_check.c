@@ -69,10 +69,9 @@ static bool do_match(const uint8_t *terms, const uint64_t *prefix,
                      uint32_t last, const uint8_t *other_terms,
                      const uint64_t *other_prefix, uint32_t other_last) {
   uint32_t i = last < other_last ? last : other_last;
-  for (; i > 0; i--)
-    if (terms[i] == other_terms[i] && prefix[i] != other_prefix[i])
-      return false;
-  return true;
+  while (i > 0 && terms[i] != other_terms[i])
+    i--;
+  return prefix[i] == other_prefix[i]; /* so all before are equal as well */
 }
 
 static bool do_logs_match(const struct atlas_view *x,

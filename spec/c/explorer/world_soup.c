@@ -80,10 +80,9 @@ static void spend(const struct world_space *space, struct world *w) {
 
 /* Does y say all that x does, and as much or more? */
 static bool is_superseded(const struct atlas *a, uint16_t f, uint16_t g) {
+  if (f == g || a->frames[f].key != a->frames[g].key) return false;
   const struct raft_message *x = &a->frames[f].m;
   const struct raft_message *y = &a->frames[g].m;
-  if (f == g || x->kind != y->kind || x->term != y->term) return false;
-  if (!world_is_same_link(a, f, g)) return false;
   if (x->kind == RAFT_MSG_APPEND)
     return x->append.prev_index == y->append.prev_index &&
            x->append.prev_term == y->append.prev_term &&
