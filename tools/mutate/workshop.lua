@@ -68,6 +68,18 @@ local function measure(flavour, name)
   return seconds
 end
 
+-- How make links a test, asked of make; with the mutant in front of the rest.
+local function link_command(flavour, name)
+  local program = flavour.dir .. name
+  local lines = output(("make -s -n -W %sspec/c/%s.o %s"):format(flavour.dir,
+    name, program))
+  local command = lines:match("([^\n]+)\n*$")
+  local from, to = command:find(" -o " .. program .. " ", 1, true)
+  assert(from, "no such link: " .. command)
+  return command:sub(1, from) .. "-o mutant_test mutant.o "
+    .. command:sub(to + 1)
+end
+
 --- A way to compile, its programs built and measured.
 -- @param name  a flavour of the Makefile: "mutate" or "unit"
 function M.flavour(name)
@@ -78,6 +90,7 @@ function M.flavour(name)
     local test = path:match("([%w_]+)%.c$")
     flavour.tests[#flavour.tests + 1] = { name = test,
       seconds = measure(flavour, test),
+      link = link_command(flavour, test),
       symbols = symbols(flavour.dir .. test, "") }
   end
   return flavour
@@ -119,15 +132,9 @@ function M.is_same(a, b)
   return run("cmp -s " .. a .. " " .. b)
 end
 
-local function link(flavour, test)
-  must(("%s -o mutant_test %sspec/c/%s.o mutant.o %sspec/c/support/*.o "
-    .. "%score.a"):format(flavour.compile, flavour.dir, test.name, flavour.dir,
-    flavour.dir))
-end
-
 -- A mutant may run ten times as long as the original, and some seconds.
 local function try(flavour, test)
-  link(flavour, test)
+  must(test.link)
   local seconds = 3 + math.ceil(10 * test.seconds)
   local memory = flavour.name == "mutate" and "ulimit -v " .. MEMORY_KIB or ":"
   local limits = ("ulimit -c 0; ulimit -t %d; %s"):format(seconds, memory)
