@@ -456,11 +456,8 @@ build/fast/%: build/fast/spec/c/explorer/%_main.o build/fast/core.a \
 	@$(CC) $(flags_fast) -o $@ $< $(SUPPORT:%.c=build/fast/%.o) \
 	  build/fast/core.a
 
-.PHONY: unit-programs mutate-programs
+.PHONY: unit-programs
 unit-programs: $(UNITS:%=build/unit/%)
-	@:
-
-mutate-programs: $(TESTS:spec/c/%.c=build/mutate/%)
 	@:
 
 build/nemesis/%.so: spec/nemesis/%.c

@@ -194,8 +194,8 @@ static void a_command_too_large_for_the_leader_is_refused(void) {
 
 /* Or it could never be taken at all. */
 static void what_is_alone_is_taken_whatever_its_size(void) {
-  struct cluster *c = cluster_new(
-      &(struct cluster_options){.nodes = 3, .seed = 1, .pending_bytes_max = 1});
+  struct cluster *c = cluster_new(&(struct cluster_options){
+      .nodes = 3, .seed = 1, .pending_bytes_max = 1, .memory_bytes_max = 1});
   CHECK(cluster_elect(c, N1));
   EQ(cluster_propose(c, N1, "x"), 3);
   EQ(cluster_propose(c, N1, "x"), RAFT_E_BUSY);

@@ -60,6 +60,19 @@ static void before_forming_it_is_not_formed(void) {
   CHECK(!got.is_formed);
 }
 
+static void names_may_be_one_letter(void) {
+  uint8_t file[2 * COPY];
+  struct raft_identity brief = SAMPLE;
+  struct raft_identity got;
+  memset(brief.node + 1, 0, sizeof brief.node - 1);
+  memset(brief.cluster + 1, 0, sizeof brief.cluster - 1);
+  raft_identity_encode(&brief, file);
+  raft_identity_encode(&brief, file + COPY);
+  EQ(read_file(file, &got), RAFT_OK);
+  EQ_TEXT(got.node, "n");
+  EQ_TEXT(got.cluster, "d");
+}
+
 static void its_bytes_never_change(void) {
   uint8_t file[2 * COPY];
   write_both(file);
@@ -188,6 +201,7 @@ static void every_reserved_byte_is_zero(void) {
 int main(void) {
   CASE(it_survives_the_trip);
   CASE(before_forming_it_is_not_formed);
+  CASE(names_may_be_one_letter);
   CASE(its_bytes_never_change);
   CASE(every_flipped_bit_of_one_copy_is_healed_by_the_other);
   CASE(damage_in_both_copies_is_refused);

@@ -291,6 +291,28 @@ static void only_later_batches_of_this_segment_are_a_trace(void) {
   EQ(with_a_head_behind(1, UINT64_MAX), TORN);
 }
 
+/* What was there when the directory was listed can not be read any more. */
+static void a_file_that_shrinks_under_the_scan_is_refused(void) {
+  struct raft_wal_options options = wal_files_options();
+  struct raft_wal_scan scan;
+  wal_files_init(&files);
+  wal_files_segment(&files, 4);
+  wal_files_add(&files, 1, 1, 1);
+  struct raft_wal_file file = {1, files.files[0].size, true};
+  const uint8_t *bytes = files.files[0].bytes;
+  raft_wal_scan_init(&scan, &options);
+  EQ(raft_wal_scan_open(&scan, &file,
+                        (struct raft_slice){bytes, RAFT_WAL_SECTOR}),
+     RAFT_OK);
+  EQ(scan.want_offset, RAFT_WAL_SECTOR);
+  struct raft_slice less = {bytes + RAFT_WAL_SECTOR,
+                            (size_t)scan.want_size - 1};
+  EQ(raft_wal_scan_feed(&scan, less), RAFT_E_CORRUPT);
+  EQ_TEXT(scan.fault.why, "the end of the segment is missing");
+  raft_wal_scan_free(&scan);
+  wal_files_free(&files);
+}
+
 /* The disk put a batch one sector further than it was told. */
 static void a_write_that_went_astray_is_refused(void) {
   wal_files_init(&files);
@@ -566,6 +588,7 @@ int main(void) {
   CASE(rot_is_seen_by_any_trace_of_a_later_batch);
   CASE(bytes_behind_a_batch_that_names_its_end_are_a_trace);
   CASE(only_later_batches_of_this_segment_are_a_trace);
+  CASE(a_file_that_shrinks_under_the_scan_is_refused);
   CASE(a_write_that_went_astray_is_refused);
   CASE(a_batch_at_the_place_of_another_is_refused);
   CASE(a_lost_write_is_refused);

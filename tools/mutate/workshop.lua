@@ -84,10 +84,15 @@ end
 -- @param name  a flavour of the Makefile: "mutate" or "unit"
 function M.flavour(name)
   local flavour = { name = name, dir = "build/" .. name .. "/", tests = {} }
-  must("make -s " .. name .. "-programs >out.txt 2>&1")
+  local tests = tree.list(HOME, "spec/c", "_test%.c$")
+  local programs = {}
+  for i, path in ipairs(tests) do
+    tests[i] = path:match("([%w_]+)%.c$")
+    programs[i] = flavour.dir .. tests[i]
+  end
+  must("make -s " .. table.concat(programs, " ") .. " >out.txt 2>&1")
   flavour.compile = M.read(flavour.dir .. "flags"):match("[^\n]+")
-  for _, path in ipairs(tree.list(HOME, "spec/c", "_test%.c$")) do
-    local test = path:match("([%w_]+)%.c$")
+  for _, test in ipairs(tests) do
     flavour.tests[#flavour.tests + 1] = { name = test,
       seconds = measure(flavour, test),
       link = link_command(flavour, test),
