@@ -363,6 +363,14 @@ static void write_three_segments(void) {
   wal_files_free(&files);
 }
 
+static void a_damaged_head_is_named_by_its_segment(void) {
+  for (uint64_t i = 0; i < 3; i++) {
+    write_three_segments();
+    files.files[i].bytes[30] ^= 1;
+    damaged_at(i + 1, 0);
+  }
+}
+
 static void a_missing_segment_is_named(void) {
   write_three_segments();
   files.files[0].size = 0;
@@ -593,6 +601,7 @@ int main(void) {
   CASE(a_batch_at_the_place_of_another_is_refused);
   CASE(a_lost_write_is_refused);
   CASE(an_older_sector_in_place_of_a_newer_is_refused);
+  CASE(a_damaged_head_is_named_by_its_segment);
   CASE(a_missing_segment_is_named);
   CASE(swapped_segments_are_refused);
   CASE(an_empty_segment_of_another_log_is_refused);
