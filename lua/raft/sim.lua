@@ -180,17 +180,11 @@ function Sim:wall_options(id)
   return { wall_ms = WALL_MS + offset, rate_ppm = self.members[id].rate_ppm }
 end
 
---- The newest entry on the disk of a running member.
-function Sim.last_stored(_, member)
-  local driver = member.driver
-  if driver.is_closed or not driver.core then return 0 end
-  return driver.core:status().stored
-end
-
+--- A turn of its process is over.
 function Sim:after_turn(member)
   self.invariants:look(member)
-  if not member.has_formed and member.driver then
-    member.has_formed = self:last_stored(member) > 0
+  if not member.has_formed then
+    member.has_formed = (member:stored() or 0) > 0
   end
 end
 

@@ -1,5 +1,8 @@
 -- sim.explore: finds, shrinks, tells; and finds nothing where nothing is.
+local World = require "raft.sim.world"
+local plans = require "raft.sim.plan"
 local sim = require "raft.sim"
+local swarm = require "raft.sim.swarm"
 
 local function counter()
   local total = 0
@@ -106,5 +109,22 @@ describe("sim.explore", function()
       faults = function() end, marks = { "partition" } }
     assert.is_nil(report)
     assert.same({ "partition" }, err.missing)
+  end)
+
+  it("has words for every fault of the swarm", function()
+    local on = {}
+    for _, class in ipairs(swarm.CLASSES) do on[class] = 1 end
+    local plan = swarm.plan(on, World.new(1):random("plan"), { "n1", "n2" },
+      60000)
+    local kinds = {}
+    for _, event in ipairs(plan) do
+      kinds[event.kind] = true
+      local words = plans.words { event }
+      assert.is_nil(words:find("%", 1, true), words)
+      assert.is_nil(words:find("nil", 1, true), words)
+    end
+    for _, kind in ipairs { "crash_at", "restart", "partition", "pause" } do
+      assert.is_true(kinds[kind] or false, kind)
+    end
   end)
 end)

@@ -3,6 +3,13 @@ local Invariants = require "raft.sim.invariants"
 local Marks = require "raft.sim.marks"
 local Trace = require "raft.sim.trace"
 local World = require "raft.sim.world"
+local logs = require "raft.sim.invariants.logs"
+local sim = require "raft.sim"
+
+local function counter()
+  local total = 0
+  return { apply = function(n) total = total + tonumber(n) return total end }
+end
 
 -- A node with this log (array of { term, command }) and these numbers.
 local function member(id, fields)
@@ -32,6 +39,7 @@ local function member(id, fields)
       check = function() return fields.broken == nil, fields.broken end,
     },
   }
+  function m.stored() return numbers.stored end
   m.numbers = numbers
   return m
 end
@@ -105,6 +113,24 @@ describe("the invariants", function()
     "commit: entry 3 of term 2 is on 1 of 3 disks",
     { member("n3", { log = { A[1] } }), member("n2", { log = A, stored = 2 }),
       member("n1", { log = A, commit = 3 }) })
+
+  it("count the disk of a node that fails, dies and starts again", function()
+    local s <close> = sim.new { seed = 1, nodes = 3, node = counter,
+      may_fail = true }
+    s:run(function()
+      assert(s:client():propose("1"))
+      local id = s:leader()
+      local member = s.members[id]
+      local stored = member:stored()
+      s:fail_disk(id, "write")
+      s:client():propose("1", { timeout = 3000 })
+      assert.equal("failed", member.state)
+      for _, what in ipairs { "failed", "restarted", "dead" } do
+        assert.is_true(logs.is_stored(member, stored, 1), what)
+        if what == "failed" then s:restart(id) else s:crash(id) end
+      end
+    end)
+  end)
 
   for _, name in ipairs { "term", "commit", "applied" } do
     breaks(name .. " that goes back", name .. " went back from 3 to 2",

@@ -142,14 +142,16 @@ local function number(text, default)
   return text and assert(math.tointeger(tonumber(text)), "a number") or default
 end
 
--- Runs seeds first to last: the report, or nil and an error.
+-- Runs seeds first to last: the report, or nil.
 local function run(first, last, ms, nodes)
-  return sim.explore {
+  local report, err = sim.explore {
     seeds = { first, last }, nodes = nodes, node = M.node,
     workload = M.workload(ms), check = M.check, duration_ms = ms,
     probe = codec.encode { op = "none" },
     trace = os.getenv "TRACE" and print or nil,
   }
+  if report then return report end
+  print(("or: SEED=%d make sim MS=%d NODES=%d"):format(err.seed, ms, nodes))
 end
 
 -- In a process of its own; its last line says what it has met.
@@ -203,10 +205,10 @@ end
 function M.main(args)
   local seeds, ms = number(args[1], 20), number(args[2], 60000)
   local nodes, last = number(args[3], 5), number(args[4])
-  if last then return child(seeds, last, ms, nodes) end
+  local one = number(os.getenv "SEED")
+  if last and not one then return child(seeds, last, ms, nodes) end
   local began = os.time()
   local report
-  local one = number(os.getenv "SEED")
   if one then
     report = run(one, one, ms, nodes)
     if report then print("digest " .. report.digest) end

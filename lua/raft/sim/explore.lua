@@ -200,7 +200,7 @@ local function failure(given, case, what)
     lines[#lines + 1] = plans.words(case.plan)
   end
   lines[#lines + 1] = "what clients saw last:\n" .. case.tail
-  local script = arg and arg[0] or "script.lua"
+  local script = arg and table.concat(arg, " ", 0) or "script.lua"
   lines[#lines + 1] = ("again: SEED=%d lua5.4 %s"):format(case.seed, script)
   local text = table.concat(lines, "\n")
   given.say(text)

@@ -50,7 +50,7 @@ function M.new(sim, id, position)
     rate_ppm = sim:draw_rate(id),
     waiting = {},        -- answers that callers wait for; number -> function
     calls = 0,           -- calls so far
-    last_index = 0,      -- the newest entry on its disk, when it died
+    last_index = 0,      -- the newest entry on its disk, when last known
   }, Member)
 end
 
@@ -196,12 +196,20 @@ local function answer_waiting(self, err)
   end
 end
 
+--- The newest entry on its disk, as its core knows it; nil while it has none
+-- that does.
+function Member:stored()
+  local driver = self.driver
+  if not driver or driver.is_closed or not driver.has_turns then return nil end
+  return driver.core:status().stored
+end
+
 --- The process is gone.
 -- @param how "power": what its disk had not synced is at risk; "process"
 function Member:crash(how)
   if self.state ~= "running" and self.state ~= "failed" then return end
   self:note("crashes", how)
-  self.last_index = self.driver and self.sim:last_stored(self) or 0
+  self.last_index = self:stored() or self.last_index
   self.loop:die()
   self.sim.network:leave(self.loop, how == "power" and "silent" or "reset")
   self.disk:crash(how)
@@ -229,7 +237,7 @@ function Member:wipe()
   self:crash("power")
   self:note("is wiped")
   self.disk:wipe()
-  self.has_formed = false
+  self.has_formed, self.last_index = false, 0
   self.state = "new"
 end
 

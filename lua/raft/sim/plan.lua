@@ -90,7 +90,7 @@ local function words_of(event)
     end
     return "partition " .. table.concat(groups, " | ")
   end
-  return (says[event.kind]:gsub("%%%((%w+)%)[sd]", function(name)
+  return (says[event.kind]:gsub("%%%(([%w_]+)%)[sd]", function(name)
     return tostring(event[name])
   end))
 end

@@ -40,23 +40,20 @@ function M.check(self, member, view, core, status)
   view.last = status.last
 end
 
--- Is the entry on the disk of this member? Of one that is down we know only
--- how far its log went.
-local function is_stored(member, index, term)
-  local driver = member.driver
-  if not driver or not driver.core or driver.is_closed then
-    return member.last_index >= index
-  end
-  local status = driver.core:status()
-  if status.stored < index then return false end
-  local at = driver.core:term_at(index)
+--- Is the entry on the disk of this member? Of one that is down, has failed or
+-- has not read its disk yet we know only how far its log went.
+function M.is_stored(member, index, term)
+  local stored = member:stored()
+  if not stored then return member.last_index >= index end
+  if stored < index then return false end
+  local at = member.driver.core:term_at(index)
   return at == term or at == nil
 end
 
 local function count_stored(self, index, term)
   local count = 0
   for _, id in ipairs(self.sim.ids) do
-    if is_stored(self.sim.members[id], index, term) then count = count + 1 end
+    if M.is_stored(self.sim.members[id], index, term) then count = count + 1 end
   end
   return count
 end
