@@ -130,9 +130,17 @@ explore-counts:  ## rewrites spec/c/explorer/counts.txt; review the diff
 	@$(MAKE) -s -j$(JOBS) build/fast/explore
 	@build/fast/explore --set all --write
 
+# Two at a time: those that mostly wait for processes and timers, and those that
+# compute.
+waiting_specs := spec/node spec/real spec/transport
+other_specs := $(filter-out $(waiting_specs),\
+  $(patsubst %/,%,$(sort $(dir $(wildcard spec/*/*_spec.lua)))) \
+  $(wildcard spec/*_spec.lua))
+
 .PHONY: spec
 spec: build  ## the busted specs (ONLY=spec/x_spec.lua, ARGS=--filter=x)
-	@$(BUSTED) $(ARGS) $(ONLY)
+	@$(if $(ARGS)$(ONLY),$(BUSTED) $(ARGS) $(ONLY),\
+	  $(SUM) -j "$(BUSTED) $(waiting_specs)" "$(BUSTED) $(other_specs)")
 
 # The C module is what the sanitizers watch. Specs tagged #house are about
 # tools and packaging, and start compilers that leak as they please.

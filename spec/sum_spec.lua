@@ -56,6 +56,20 @@ describe("tools.sum #house", function()
     assert.is_falsy(ok)
   end)
 
+  it("runs them at the same time on demand, and writes in their order", function()
+    local fifo = os.tmpname()
+    assert(os.remove(fifo))
+    assert(os.execute("mkfifo " .. fifo))
+    local reader = "read word <%s; echo \\$word; echo 1 passed, 0 failed"
+    local writer = "echo heard >%s; echo 2 passed, 0 failed"
+    local text, ok = run((('-j "%s" "%s"'):format(reader, writer)
+      :format(fifo, fifo)))
+    os.remove(fifo)
+    assert.matches("^heard\n1 passed.*\n2 passed", text)
+    assert.are.equal("3 passed, 0 failed, 0 skipped", last_line(text))
+    assert.is_true(ok)
+  end)
+
   it("is quiet on demand, unless something failed", function()
     local text = run [[-q "echo noise; echo 1 passed, 0 failed"]]
     assert.is_nil(text:find("noise\n", 1, true))

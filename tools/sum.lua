@@ -1,13 +1,14 @@
 --- Runs test commands one after the other and adds up what they report.
 --
---   lua5.4 tools/sum.lua [-q] COMMAND ... [--check COMMAND ...]
+--   lua5.4 tools/sum.lua [-q] [-j] COMMAND ... [--check COMMAND ...]
 --
 -- A COMMAND is a suite: its last line of the form `N passed, N failed`, with
 -- or without `, N skipped`, is its result. One that reports nothing, or ends
 -- in error without having reported a failure, or ran no test at all, counts
 -- as one failed: a crash must never look like a success. What follows --check
 -- reports no numbers of its own and counts as one, by its exit status.
--- With -q a command that succeeds is one line, whatever it wrote.
+-- With -q a command that succeeds is one line, whatever it wrote. With -j all
+-- commands run at the same time; what they write still comes in their order.
 -- The last line is the sum; the exit status is 0 when nothing failed.
 local M = {}
 
@@ -44,9 +45,13 @@ function M.judge(result, is_check, ok, how, code)
   return result
 end
 
-local function run(command, is_check, quiet)
+local function start(command)
+  return assert(io.popen("{ " .. command .. "\n} 2>&1"))
+end
+
+-- Waits for the command behind the pipe: its counts.
+local function finish(command, pipe, is_check, quiet)
   local kept, result = {}, nil
-  local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1"))
   for line in pipe:lines() do
     result = M.parse(line) or result
     if quiet then
@@ -69,19 +74,34 @@ local function run(command, is_check, quiet)
   return counts
 end
 
---- Runs the commands of an argument list; the sum.
-function M.main(args)
-  local total = { passed = 0, failed = 0, skipped = 0 }
-  local is_check, quiet = false, false
+-- The commands of an argument list, each with what holds for it.
+local function read(args)
+  local list, is_check, quiet = { together = false }, false, false
   for _, word in ipairs(args) do
     if word == "--check" then
       is_check = true
     elseif word == "-q" then
       quiet = true
+    elseif word == "-j" then
+      list.together = true
     else
-      local counts = run(word, is_check, quiet)
-      for key in pairs(total) do total[key] = total[key] + counts[key] end
+      list[#list + 1] = { command = word, is_check = is_check, quiet = quiet }
     end
+  end
+  return list
+end
+
+--- Runs the commands of an argument list; the sum.
+function M.main(args)
+  local total = { passed = 0, failed = 0, skipped = 0 }
+  local list = read(args)
+  if list.together then
+    for _, one in ipairs(list) do one.pipe = start(one.command) end
+  end
+  for _, one in ipairs(list) do
+    local counts = finish(one.command, one.pipe or start(one.command),
+      one.is_check, one.quiet)
+    for key in pairs(total) do total[key] = total[key] + counts[key] end
   end
   return total
 end
