@@ -26,10 +26,10 @@ local CALLS <const> = {
 -- Points, as call and how many of it: those of a new directory before the
 -- first write of the log; of one that is there, until it is recovered; of a
 -- life that writes.
-local FIRST <const> = { { "mkdir", 1 }, { "truncate", 1 }, { "sync", 6 },
+local FIRST <const> = { { "mkdir", 1 }, { "truncate", 1 }, { "sync", 9 },
   { "rename", 2 }, { "write", 8 } }
-local EARLY <const> = { { "truncate", 1 }, { "sync", 2 }, { "write", 3 } }
-local LATE <const> = { { "write", 60 }, { "rename", 14 }, { "sync", 8 } }
+local EARLY <const> = { { "truncate", 1 }, { "sync", 4 }, { "write", 3 } }
+local LATE <const> = { { "write", 60 }, { "rename", 14 }, { "sync", 12 } }
 
 local LIVES <const> = 8  -- of one directory
 local KINDS <const> = { "node", "storage" }
