@@ -70,6 +70,15 @@ describe("tools.sum #house", function()
     assert.is_true(ok)
   end)
 
+  it("lets none wait for a reader, and knows how each ended", function()
+    local much = "seq 100000; echo 1 passed, 0 failed; exit 7"
+    local text, ok = run(('-j "%s" "exit 3"'):format(much))
+    assert.matches("FAILED: seq.*ended in error %(exit 7%)", text)
+    assert.matches("FAILED: exit 3: reported no result %(exit 3%)", text)
+    assert.are.equal("1 passed, 2 failed, 0 skipped", last_line(text))
+    assert.is_falsy(ok)
+  end)
+
   it("is quiet on demand, unless something failed", function()
     local text = run [[-q "echo noise; echo 1 passed, 0 failed"]]
     assert.is_nil(text:find("noise\n", 1, true))

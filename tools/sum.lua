@@ -49,6 +49,13 @@ local function start(command)
   return assert(io.popen("{ " .. command .. "\n} 2>&1"))
 end
 
+-- The command, to run beside others: nobody reads along, and a pipe that is
+-- full would stop it, so it writes to a file first.
+local function aside(command)
+  return ("file=$(mktemp); ( %s\n) >$file 2>&1; status=$?; cat $file; "
+    .. "rm $file; exit $status"):format(command)
+end
+
 -- Waits for the command behind the pipe: its counts.
 local function finish(command, pipe, is_check, quiet)
   local kept, result = {}, nil
@@ -96,7 +103,7 @@ function M.main(args)
   local total = { passed = 0, failed = 0, skipped = 0 }
   local list = read(args)
   if list.together then
-    for _, one in ipairs(list) do one.pipe = start(one.command) end
+    for _, one in ipairs(list) do one.pipe = start(aside(one.command)) end
   end
   for _, one in ipairs(list) do
     local counts = finish(one.command, one.pipe or start(one.command),
