@@ -142,8 +142,15 @@ spec: build  ## the busted specs (ONLY=spec/x_spec.lua, ARGS=--filter=x)
 	@$(if $(ARGS)$(ONLY),$(BUSTED) $(ARGS) $(ONLY),\
 	  $(SUM) -j "$(BUSTED) $(waiting_specs)" "$(BUSTED) $(other_specs)")
 
-# The C module is what the sanitizers watch. Specs tagged #house are about
-# tools and packaging, and start compilers that leak as they please.
+# The specs but those tagged #house, which are about tools and packaging: $(1)
+# is set for them.
+other_builds_specs = $(if $(ARGS)$(ONLY),\
+  $(1) $(BUSTED) --exclude-tags=house $(ARGS) $(ONLY),\
+  $(SUM) -j '$(1) $(BUSTED) --exclude-tags=house $(waiting_specs)' \
+    '$(1) $(BUSTED) --exclude-tags=house $(other_specs)')
+
+# The C module is what the sanitizers watch. #house starts compilers, which leak
+# as they please.
 asan_module = build/asan/raft/core.so build/asan/dlclose.so
 asan_env = RAFT_ASAN=1 \
   LD_PRELOAD="$(shell $(CC) -print-file-name=libasan.so) $(lastword \
@@ -154,8 +161,7 @@ asan_env = RAFT_ASAN=1 \
 .PHONY: asan
 asan:  ## the specs again, the C module under ASan and UBSan
 	@$(MAKE) -s -j$(JOBS) $(asan_module)
-	@$(call with_cpath,build/asan) $(asan_env) \
-	  $(BUSTED) --exclude-tags=house $(ARGS) $(ONLY)
+	@$(call other_builds_specs,$(call with_cpath,build/asan) $(asan_env))
 
 .PHONY: examples
 examples: build  ## runs every example's own check, examples/*/check.lua
@@ -179,6 +185,22 @@ sim: build  ## the simulator's swarm over a key-value service (SEEDS= MS= NODES=
 labs: build  ## the labs of MIT 6.5840 in virtual time, each SEEDS times
 	@LABS_SEEDS=$(or $(SEEDS),100) WATCHDOG_MS=600000 \
 	  $(BUSTED) $(ARGS) $(or $(ONLY),spec/labs)
+
+# Each is bounded in time, so that one that hangs is a failure too.
+proofs_of_files := $(SUM) "timeout 300 $(MAKE) explore" \
+  "timeout 300 $(MAKE) walk" --check "timeout 300 $(MAKE) crashstates" \
+  "timeout 1200 $(MAKE) damage"
+proofs_of_core := $(SUM) "timeout 500 $(MAKE) fuzz" \
+  --check "timeout 400 $(MAKE) coverage" \
+  "timeout 900 $(MAKE) mutate BASE=$(BASE) N=4 MAX=$(or $(MAX),24) SHARE=90"
+
+.PHONY: proofs
+proofs:  ## the proofs of minutes, as CI has them, two at a time (BASE=, MAX=)
+	@tools/deps proof
+	@tools/deps fuzz
+	@$(MAKE) -s -j$(JOBS) build build/fast/explore build/fast/walk \
+	  build/fuzz/fuzz
+	@$(SUM) -j '$(proofs_of_files)' '$(proofs_of_core)'
 
 .PHONY: check
 check:  ## everything CI runs
@@ -218,14 +240,13 @@ coverage:  ## branches of csrc that tests reach; fails below 95 % (MISSING=1)
 	@$(MAKE) -s -j$(JOBS) build/cov/raft/core.so $(UNITS:%=build/covunit/%)
 	@status=0; \
 	$(SUM) -q $(UNITS:%=build/covunit/%) || status=1; \
-	$(call with_cpath,build/cov) $(BUSTED) --exclude-tags=house $(ARGS) || \
-	  status=1; \
+	$(call other_builds_specs,$(call with_cpath,build/cov)) || status=1; \
 	$(LUA) tools/coverage.lua $(if $(MISSING),--missing) build/cov \
 	  build/covunit || status=1; exit $$status
 
 .PHONY: mutate
-mutate:  ## breaks the core on purpose (FILES="csrc/log.c" N=50 SEED=1 BASE=)
-	@N=$(N) SEED=$(SEED) BASE=$(BASE) MAX=$(MAX) \
+mutate:  ## breaks the core on purpose (FILES= N= SEED= BASE= MAX= SHARE=)
+	@N=$(N) SEED=$(SEED) BASE=$(BASE) MAX=$(MAX) SHARE=$(SHARE) \
 	  $(LUA) tools/mutate.lua $(FILES)
 
 .PHONY: fuzz

@@ -5,6 +5,7 @@
 --     N=20        how many of each file; 0: all there are
 --     BASE=main   only functions that changed since that commit
 --     MAX=0       how many in all; 0: no limit
+--     SHARE=100   percent that must be killed or argued for
 --
 -- A mutant that does not compile, or compiles to the same code, is skipped and
 -- another one drawn. One that all tests pass is tried again under the
@@ -56,6 +57,7 @@ local function new_run()
   return {
     n = number_of("N", 20),
     max = number_of("MAX", 0),
+    share = number_of("SHARE", 100),
     seed = number_of("SEED", 1),
     base = os.getenv("BASE") or "",
     argued = argued.read(ARGUED),
@@ -165,7 +167,7 @@ local function main(files)
   end
   print(("%d passed, %d failed, %d skipped"):format(passed, run.failed,
     skipped))
-  os.exit(run.failed == 0)
+  os.exit(100 * passed >= run.share * run.counted)
 end
 
 main(arg)
