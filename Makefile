@@ -126,9 +126,9 @@ walk:  ## random runs of the core, SECONDS=1e7 virtual ones (SEED=n)
 	@$(MAKE) -s -j$(JOBS) build/fast/walk
 	@build/fast/walk $(or $(SECONDS),1e7)
 
-explore-counts:  ## rewrites spec/c/explorer/counts.txt; review the diff
+explore-counts:  ## rewrites explorer/counts.txt (ARGS="--set ci"); review it
 	@$(MAKE) -s -j$(JOBS) build/fast/explore
-	@build/fast/explore --set all --write
+	@build/fast/explore $(or $(ARGS),--set all) --write
 
 # Two at a time: those that mostly wait for processes and timers, and those that
 # compute.
@@ -300,7 +300,7 @@ clean:  ## removes what was built
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*  ## ' '/^[a-z]+:.*  ## / { printf "make %-10s %s\n", $$1, $$2 }' \
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "make %-15s %s\n", $$1, $$2 }' \
 	  Makefile
 
 # -------------------------------------------------------------------- lint

@@ -19,6 +19,8 @@ function Core:forward(_, token, ...)
   return true
 end
 
+function Core:term_at() return self.applied_term end
+
 function Core:status() return { pending_bytes = self.pending } end
 
 -- A driver: `n2` leads, and a link with it is up.
@@ -26,7 +28,7 @@ local function new_driver()
   local driver = {
     options = { max_pending_bytes = 1000, heartbeat = 10 },
     core = setmetatable({ log = {}, forwards = {}, pending = 0,
-      refuses = false }, Core),
+      refuses = false, applied_term = 5 }, Core),
     role = "follower", term = 5, leader = "n2", applied = 0,
     links = { n2 = true, n3 = true },
     time = 0, acknowledged = 0, flushes = 0, events = {}, reports = {},
@@ -174,6 +176,15 @@ describe("proposals of a follower", function()
     apply(driver, 12, 6, "another's")
     assert.equal("lost", answers.c)
     assert.equal(0, driver.outbox.bytes)
+  end)
+
+  it("are lost at once when their leader's term is over by now", function()
+    propose(driver, answers, "a")
+    go()
+    apply(driver, 9, 6, "the next leader's")
+    driver.core.applied_term = 6
+    driver.outbox:forwarded(1, true, 10, 5)
+    assert.same({ a = "lost" }, answers)
   end)
 
   it("wait for a leader and for a link with it", function()

@@ -21,7 +21,7 @@ Outbox.__index = Outbox
 --- @param driver gives options, core, role, term, leader, now(), reaches(id),
 --   leader_error(), wants_flush(), emit(event)
 -- @param proposals gives answer(waiter, err), appended(waiter, index, term),
---   note_deadline(ms)
+--   lose(waiter, index, by), note_deadline(ms)
 function M.new(driver, proposals)
   return setmetatable({
     driver = driver,
@@ -223,10 +223,13 @@ end
 -- Applied before the leader's answer came? Then the result was not kept.
 function Outbox:note_appended(waiters, index, term)
   local applied = self.driver.applied
+  local is_past = (self.driver.core:term_at(applied) or 0) > term
   for i, waiter in ipairs(waiters) do
     local at = index + i - 1
     leave(self, waiter)
-    if at > applied then
+    if at > applied and is_past then
+      self.proposals:lose(waiter, at, applied)
+    elseif at > applied then
       self.proposals:appended(waiter, at, term)
     else
       self.proposals:answer(waiter, errors.new("unknown",

@@ -89,9 +89,15 @@ function Proposals:applied(index, term, ok, value, extra)
     answer_applied(self, found, ok, value, extra)
   end
   for _, waiter in ipairs(lost or {}) do
-    self:answer(waiter, errors.new("lost", ("another leader's entry was "
-      .. "committed, at index %d"):format(index), { index = waiter.index }))
+    self:lose(waiter, waiter.index, index)
   end
+end
+
+--- What was appended at `index` will never be applied: at `by`, there or
+-- before it, stands an entry of a later term.
+function Proposals:lose(waiter, index, by)
+  self:answer(waiter, errors.new("lost", ("another leader's entry was "
+    .. "committed, at index %d"):format(by), { index = index }))
 end
 
 ------------------------------------------------------------------ the end --
