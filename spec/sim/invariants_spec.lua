@@ -70,6 +70,15 @@ describe("the invariants", function()
     assert.is_nil(invariants.broken)
   end)
 
+  it("let one lead late that was elected before others committed", function()
+    local invariants = cluster {
+      member("n1", { log = A, term = 4, commit = 3 }),
+      member("n2", { log = A, term = 4, commit = 3 }),
+      member("n3", { log = { A[1] }, role = "leader", term = 3 }),
+    }
+    assert.is_nil(invariants.broken)
+  end)
+
   local function breaks(what, words, list, act)
     it("see " .. what, function()
       local invariants = cluster(list)

@@ -2,7 +2,7 @@
 --
 --   election safety        one leader a term, and one life of it
 --   log matching           an index and a term mean one entry, and one before
---   leader completeness    a new leader has the newest committed entry
+--   leader completeness    a new leader has what earlier terms committed
 --   state machine safety   all apply the same commands in the same order, with
 --                          the same results
 --   commit                 a new commit is on the disks of a quorum
@@ -35,6 +35,7 @@ function M.new(sim)
     entries = {},      -- index -> term -> { before = term, command = }
     committed = {},    -- index -> term
     commit = 0,        -- newest committed index, as any of them knows it
+    commits = {},      -- term -> the newest that was first known in that term
     forgotten = 0,     -- entries up to here are not kept any more
     results = {},      -- index -> the result of apply, encoded
     acked = 0,         -- index that covers all that clients were told
@@ -66,6 +67,16 @@ end
 
 ---------------------------------------------------------------------- roles --
 
+-- What leaders of this term must have. One that was elected long ago, and only
+-- hears of it now, knows nothing of what later terms have committed.
+local function committed_before(self, term)
+  local newest = 0
+  for known_in, index in pairs(self.commits) do
+    if known_in < term then newest = math.max(newest, index) end
+  end
+  return newest
+end
+
 local function check_leader(self, member, core, status)
   local life = member.id .. "/" .. member.boot
   local known = self.leaders[status.term]
@@ -74,7 +85,7 @@ local function check_leader(self, member, core, status)
       status.term)
   end
   self.leaders[status.term] = life
-  local index = self.commit
+  local index = committed_before(self, status.term)
   local term, mine = self.committed[index], core:term_at(index)
   if status.last < index or (term and mine and term ~= mine) then
     self:fail(member, "leader completeness: the new leader of term %d lacks "
@@ -162,7 +173,7 @@ function Invariants:look(member)
   check_role(self, member, view, core, status)
   if status.commit > view.commit then
     self.sim.trace:note(member.id, "commit", status.commit)
-    logs.check_commit(self, member, view, core, status.commit)
+    logs.check_commit(self, member, view, core, status)
   end
   check_core(self, member, view, core, status)
   member.last_index = status.stored  -- for when it has died

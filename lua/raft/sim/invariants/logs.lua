@@ -83,7 +83,8 @@ local function forget(self)
 end
 
 --- New committed entries: the same for all, and on a quorum.
-function M.check_commit(self, member, view, core, commit)
+function M.check_commit(self, member, view, core, status)
+  local commit = status.commit
   for index = math.max(view.commit, self.forgotten) + 1, commit do
     local term = core:term_at(index)
     local known = self.committed[index]
@@ -95,7 +96,7 @@ function M.check_commit(self, member, view, core, commit)
     end
   end
   if commit <= self.commit then return end
-  self.commit = commit
+  self.commit, self.commits[status.term] = commit, commit
   forget(self)
   local term = core:term_at(commit)
   if term then M.check_quorum(self, member, "commit", commit, term) end
