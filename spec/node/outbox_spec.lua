@@ -26,7 +26,8 @@ function Core:status() return { pending_bytes = self.pending } end
 -- A driver: `n2` leads, and a link with it is up.
 local function new_driver()
   local driver = {
-    options = { max_pending_bytes = 1000, heartbeat = 10 },
+    options = { max_pending_bytes = 1000, heartbeat = 10,
+      election_timeout = { min = 50, max = 100 } },
     core = setmetatable({ log = {}, forwards = {}, pending = 0,
       refuses = false, applied_term = 5 }, Core),
     role = "follower", term = 5, leader = "n2", applied = 0,
@@ -247,6 +248,45 @@ describe("proposals of a follower", function()
     assert.equal("no_leader usage", sent(driver, 1))
   end)
 
+  it("are unknown when the answer is lost, and stop nothing", function()
+    propose(driver, answers, "a")
+    go()
+    propose(driver, answers, "b")
+    driver.time = 199
+    driver.proposals:sweep(199)
+    go()
+    assert.same({}, answers)
+    driver.time = driver.proposals.soonest
+    driver.proposals:sweep(driver.time)
+    go()
+    assert.same({ a = "unknown" }, answers)
+    assert.equal("b", sent(driver, 2))
+    driver.outbox:forwarded(1, "not_leader")  -- too late to be told
+    assert.equal("none", sent(driver, 3))
+    assert.equal(64 + 1, driver.outbox.bytes)
+  end)
+
+  it("are not waited for when their time is over", function()
+    propose(driver, answers, "a", { deadline = 30 })
+    go()
+    propose(driver, answers, "b")
+    driver.time = 30
+    driver.proposals:sweep(30)
+    go()
+    assert.same({ a = "timeout" }, answers)
+    assert.equal("b", sent(driver, 2))
+  end)
+
+  it("are sent again in time, whatever else was due before", function()
+    propose(driver, answers, "a", { can_wait = true })
+    go()
+    driver.outbox:forwarded(1, "busy")
+    propose(driver, answers, "b", { deadline = 5 })
+    driver.time = 5
+    driver.proposals:sweep(5)
+    assert.equal(10, driver.proposals.soonest)
+  end)
+
   it("are unknown when the link breaks, and are not sent again", function()
     propose(driver, answers, "a")
     go()
@@ -381,7 +421,7 @@ describe("the end of proposals", function()
     assert.equal(20, driver.proposals.soonest)
     driver.proposals:sweep(25)
     assert.same({ "x timeout", "y timeout" }, order)
-    assert.is_false(driver.proposals.soonest)
+    assert.equal(200, driver.proposals.soonest)  -- the forward's
     assert.equal(3, driver.proposals.open_count)
   end)
 

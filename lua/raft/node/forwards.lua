@@ -1,19 +1,23 @@
 --- The forward under way: a follower's proposals on their way to the leader.
 --
 -- Only one at a time. It may come back unsent, and then nothing may have
--- overtaken it; while it travels, the next one gathers.
+-- overtaken it; while it travels, the next one gathers. Its answer may be lost,
+-- on a link that stands: it is given up then.
 local M = {}
+
+local PATIENCE <const> = 2  -- of the longest election time-out
 
 local Forwards = { __name = "raft.forwards" }
 Forwards.__index = Forwards
 
---- @param driver gives core, leader, term, now(), reaches(id)
+--- @param driver gives options, core, leader, term, now(), reaches(id)
 function M.new(driver)
   return setmetatable({
     driver = driver,
     waiters = false,       -- of the forward under way, or false
     leader = false,        -- whom it went to
     term = 0,              -- in which term
+    give_up_at = 0,        -- now() from which on no answer is waited for
     token = 0,             -- names the answer to the newest forward
     shunned_leader = false, -- said that it does not lead: not asked again
     shunned_term = 0,      -- in that term
@@ -44,6 +48,8 @@ function Forwards:send(waiters)
   if not ok then return nil, code end
   self.token = self.token + 1
   self.waiters, self.leader, self.term = waiters, driver.leader, driver.term
+  self.give_up_at = driver:now()
+    + PATIENCE * driver.options.election_timeout.max
   return true
 end
 
@@ -70,6 +76,28 @@ end
 function Forwards:lost(id)
   if not self.waiters or self.leader ~= id then return nil end
   return self:answered(self.token)
+end
+
+local function does_any_wait(waiters)
+  for _, waiter in ipairs(waiters) do
+    if waiter.answer then return true end
+  end
+  return false
+end
+
+--- The waiters of a forward whose answer is too late, or that nobody waits for
+-- any more; or nil.
+function Forwards:overdue(now)
+  local waiters = self.waiters
+  if not waiters then return nil end
+  if now < self.give_up_at and does_any_wait(waiters) then return nil end
+  return self:answered(self.token)
+end
+
+--- When there is something to do, in now(), or false: it is given up, or one
+-- may be sent again.
+function Forwards:next_time()
+  return self.waiters and self.give_up_at or self.resume_at
 end
 
 --- Calls fn(waiter) for each that is under way.

@@ -139,7 +139,7 @@ end
 function Outbox:forward()
   local waiters = self:gather()
   local ok, code = self.forwards:send(waiters)
-  if ok then return end
+  if ok then return self.proposals:note_deadline(self.forwards:next_time()) end
   if code == "no_memory" then return self:come_back(waiters, "busy") end
   self:put_back(waiters)  -- the core knows of another role: we will hear
 end
@@ -238,13 +238,18 @@ function Outbox:note_appended(waiters, index, term)
   end
 end
 
---- The link with this node is lost: what was on its way to it may be anywhere.
-function Outbox:link_lost(id)
-  for _, waiter in ipairs(self.forwards:lost(id) or {}) do
+-- What was on its way may be anywhere.
+local function answer_unknown(self, waiters, why)
+  for _, waiter in ipairs(waiters) do
     leave(self, waiter)
-    self.proposals:answer(waiter, errors.new("unknown",
-      ("the link with the leader %s broke while it was on its way"):format(id)))
+    self.proposals:answer(waiter, errors.new("unknown", why))
   end
+end
+
+--- The link with this node is lost.
+function Outbox:link_lost(id)
+  answer_unknown(self, self.forwards:lost(id) or {},
+    ("the link with the leader %s broke while it was on its way"):format(id))
 end
 
 ---------------------------------------------------------------- all of them --
@@ -255,12 +260,25 @@ function Outbox:each(fn)
   self.queue:each(function(waiter) fn(waiter, false) end)
 end
 
---- Lets go of those that were answered and are not under way.
-function Outbox:drop_answered()
+-- Lets go of those that were answered and are not under way.
+local function drop_answered(self)
   self.queue:filter(function(waiter)
     if not waiter.answer then leave(self, waiter) end
     return waiter.answer ~= false
   end)
+end
+
+--- Gives up what is overdue, and says when to look again.
+function Outbox:sweep(now)
+  local leader = self.forwards.leader
+  local overdue = self.forwards:overdue(now)
+  if overdue then
+    self.driver:wants_flush()
+    answer_unknown(self, overdue,
+      ("the leader %s did not say whether it has it"):format(leader))
+  end
+  drop_answered(self)
+  self.proposals:note_deadline(self.forwards:next_time())
 end
 
 --- Forgets all.

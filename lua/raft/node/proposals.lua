@@ -131,7 +131,7 @@ function Proposals:sweep(now)
     self:answer(item[1], errors.new("timeout", "no answer in time: "
       .. where))
   end
-  self.outbox:drop_answered()
+  self.outbox:sweep(now)
 end
 
 --- Answers all. make_error(is_sent) says what.
