@@ -140,6 +140,21 @@ int raft_config_recover(struct raft *r, const struct raft_recovery *rec) {
                      &r->config_before_index);
 }
 
+/* Is none in memory newer than the one in force? What reads a disk has seen
+ * all of them, other makers of a recovery may have missed one. */
+bool raft_config_is_newest(const struct raft *r) {
+  assert(!r->is_started);
+  struct raft_entry e;
+  raft_index i = r->config_index + 1;
+  if (i < r->log.memory_first) i = r->log.memory_first;
+  for (; i <= r->log.last; i++) {
+    bool is_there = raft_log_get(&r->log, i, &e);
+    assert(is_there);
+    if (e.kind == RAFT_ENTRY_CONFIG) return false;
+  }
+  return true;
+}
+
 /* The stamp of a new entry: never below the last one, and our clock counts only
  * as far as a quorum's clocks come near it. */
 raft_ms raft_stamp(const struct raft *r) {

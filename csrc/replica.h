@@ -178,6 +178,7 @@ void raft_config_append(struct raft *r, const struct raft_entry *e);
 void raft_config_truncate(struct raft *r, raft_index from);
 int raft_on_form(struct raft *r, const struct raft_config *config);
 int raft_config_recover(struct raft *r, const struct raft_recovery *rec);
+bool raft_config_is_newest(const struct raft *r); /* after a recovery */
 void raft_peers_reset(struct raft *r); /* progress for the config in force */
 /* What a leader knows of the member at this position; NULL: that is us. */
 const struct raft_progress *raft_peer_at(const struct raft *r,

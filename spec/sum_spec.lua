@@ -56,7 +56,7 @@ describe("tools.sum #house", function()
     assert.is_falsy(ok)
   end)
 
-  it("runs them at the same time on demand, and writes in their order", function()
+  it("runs them all at once on demand, and writes in their order", function()
     local fifo = os.tmpname()
     assert(os.remove(fifo))
     assert(os.execute("mkfifo " .. fifo))

@@ -4,6 +4,7 @@
 
 #include "bytes.h"
 #include "check.h"
+#include "config.h"
 #include "crc32c.h"
 
 #include <string.h>
@@ -530,6 +531,27 @@ static void configurations_of_a_recovery_are_in_order(void) {
   raft_free(r);
 }
 
+static void a_configuration_in_the_tail_is_told_of(void) {
+  struct cluster *c = alone_new(3, NULL);
+  uint8_t payload[RAFT_CONFIG_BYTES_MAX];
+  uint8_t tail[RAFT_CONFIG_BYTES_MAX + 64];
+  struct raft_entry e = {.index = 1, .term = 1, .kind = RAFT_ENTRY_CONFIG};
+  e.size = (uint32_t)raft_config_encode(&c->config, payload);
+  e.payload = payload;
+  struct raft_run run = {.first = 1, .term = 1};
+  struct raft_recovery rec = {.term = 1,
+                              .last = 1,
+                              .runs = &run,
+                              .run_count = 1,
+                              .tail_first = 1,
+                              .tail = {tail, raft_entry_encode(&e, tail)}};
+  EQ(start_with(&rec), RAFT_E_CORRUPT);
+  rec.config.index = 1;
+  rec.config.payload = (struct raft_slice){payload, e.size};
+  EQ(start_with(&rec), RAFT_OK);
+  alone_end(c);
+}
+
 int main(void) {
   CASE(options_that_break_a_rule_make_nothing);
   CASE(counters_start_in_the_lower_half);
@@ -549,5 +571,6 @@ int main(void) {
   CASE(a_window_is_applied_in_parts);
   CASE(an_unformed_node_is_loyal_to_a_leader);
   CASE(configurations_of_a_recovery_are_in_order);
+  CASE(a_configuration_in_the_tail_is_told_of);
   return test_end();
 }

@@ -4,7 +4,7 @@ local Marks = require "raft.sim.marks"
 local Trace = require "raft.sim.trace"
 local World = require "raft.sim.world"
 local logs = require "raft.sim.invariants.logs"
-local sim = require "raft.sim"
+local raft_sim = require "raft.sim"
 
 local function counter()
   local total = 0
@@ -124,18 +124,18 @@ describe("the invariants", function()
       member("n1", { log = A, commit = 3 }) })
 
   it("count the disk of a node that fails, dies and starts again", function()
-    local s <close> = sim.new { seed = 1, nodes = 3, node = counter,
+    local s <close> = raft_sim.new { seed = 1, nodes = 3, node = counter,
       may_fail = true }
     s:run(function()
       assert(s:client():propose("1"))
       local id = s:leader()
-      local member = s.members[id]
-      local stored = member:stored()
+      local failing = s.members[id]
+      local stored = failing:stored()
       s:fail_disk(id, "write")
       s:client():propose("1", { timeout = 3000 })
-      assert.equal("failed", member.state)
+      assert.equal("failed", failing.state)
       for _, what in ipairs { "failed", "restarted", "dead" } do
-        assert.is_true(logs.is_stored(member, stored, 1), what)
+        assert.is_true(logs.is_stored(failing, stored, 1), what)
         if what == "failed" then s:restart(id) else s:crash(id) end
       end
     end)

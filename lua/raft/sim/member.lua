@@ -196,8 +196,7 @@ local function answer_waiting(self, err)
   end
 end
 
---- The newest entry on its disk, as its core knows it; nil while it has none
--- that does.
+--- The newest entry on its disk, or nil while no core of it knows.
 function Member:stored()
   local driver = self.driver
   if not driver or driver.is_closed or not driver.has_turns then return nil end
