@@ -111,6 +111,17 @@ describe("sim.explore", function()
     assert.same({ "partition" }, err.missing)
   end)
 
+  it("ends when nothing is ever written", function()
+    local function silence(s)
+      for _, id in ipairs(s.ids) do
+        s.members[id].call = function() end  -- no node ever answers
+      end
+    end
+    local _, err = explore { node = counter, seeds = { 1, 1 }, shrink = false,
+      workload = silence }
+    assert.matches("liveness: no write", err.broken)
+  end)
+
   it("has words for every fault of the swarm", function()
     local on = {}
     for _, class in ipairs(swarm.CLASSES) do on[class] = 1 end

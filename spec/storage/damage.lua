@@ -11,15 +11,15 @@ Damage.__index = Damage
 -- What a damaged directory may be refused with; the words name its file.
 local CODES <const> = { corrupt = true, format_version = true }
 
---- A directory of three segments, left in order, and what is in it.
-function M.new(seed)
+--- A directory of so many segments (3), left in order, and what is in it.
+function M.new(seed, count)
   local life = Life.new(seed)
   life:must_open()
   assert(life.storage:adopt(("c"):rep(16)))
   life.identity = ("c"):rep(16)
   repeat
     life:append()
-  until life.storage:status().segment == 3
+  until life.storage:status().segment == (count or 3)
   life.computer:run_for(100)  -- the spare is made
   life:close()
   return setmetatable({

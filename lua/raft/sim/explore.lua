@@ -74,15 +74,16 @@ end
 
 local function demand_write(s, given, ms)
   local client <close> = s:client("liveness")
-  local is_done, last = false, nil
+  local is_done, is_over, last = false, false, nil
   s:spawn(function()
     repeat
       local _, err = client:propose(given.probe, { timeout = 500 })
       last = err
       is_done = err == nil or err.code == "apply_error" or err.code == "refused"
-    until is_done
+    until is_done or is_over
   end)
   if s:wait(function() return is_done end, ms) then return end
+  is_over = true
   error(errors.new("failed", ("liveness: no write within %d ms: %s"):format(ms,
     errors.text(last or "no answer"))), 0)
 end
