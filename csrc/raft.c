@@ -204,11 +204,11 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
   if (rec == NULL) rec = &empty;
   int rc = raft_config_recover(r, rec);
   if (rc == RAFT_OK) rc = raft_log_recover(&r->log, rec);
-  /* An entry of a term that the hard state has not seen: one of them is lost.
-   * [Raft 5.1] */
-  bool is_sound = rc != RAFT_OK || (raft_log_last_term(&r->log) <= rec->term &&
-                                    raft_config_is_newest(r));
-  if (!is_sound) {
+  /* An entry of a term that the hard state has not seen, or a configuration
+   * that nobody told of: one of them is lost. [Raft 5.1] */
+  bool is_unsound = rc == RAFT_OK && (raft_log_last_term(&r->log) > rec->term ||
+                                      !raft_config_is_newest(r));
+  if (is_unsound) {
     raft_log_free(&r->log);
     rc = RAFT_E_CORRUPT;
   }

@@ -531,6 +531,20 @@ static void configurations_of_a_recovery_are_in_order(void) {
   raft_free(r);
 }
 
+/* What a snapshot covers is committed and applied. */
+static void a_replica_starts_behind_its_snapshot(void) {
+  struct raft *r = raft_new(&sound);
+  struct raft_recovery rec = {
+      .term = 2, .base_index = 3, .base_term = 1, .last = 3, .tail_first = 4};
+  struct raft_event ev = {.kind = RAFT_EV_START, .start = &rec};
+  EQ(raft_step(r, &ev), RAFT_OK);
+  struct raft_status status;
+  raft_status(r, &status);
+  EQ(status.commit, 3);
+  EQ(status.applied, 3);
+  raft_free(r);
+}
+
 static void a_configuration_in_the_tail_is_told_of(void) {
   struct cluster *c = alone_new(3, NULL);
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
@@ -549,6 +563,10 @@ static void a_configuration_in_the_tail_is_told_of(void) {
   rec.config.index = 1;
   rec.config.payload = (struct raft_slice){payload, e.size};
   EQ(start_with(&rec), RAFT_OK);
+  rec.last = 2;
+  rec.config_before = rec.config;
+  rec.config.index = 2; /* both are sound, and the log is not: it is empty */
+  EQ(start_with(&rec), RAFT_E_CORRUPT);
   alone_end(c);
 }
 
@@ -571,6 +589,7 @@ int main(void) {
   CASE(a_window_is_applied_in_parts);
   CASE(an_unformed_node_is_loyal_to_a_leader);
   CASE(configurations_of_a_recovery_are_in_order);
+  CASE(a_replica_starts_behind_its_snapshot);
   CASE(a_configuration_in_the_tail_is_told_of);
   return test_end();
 }

@@ -238,8 +238,8 @@ function Outbox:note_appended(waiters, index, term)
   end
 end
 
--- What was on its way may be anywhere.
-local function answer_unknown(self, waiters, why)
+--- These were on their way, and may be anywhere: unknown, and not sent again.
+function Outbox:give_up(waiters, why)
   for _, waiter in ipairs(waiters) do
     leave(self, waiter)
     self.proposals:answer(waiter, errors.new("unknown", why))
@@ -248,7 +248,7 @@ end
 
 --- The link with this node is lost.
 function Outbox:link_lost(id)
-  answer_unknown(self, self.forwards:lost(id) or {},
+  self:give_up(self.forwards:lost(id) or {},
     ("the link with the leader %s broke while it was on its way"):format(id))
 end
 
@@ -274,7 +274,7 @@ function Outbox:sweep(now)
   local overdue = self.forwards:overdue(now)
   if overdue then
     self.driver:wants_flush()
-    answer_unknown(self, overdue,
+    self:give_up(overdue,
       ("the leader %s did not say whether it has it"):format(leader))
   end
   drop_answered(self)

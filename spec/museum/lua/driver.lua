@@ -34,7 +34,7 @@ local function ask_without_answer(s, timeout, then_do)
     local _, err = s:node(follower):propose("1", { timeout = timeout })
     return err
   end)
-  s:sleep(6000)  -- the link is given up
+  s:sleep(6000)  -- it is given up
   s:heal()
   local err = task:wait { timeout = 60000 }
   same("the outcome", "unknown", err and err.outcome)
@@ -89,10 +89,8 @@ return {
 
   { number = 93, name = "a_command_on_a_broken_link_is_sent_again",
     reason = "applied: 2, not 1",
-    bug = { "raft.node.outbox", "link_lost", function()
-      return function(outbox, id)
-        outbox:put_back(outbox.forwards:lost(id) or {})
-      end
+    bug = { "raft.node.outbox", "give_up", function()
+      return function(outbox, waiters) outbox:put_back(waiters) end
     end },
     run = function()
       on_cluster({}, function(s, client)
@@ -102,7 +100,7 @@ return {
         s:spawn(function()
           s:node(follower):propose("1", { timeout = 60000 })
         end)
-        s:sleep(6000)  -- the link is given up
+        s:sleep(6000)  -- it is given up
         s:heal()
         s:sleep(4000)
         same("applied", 1, assert(client:query("total")))
@@ -131,9 +129,9 @@ return {
   -- Then it is seen all the same: an aborted read.
   { number = 96, name = "a_command_that_left_is_called_not_done",
     reason = "the outcome: none, not unknown",
-    bug = { "raft.node.outbox", "link_lost", function()
-      return function(outbox, id)
-        for _, waiter in ipairs(outbox.forwards:lost(id) or {}) do
+    bug = { "raft.node.outbox", "give_up", function()
+      return function(outbox, waiters)
+        for _, waiter in ipairs(waiters) do
           outbox.proposals:answer(waiter, errors.new("not_leader", "gone"))
         end
       end
