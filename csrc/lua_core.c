@@ -40,6 +40,8 @@ const char *raft_lua_code(int error) {
   case RAFT_E_NO_LEADER: return "no_leader";
   case RAFT_E_UNSUPPORTED: return "unsupported";
   case RAFT_E_NO_SPACE: return "no_space";
+  case RAFT_E_NO_QUORUM: return "no_quorum";
+  case RAFT_E_CHANGED: return "changed";
   }
   return "unknown";
 }

@@ -19,11 +19,12 @@
 #include "lua_core.h"
 
 static const char *const kind_names[] = {
-    [RAFT_FX_STORE] = "store",   [RAFT_FX_SEND] = "send",
-    [RAFT_FX_LOAD] = "load",     [RAFT_FX_APPLY] = "apply",
-    [RAFT_FX_READ] = "read",     [RAFT_FX_ROLE] = "role",
-    [RAFT_FX_CONFIG] = "config", [RAFT_FX_FORWARDED] = "forwarded",
-    [RAFT_FX_SHIP] = "ship",     [RAFT_FX_INSTALL] = "install",
+    [RAFT_FX_STORE] = "store",     [RAFT_FX_SEND] = "send",
+    [RAFT_FX_LOAD] = "load",       [RAFT_FX_APPLY] = "apply",
+    [RAFT_FX_READ] = "read",       [RAFT_FX_ROLE] = "role",
+    [RAFT_FX_CONFIG] = "config",   [RAFT_FX_FORWARDED] = "forwarded",
+    [RAFT_FX_SHIP] = "ship",       [RAFT_FX_INSTALL] = "install",
+    [RAFT_FX_COMPACT] = "compact",
 };
 
 static size_t parts_size(const struct raft_effect *fx, uint32_t count) {
@@ -121,6 +122,7 @@ static int push_details(lua_State *L, const struct raft_effect *fx,
   case RAFT_FX_FORWARDED: return push_forwarded(L, fx);
   case RAFT_FX_SHIP:
   case RAFT_FX_INSTALL:
+  case RAFT_FX_COMPACT:
   case RAFT_FX_NONE: break;
   }
   return 0;

@@ -301,7 +301,10 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
   case RAFT_EV_CHANGE:
   case RAFT_EV_COMPACTED:
   case RAFT_EV_SNAPSHOT_MADE:
-  case RAFT_EV_SNAPSHOT_RECEIVED: return RAFT_E_UNSUPPORTED;
+  case RAFT_EV_SNAPSHOT_RECEIVED:
+  case RAFT_EV_SHIPPED:
+  case RAFT_EV_READ_LEASE:
+  case RAFT_EV_AVOID: return RAFT_E_UNSUPPORTED;
   case RAFT_EV_NONE: break;
   }
   return RAFT_E_USAGE;

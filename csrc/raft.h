@@ -8,9 +8,9 @@
  *     raft_take(r, &batch)    once per loop turn: the work those facts caused
  *
  * What must hold. An effect may be performed once every store batch numbered
- * <= effect.after was reported by RAFT_EV_STORED (0: at once). STORE, APPLY and
- * READ are performed in order of birth; what they wait for is always born
- * before them. All others keep no order with these, and a SEND that waits holds
+ * <= effect.after was reported by RAFT_EV_STORED (0: at once). STORE,
+ * APPLY, READ and INSTALL are performed in order of birth; what they wait for
+ * is always born before them. All others keep no order with these, and a SEND that waits holds
  * nothing up.
  * A failed write ends the replica: report nothing more and free it.
  *
@@ -73,7 +73,9 @@ typedef uint64_t raft_ms;    /* milliseconds, monotonic or wall by its name */
   X(DIVERGED, -10, "another entry where one is committed")                     \
   X(NO_LEADER, -11, "no leader is known")                                      \
   X(UNSUPPORTED, -12, "not supported")                                         \
-  X(NO_SPACE, -13, "the disk is full")
+  X(NO_SPACE, -13, "the disk is full")                                         \
+  X(NO_QUORUM, -14, "no quorum of the new members can be reached")             \
+  X(CHANGED, -15, "the configuration has changed meanwhile")
 
 enum raft_error {
   RAFT_OK = 0,
@@ -159,12 +161,22 @@ struct raft_recovered_config {
   struct raft_slice payload;
 };
 
+/* What a snapshot says of the log it stands for. [Raft 7] */
+struct raft_snapshot {
+  raft_index index; /* of the last entry that it covers; 0: no snapshot */
+  raft_term term;   /* of that entry */
+  raft_ms time;     /* its stamp */
+  raft_index config_index;  /* of the committed configuration in force there */
+  struct raft_slice config; /* encoded */
+};
+
 /* What the disk held. All zero for an empty directory. */
 struct raft_recovery {
   raft_term term;              /* hard state */
   raft_id vote;                /* whom we voted for in `term`, 0 nobody */
   raft_index commit;           /* a lower bound, may lie past `last`: clipped */
-  raft_index base_index;       /* last entry the snapshot covers, 0 without */
+  raft_index base_index;       /* the entry before the oldest one of the log:
+                                  a snapshot covers it; 0 from the beginning */
   raft_term base_term;         /* its term */
   raft_index last;             /* newest entry; base_index when there is none */
   const struct raft_run *runs; /* terms of (base_index, last], ascending */
@@ -175,6 +187,14 @@ struct raft_recovery {
   /* The newest configuration and the one before it (which is committed). */
   struct raft_recovered_config config;
   struct raft_recovered_config config_before;
+  /* The newest snapshot: base_index <= index <= last, or there is none. It is
+   * applied: the driver has restored it, or will before the first APPLY. */
+  struct raft_snapshot snapshot;
+  /* Damage took entries from the middle: the log ends before it, and this is
+   * the newest entry it had. Votes are judged by it until the log has grown as
+   * new again; meanwhile nobody campaigns. 0: the log is whole. */
+  raft_index lost_last;
+  raft_term lost_term;
 };
 
 /* ---- birth --------------------------------------------------------------- */
@@ -229,7 +249,10 @@ void raft_digest(const struct raft *r, uint64_t out[2]);
   X(COMPACTED)                                                                 \
   X(SNAPSHOT_MADE)                                                             \
   X(SNAPSHOT_RECEIVED)                                                         \
-  X(SPACE)
+  X(SPACE)                                                                     \
+  X(SHIPPED)                                                                   \
+  X(READ_LEASE)                                                                \
+  X(AVOID)
 
 enum raft_event_kind {
   RAFT_EV_NONE = 0,
@@ -262,9 +285,32 @@ struct raft_event {
       uint32_t count;                    /* all are taken or none */
       uint64_t token;                    /* FORWARD only: names the answer */
     } propose;                           /* PROPOSE (leader), FORWARD (other) */
-    uint64_t read;                       /* token of a linearizable read */
-    const struct raft_config *form;      /* identity and incarnations filled */
-    raft_id unreachable;                 /* sends to this peer were dropped */
+    uint64_t read; /* READ: token of a linearizable read. READ_LEASE: of one
+                      that a lease may serve; without a valid one it is READ */
+    struct {       /* the cluster shall become this */
+      const struct raft_config *target; /* not joint; only goals count of its
+                                            members' roles. [Raft 6] */
+      raft_index based_on; /* index of the configuration that the asker saw;
+                              CHANGED when another is in force */
+      bool is_forced;      /* though no quorum of it can be reached? */
+      uint64_t token;      /* names the answer where we do not lead */
+    } change; /* on a leader the answer is the index of the entry that begins
+                 it; elsewhere 0, and FORWARDED follows. BUSY: another change
+                 is under way; BAD_CONFIG: raft_config_check says why */
+    const struct raft_snapshot *snapshot; /* SNAPSHOT_MADE: durable, of entries
+                                             applied here. SNAPSHOT_RECEIVED:
+                                             durable, from a leader */
+    raft_index compacted; /* entries up to here, <= the snapshot's index, are
+                             about to leave the disk */
+    struct {              /* SHIP has ended */
+      raft_id peer;
+      raft_index index; /* as the effect had it */
+      bool is_done;     /* the peer has it all; else it shall be tried anew */
+    } shipped;
+    bool avoid; /* AVOID: true: we are no target of a transfer (we stop, or
+                   our disk hangs), false: we are again */
+    const struct raft_config *form; /* identity and incarnations filled */
+    raft_id unreachable;            /* sends to this peer were dropped */
     raft_id transfer; /* TRANSFER: who shall lead; 0: the best placed. BUSY: it
                          lacks entries, ask again; UNSUPPORTED: there is none */
     bool has_space;   /* SPACE: has the disk room for entries? Without, none are
@@ -272,8 +318,8 @@ struct raft_event {
   };
 };
 
-/* Takes in one fact. PROPOSE answers the index of the first entry; all others
- * answer RAFT_OK. Negative: nothing has happened. */
+/* Takes in one fact. PROPOSE answers the index of the first entry, CHANGE as
+ * said above; all others RAFT_OK. Negative: nothing has happened. */
 int64_t raft_step(struct raft *r, const struct raft_event *ev);
 
 /* ---- effects ------------------------------------------------------------- */
@@ -288,7 +334,8 @@ int64_t raft_step(struct raft *r, const struct raft_event *ev);
   X(CONFIG)                                                                    \
   X(FORWARDED)                                                                 \
   X(SHIP)                                                                      \
-  X(INSTALL)
+  X(INSTALL)                                                                   \
+  X(COMPACT)
 
 enum raft_effect_kind {
   RAFT_FX_NONE = 0,
@@ -309,6 +356,11 @@ struct raft_effect {
       raft_index commit; /* a hint for the next start */
       raft_index first;  /* entries [first, last]; first > last: none */
       raft_index last;
+      raft_index mark_index; /* write that a snapshot of this index and term is
+                                durable, before the entries; 0: nothing. Where
+                                the log has another entry there, or none, all
+                                of it is void and it starts anew behind this */
+      raft_term mark_term;
     } store;
     raft_id to;     /* SEND */
     struct {        /* LOAD: hand back entries [first, last] from the disk */
@@ -331,13 +383,30 @@ struct raft_effect {
       uint8_t role;   /* enum raft_state */
     } role;
     raft_index config; /* CONFIG: index of the configuration now in force */
-    struct {           /* FORWARDED: the leader's answer to a FORWARD */
+    struct {           /* FORWARDED: the leader's answer to FORWARD, CHANGE */
       uint64_t token;
       int code;         /* RAFT_OK: appended at [index, ...] in `term`;
                            else it is in no log and never will be */
       raft_index index; /* of the first command */
       raft_term term;
+      uint32_t missing; /* NO_QUORUM: mask of the positions, in the target, of
+                           members that the leader does not hear */
     } forwarded;
+    struct { /* SHIP: send the newest snapshot, of `index` or later, to this
+                member; then report SHIPPED. Heartbeats and its answers take
+                their own way meanwhile */
+      raft_id to;
+      raft_index index;
+    } ship;
+    struct { /* INSTALL: what is applied here becomes that of the snapshot that
+                was received; APPLYs not yet performed up to `index` are void;
+                then report APPLIED(index) */
+      raft_index index;
+      raft_term term;
+    } install;
+    raft_index compact; /* COMPACT: entries up to here are in a snapshot, and
+                           no member waits for them. To let them go, report
+                           COMPACTED, then remove them */
   };
   /* STORE: the encoded entries. SEND: the frame(s). In this order. */
   uint32_t part_count;
@@ -384,10 +453,16 @@ struct raft_status {
   raft_id leader;
   raft_index first, last, stored, commit, applied;
   raft_index memory_first; /* oldest entry in memory */
-  size_t memory_bytes;     /* of the log in memory, blocks as allocated */
-  size_t pending_bytes;    /* appended here and not yet committed */
-  uint32_t read_count;     /* reads that wait for a quorum */
-  uint32_t peer_count;     /* leader only */
+  raft_index snapshot;     /* the newest snapshot covers up to here; 0 none */
+  raft_index config_index; /* of the configuration in force; 0 none */
+  bool is_settled;     /* is it committed, and every member what it shall be? */
+  bool is_repairing;   /* does the log lack what damage took? */
+  bool has_lease;      /* could a lease serve a read now? */
+  raft_id heir;        /* leadership is on its way to this member; 0 none */
+  size_t memory_bytes; /* of the log in memory, blocks as allocated */
+  size_t pending_bytes; /* appended here and not yet committed */
+  uint32_t read_count;  /* reads that wait for a quorum */
+  uint32_t peer_count;  /* leader only */
   struct raft_peer_status peers[RAFT_MEMBERS_MAX];
   uint64_t bad_frames; /* received and not understood */
 };

@@ -186,7 +186,8 @@ static void keep(struct life *l, const struct raft_effect *fx) {
   case RAFT_FX_FORWARDED: break;
   case RAFT_FX_NONE:
   case RAFT_FX_SHIP:
-  case RAFT_FX_INSTALL: DEMAND(false); break;
+  case RAFT_FX_INSTALL:
+  case RAFT_FX_COMPACT: DEMAND(false); break;
   }
 }
 

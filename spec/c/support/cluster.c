@@ -585,6 +585,7 @@ static void perform(struct cluster *c, uint32_t node, struct cluster_held *h) {
   case RAFT_FX_NONE:
   case RAFT_FX_SHIP:
   case RAFT_FX_INSTALL:
+  case RAFT_FX_COMPACT:
     cluster_note(c, node, "an effect of another age");
     break;
   }
