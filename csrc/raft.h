@@ -8,10 +8,10 @@
  *     raft_take(r, &batch)    once per loop turn: the work those facts caused
  *
  * What must hold. An effect may be performed once every store batch numbered
- * <= effect.after was reported by RAFT_EV_STORED (0: at once). STORE,
- * APPLY, READ and INSTALL are performed in order of birth; what they wait for
- * is always born before them. All others keep no order with these, and a SEND that waits holds
- * nothing up.
+ * <= effect.after was reported by RAFT_EV_STORED (0: at once). STORE, APPLY,
+ * READ and INSTALL are performed in order of birth; what they wait for is
+ * always born before them. All others keep no order with these, and a SEND that
+ * waits holds nothing up.
  * A failed write ends the replica: report nothing more and free it.
  *
  * Ownership. What an event points at is yours and is copied if kept. What a
