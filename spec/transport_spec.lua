@@ -225,6 +225,28 @@ describe("transport", function()
       links.close(a, again, witness)
     end)
 
+    it("gives up a greeting with who is no peer any more", function()
+      local raws = uv.new_tcp()
+      assert(raws:bind("127.0.0.1", 0))
+      local stream, got, is_ended = false, 0, false
+      assert(raws:listen(1, function()
+        stream = uv.new_tcp()
+        raws:accept(stream)
+        stream:read_start(function(_, chunk)
+          if chunk then got = got + #chunk else is_ended = true end
+        end)
+      end))
+      local a = links.node { id = "n1" }
+      local port = raws:getsockname().port // 1 | 0
+      a.transport:peers({ n2 = "127.0.0.1:" .. port })
+      wait_until(function() return got > 0 end, nil, "a greeting")
+      a.transport:peers({})
+      wait_until(function() return is_ended end, 1000, "its end")
+      a:close()
+      raws:close()
+      stream:close()
+    end)
+
     it("dials a changed address", function()
       local a, b = links.node { id = "n1" }, links.node { id = "n2" }
       local nobody = links.node { id = "n9" }

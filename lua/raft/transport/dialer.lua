@@ -25,7 +25,7 @@ function M.new(owner, id, where)
     timer = owner.sockets:timer(),  -- the wait, then the try's deadline
     state = "idle",   -- "idle" "waiting" "trying" "greeting" "stopped"
     stream = false,   -- the handle of the try under way
-    link = false,     -- the link being greeted
+    link = false,     -- the link being greeted; the owner sets it
     try_count = 0,    -- tries so far; an answer for an older one is dropped
   }, Dialer)
 end
@@ -91,7 +91,7 @@ function Dialer:connected()
   local stream = self.stream
   self.stream, self.state = false, "greeting"
   self.sockets:stop(self.timer)
-  self.link = self.owner:dialed(self, stream)
+  self.owner:dialed(self, stream)  -- and we get to know the link
 end
 
 function Dialer:fail(reason)
