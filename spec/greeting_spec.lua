@@ -107,6 +107,38 @@ describe("greeting", function()
         "unsupported", "3")
     end)
 
+    it("accepts a snapshot's connection beside the link", function()
+      local hello = member({ purpose = "snapshot" })
+      local verdict = formed():judge(hello, link_of(member(), 10))
+      assert.is_true(verdict.accept)
+      assert.is_false(verdict.adopt)
+    end)
+
+    it("judges a snapshot's connection as it judges a link", function()
+      local greeting = formed()
+      local function snapshot_of(changes)
+        changes.purpose = "snapshot"
+        return greeting:judge(member(changes), link_of(member(), 10))
+      end
+      assert_refused(snapshot_of({ nonce = 99 }), "busy", "n2")
+      assert_refused(snapshot_of({ nonce = 99, incarnation = 999 }),
+        "duplicate_id", "n2")
+      assert_refused(snapshot_of({ identity = OTHER_IDENTITY }),
+        "cluster_mismatch", "n2")
+      assert.is_true(snapshot_of({ starts = 7 }).accept)
+      assert_refused(snapshot_of({ starts = 6 }), "rolled_back", "n2")
+    end)
+
+    it("puts a snapshot's connection off until both are formed", function()
+      local unformed = hello_of({ purpose = "snapshot" })
+      assert_refused(formed():judge(unformed, false), "busy", "formed")
+      local hello = member({ purpose = "snapshot" })
+      local greeting = greeting_of()
+      assert_refused(greeting:judge(hello, false), "busy", "formed")
+      assert_refused(greeting:judge(unformed, false), "busy", "formed")
+      assert.is_true(greeting:judge(member(), false).accept)
+    end)
+
     it("refuses another cluster's name and says both", function()
       assert_refused(greeting_of():judge(hello_of({ cluster = "bank" }), false),
         "cluster_mismatch", "bank", "shop", "n1", "n2")

@@ -4,12 +4,15 @@
 -- sent whole or not at all. What a stranger sends costs its connection, never
 -- the node. Handlers are called from the loop, not after close, and inside a
 -- call of the owner only where that is link:close(reason). For one id,
--- closed(old) comes before open(new).
+-- closed(old) comes before open(new). A channel is a connection of its own
+-- beside the link (transport/channels.lua), for what is large.
 --
 -- Limits. What is sent may be lost: the owner repeats what matters. Nothing
 -- here is encrypted, and an id is believed once the owner's judge admits it.
+local Channels = require "raft.transport.channels"
+local Condemned = require "raft.transport.condemned"
 local Connections = require "raft.transport.connections"
-local Dialer = require "raft.transport.dialer"
+local Dialers = require "raft.transport.dialers"
 local Link = require "raft.transport.link"
 local Listener = require "raft.transport.listener"
 local Report = require "raft.transport.report"
@@ -32,8 +35,8 @@ local ANEW <const> = "greeted anew"  -- why regreet closes a link
 --   hello(to): a new table, the hello for this peer without `to`;
 --   judge(hello, link): true, or false and { code=, text= };
 --   handlers = { open(link), bytes(link, chunk), closed(link),
---   refused(peer, code, text) }; and, if wanted, `limits`
---   (@{raft.transport.limits}) and guard(fn) -> fn that never raises
+--   refused(peer, code, text) }; and, if wanted, among them channel(channel)
+--   -> its handlers or false; limits; guard(fn) -> fn that never raises
 function M.new(options)
   local guard = options.guard or Report.guard(options.logger)
   local bounds = limits.with(options.limits)
@@ -51,14 +54,16 @@ function M.new(options)
     sockets = sockets,
     report = report,
     connections = connections,
+    condemned = Condemned.new(sockets, connections),
     watch = Watch.new(sockets, bounds, connections, report),
     listener = false,    -- set below: it reports to us
-    dialers = {},        -- id -> the dialer of a peer
-    peer_ids = {},       -- of the dialers, sorted: the order of all loops
-    soon_timer = false,  -- closes condemned links
+    dialers = false,     -- of the peers; set below, too
+    channels = false,
     is_closed = false,
   }, Transport)
   self.listener = Listener.new(sockets, options.listen, self)
+  self.dialers = Dialers.new(self)
+  self.channels = Channels.new(self)
   return self
 end
 
@@ -82,25 +87,16 @@ end
 -- Peers that are gone are not dialed again; links that are open stay.
 -- @param addresses id -> "host:port"; our own id does not count
 function Transport:peers(addresses)
-  if self.is_closed then return end
-  for _, id in ipairs(self.peer_ids) do
-    if not addresses[id] then
-      self.dialers[id]:stop()
-      self.dialers[id] = nil
-    end
-  end
-  self.peer_ids = {}
-  for id in pairs(addresses) do
-    if id ~= self.id then self.peer_ids[#self.peer_ids + 1] = id end
-  end
-  table.sort(self.peer_ids)
-  for _, id in ipairs(self.peer_ids) do self:want(id, addresses[id]) end
+  if not self.is_closed then self.dialers:keep(addresses) end
 end
 
-function Transport:want(id, where)
-  if self.dialers[id] then return self.dialers[id]:redirect(where) end
-  self.dialers[id] = Dialer.new(self, id, where)
-  self.dialers[id]:start()
+--- Dials a connection of its own with one of the peers, once.
+-- @param handlers open(channel), bytes(channel, chunk), closed(channel, reason)
+-- @return a channel (@{raft.transport.channel}); or nil and "unknown", "busy"
+function Transport:open_channel(id, handlers)
+  local dialer = self.dialers:of(id)
+  if not dialer or self.is_closed then return nil, "unknown" end
+  return self.channels:open(id, dialer.address, handlers)
 end
 
 --- Sends bytes: true, or false when no link with this peer is up or too much
@@ -138,7 +134,7 @@ end
 -- soon, from the loop; has and send leave those links aside at once.
 function Transport:regreet()
   for _, link in ipairs(self.connections:all()) do
-    if link.sent and link.sent ~= self:hello_for(link.id) then
+    if link.sent and link.sent ~= self:hello_for(link) then
       self:condemn(link, ANEW)
     end
   end
@@ -149,6 +145,7 @@ function Transport:status()
   local status = {
     listen = self:address(),
     links = #self.connections:facts(),
+    channels = #self.channels.list,
     pending = self.connections:pending(),
   }
   for name, value in pairs(self.report.counters) do status[name] = value end
@@ -166,10 +163,11 @@ function Transport:close_now()
   if self.is_closed then return end
   self.is_closed = true
   self.listener:close()
-  for _, id in ipairs(self.peer_ids) do self.dialers[id]:stop() end
+  self.dialers:stop()
+  self.channels:close()
   for _, link in ipairs(self.connections:all()) do link:close("closing") end
   self.watch:close()
-  self.sockets:close(self.soon_timer)
+  self.condemned:close()
 end
 
 Transport.__close = Transport.close_now
@@ -197,9 +195,12 @@ function Transport:accept_failed(name)
   self.report:complain(self:address(), "accept failed", { reason = name })
 end
 
---- A dialer has reached its peer.
-function Transport:dialed(dialer, stream)
+--- A dialer has reached its peer, for a link or this channel.
+function Transport:dialed(dialer, stream, channel)
   local link = Link.new(self, stream, dialer, dialer.address)
+  if channel then
+    link.purpose, link.channel, channel.link = Channels.PURPOSE, channel, link
+  end
   self.connections:add(link)
   dialer.link = link
   if link:start() then handshake.begin(self, link) else link:close("gone") end
@@ -214,12 +215,13 @@ end
 
 --- Bytes have come on a link.
 function Transport:arrived(link, chunk)
-  if link.phase == "open" then return self:tell("bytes", link, chunk) end
+  if link.phase == "open" then return self:tell_of(link, "bytes", chunk) end
   handshake.advance(self, link, chunk)
 end
 
 --- Both ends have admitted each other.
 function Transport:opened(link)
+  if link.purpose ~= "peer" then return self.channels:opened(link) end
   local connections = self.connections
   if connections:is_superfluous(link) then
     return self:close_superfluous(link)
@@ -231,18 +233,19 @@ function Transport:opened(link)
     self.report:count("duplicates")
     rival:close("replaced")
   end
-  local dialer = self.dialers[link.id]
+  local dialer = self.dialers:of(link.id)
   if dialer then dialer:rest() end
   self.report:note("link up", link)
   self:hand_over(link)
 end
 
--- The owner may close the link in its handler.
+--- Tells whose it is; the owner may close the link in its handler.
 function Transport:hand_over(link)
   local rest = link.buffer
   link.buffer = ""
-  self:tell("open", link)
-  if rest ~= "" and link.phase == "open" then self:tell("bytes", link, rest) end
+  self:tell_of(link, "open")
+  if rest == "" or link.phase ~= "open" then return end
+  self:tell_of(link, "bytes", rest)
 end
 
 --- The rule for two links with one peer has another one live.
@@ -254,8 +257,11 @@ end
 --- A link has been closed, by whomever.
 function Transport:ended(link, was_open, reason)
   self.connections:remove(link)
+  if link.purpose ~= "peer" then
+    return self.channels:ended(link, was_open, reason)
+  end
   if link.dialer then link.dialer:greeted() end
-  local dialer = self.dialers[link.id]
+  local dialer = self.dialers:of(link.id)
   if dialer and was_open then
     local age_ms = link.rounds * self.limits.round_ms
     dialer:lost(reason == ANEW or age_ms >= self.limits.settle_ms)
@@ -264,22 +270,12 @@ function Transport:ended(link, was_open, reason)
   end
   if not was_open then return end
   self.report:note("link down", link, reason)
-  self:tell("closed", link)
+  self:tell_of(link, "closed")
 end
 
 --- Closes a link soon, from the loop; it counts as gone from now on.
 function Transport:condemn(link, reason)
-  if link.fate or self.is_closed then return end
-  link.fate = reason
-  self.connections:put_aside(link)
-  self.soon_timer = self.soon_timer or self.sockets:timer()
-  self.sockets:start(self.soon_timer, 0, 0, function() self:execute() end)
-end
-
-function Transport:execute()
-  for _, link in ipairs(self.connections:all()) do
-    if link.fate then link:close(link.fate) end
-  end
+  if not self.is_closed then self.condemned:add(link, reason) end
 end
 
 --- Calls a handler of the owner; after close nothing is told.
@@ -287,10 +283,16 @@ function Transport:tell(what, ...)
   if not self.is_closed then self.handlers[what](...) end
 end
 
---- Our hello for this peer, as bytes.
-function Transport:hello_for(id)
-  local hello = self.hello(id)
-  hello.to = id
+--- Tells the owner of a link, or the channel it belongs to.
+function Transport:tell_of(link, what, chunk)
+  if link.channel then return link.channel:tell(what, chunk) end
+  self:tell(what, link, chunk)
+end
+
+--- Our hello on this link, as bytes.
+function Transport:hello_for(link)
+  local hello = self.hello(link.id)
+  hello.to, hello.purpose = link.id, link.purpose
   hello.address = hello.address or self:address()
   return core.hello_encode(hello)
 end

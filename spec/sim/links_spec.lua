@@ -6,14 +6,14 @@ local support = require "spec.support.helper"
 local A <const>, B <const> = "10.0.0.1", "10.0.0.2"
 
 -- Two transports that know of each other.
-local function two(options, order, seed)
+local function two(options, order, seed, on)
   local site = Site.new(seed or support.seed(), options)
   local nodes = {}
   for i, ip in ipairs { A, B } do
     site:process(ip, { order = order })
     nodes[i] = site:on(ip, function(uv)
       return links.node { id = "n" .. i, uv = uv, listen = ip .. ":7100",
-        hello = { nonce = i }, limits = { patience_ms = 100 } }
+        hello = { nonce = i }, limits = { patience_ms = 100 }, on = on }
     end)
   end
   local addresses = { n1 = A .. ":7100", n2 = B .. ":7100" }
@@ -94,6 +94,35 @@ describe("transports on the virtual network", function()
     wait_linked(site, a, b)
     site:sleep(30000)
     assert.equal(1, a:count("open n2"))
+  end)
+
+  it("open channels beside their link, and end them with a cut", function()
+    local told = {}
+    local function taken(name)
+      return {
+        open = function(channel) told[name] = channel end,
+        bytes = function(_, chunk) told.got = (told.got or "") .. chunk end,
+        closed = function(_, reason) told[name .. " closed"] = reason end,
+      }
+    end
+    local site, a, b = two({ delay = { 1, 10 } }, nil, nil,
+      { channel = function() return taken "there" end })
+    wait_linked(site, a, b)
+    site:on(A, function()
+      assert(a.transport:open_channel("n2", taken "here"))
+    end)
+    site:wait(function() return told.here and told.there end)
+    local big = ("x"):rep(1 << 20)
+    site:on(A, function() assert(told.here:write(big)) end)
+    site:wait(function() return told.got == big end)
+    assert.same({ "open n2" }, a.events)
+    site:sleep(60000)  -- it is idle, and stays
+    assert.is_nil(told["here closed"])
+    site.network:cut(A, B)
+    site:wait(function()
+      return told["here closed"] and told["there closed"]
+    end)
+    assert.equal("link is silent", told["there closed"])
   end)
 
   it("leave no handle behind", function()

@@ -50,8 +50,10 @@ rule(function(_, hello)
     hello.version_max, VERSION)
 end)
 
+local SERVED <const> = { peer = true, snapshot = true }
+
 rule(function(self, hello)
-  if hello.purpose ~= "peer" then
+  if not SERVED[hello.purpose] then
     return refuse("unsupported", "connections of kind %s are not served",
       hello.purpose)
   elseif hello.group ~= self.group then
@@ -85,6 +87,15 @@ rule(function(self, hello)
   return refuse("cluster_mismatch", "%s belongs to a cluster %s formed as "
     .. "%s, %s to one formed as %s", hello.id, hello.cluster,
     shown(hello.identity), self.id, shown(self.identity))
+end)
+
+-- A cluster forms, and is adopted, over links and nothing else.
+rule(function(self, hello)
+  if hello.purpose == "peer" or self.identity and hello.formed then
+    return nil
+  end
+  return refuse("busy", "%s and %s do not both belong to a formed cluster yet",
+    hello.id, self.id)
 end)
 
 -- Both unformed: they must have been started with the same members.

@@ -46,11 +46,12 @@ function Connections:is_up(link)
   return self.up[link.id] == link
 end
 
---- Other open links with the peer of this one.
+--- Other open links with the peer of this one; channels are none.
 function Connections:rivals(link)
   local rivals = {}
   for _, other in ipairs(self.list) do
-    if other ~= link and other.id == link.id and other.phase == "open" then
+    local is_same = other.id == link.id and other.purpose == link.purpose
+    if other ~= link and is_same and other.phase == "open" then
       rivals[#rivals + 1] = other
     end
   end
@@ -77,7 +78,7 @@ end
 -- is silent, or of another process than this one, is a dead one's; and who
 -- dials a second time has lost the first.
 function Connections:is_superfluous(link)
-  local old = self.up[link.id]
+  local old = link.purpose == "peer" and self.up[link.id]
   if not old or old.hello.nonce ~= link.hello.nonce then return false end
   local silent_ms = old.rounds_heard * self.limits.round_ms
   if silent_ms > self.limits.alive_ms then return false end

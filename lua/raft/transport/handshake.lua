@@ -54,7 +54,7 @@ local function refuse(transport, link, refusal)
 end
 
 local function greet(transport, link)
-  link.sent = transport:hello_for(link.id)
+  link.sent = transport:hello_for(link)
   link:write(link.sent)
 end
 
@@ -84,18 +84,29 @@ local function read_hello(transport, link, frame)
     text = "this version of the wire format is not spoken here" })
 end
 
+-- Is a connection for this purpose welcome? Nil, or the refusal.
+local function unwanted(transport, link, hello)
+  if hello.purpose == "peer" then return nil end
+  return not link.is_dialed and transport.channels:refusal_of(hello)
+end
+
 -- Reads a hello and judges it; true when the link may go on.
 local function admit(transport, link, frame)
   local hello = read_hello(transport, link, frame)
   if not hello then return false end
+  if link.is_dialed and hello.purpose ~= link.purpose then
+    bad_frame(transport, link, "purpose")
+    return false
+  end
   local stray = wrong_place(transport, link, hello)
+    or unwanted(transport, link, hello)
   local ok, refusal = transport.judge(hello, link)
   if link.phase == "closed" then return false end  -- closed while it judged
   if not ok or stray then
     refuse(transport, link, not ok and refusal or stray)
     return false
   end
-  link.id, link.hello = hello.id, hello
+  link.id, link.hello, link.purpose = hello.id, hello, hello.purpose
   if transport.connections:is_superfluous(link) then
     transport:close_superfluous(link)
     return false

@@ -10,6 +10,7 @@ local DEFAULTS <const> = {
   alive_ms = 2500,         -- heard within that time: somebody is there
   silence_ms = 5000,       -- silent for that long: closed
   pending_max = 128,       -- accepted connections that have not greeted
+  channels_max = 8,        -- channels that we dialed, and that came in, each
   dial_min_ms = 50,        -- the first wait between tries
   dial_max_ms = 2000,      -- the longest wait
   patience_ms = 100,       -- the higher id lets the lower one dial first

@@ -1,0 +1,112 @@
+--- Connections beside the links: what is large has its own, so that nothing
+-- small waits behind it. There is one purpose so far, `snapshot`.
+--
+-- A channel is greeted and judged as a link is, watched as a link is, and is no
+-- rival of one. It is dialed once: trying again is up to the owner. Of those
+-- that a peer has dialed to us the newest counts, as it knows what it lost.
+local Channel = require "raft.transport.channel"
+
+local Channels = { __name = "raft.channels" }
+Channels.__index = Channels
+
+local M = {}
+
+local PURPOSE <const> = "snapshot"
+
+--- @param transport sockets, limits, handlers, report, is_closed,
+--   dialed(dialer, stream, channel), dial_failed(dialer, reason),
+--   hand_over(link)
+function M.new(transport)
+  return setmetatable({
+    transport = transport,
+    list = {},  -- those that have not ended, in order of birth
+  }, Channels)
+end
+
+--- How many there are of one direction.
+function Channels:count(is_dialed)
+  local count = 0
+  for _, channel in ipairs(self.list) do
+    if channel.is_dialed == is_dialed then count = count + 1 end
+  end
+  return count
+end
+
+function Channels:is_full(is_dialed)
+  return self:count(is_dialed) >= self.transport.limits.channels_max
+end
+
+function Channels:remove(channel)
+  for i, other in ipairs(self.list) do
+    if other == channel then return table.remove(self.list, i) end
+  end
+end
+
+--- A new one, dialed: it, or nil and "busy".
+function Channels:open(id, where, handlers)
+  if self:is_full(true) then return nil, "busy" end
+  local channel = Channel.dial(self, id, where, handlers)
+  self.list[#self.list + 1] = channel
+  return channel
+end
+
+-- The one that this peer has dialed to us, or nil.
+function Channels:of(id)
+  for _, channel in ipairs(self.list) do
+    if channel.id == id and not channel.is_dialed then return channel end
+  end
+end
+
+--- Why a connection with this purpose may not come in: nil, or the refusal.
+function Channels:refusal_of(hello)
+  if hello.purpose ~= PURPOSE or not self.transport.handlers.channel then
+    return { code = "unsupported", text = ("connections of kind %s are not "
+      .. "served"):format(hello.purpose) }
+  elseif self:is_full(false) and not self:of(hello.id) then
+    return { code = "busy", text = "too many snapshots are coming in" }
+  end
+end
+
+-- Hands one that was accepted to the owner; false when it is not wanted.
+function Channels:take(link)
+  local old = self:of(link.id)
+  if old then old:close("replaced") end
+  if self:is_full(false) then return false end
+  local channel = Channel.accept(self, link)
+  self.list[#self.list + 1] = channel
+  channel.handlers = self.transport.handlers.channel(channel)
+  return channel.handlers
+end
+
+--- Both ends have admitted each other.
+function Channels:opened(link)
+  local channel = link.channel
+  link.phase, link.rounds = "open", 0
+  self.transport.report:note("channel up", link)
+  if channel then
+    link.dialer:greeted()
+    channel:rest()
+    channel.hello = link.hello
+  elseif not self:take(link) then
+    return link:close("not wanted")
+  end
+  self.transport:hand_over(link)
+end
+
+--- The connection of one has ended.
+function Channels:ended(link, was_open, reason)
+  if link.dialer then link.dialer:greeted() end
+  if was_open then
+    self.transport.report:note("channel down", link, reason)
+  end
+  if link.channel then link.channel:finish(reason) end
+end
+
+--- Ends what is still being dialed; the links are closed by the transport.
+function Channels:close()
+  for _, channel in ipairs(self.list) do channel:rest() end
+end
+
+M.PURPOSE = PURPOSE
+
+return M
