@@ -24,6 +24,20 @@ static const char *check_hard(const struct raft *r) {
   return NULL;
 }
 
+static const char *check_heir(const struct raft *r) {
+  if ((r->heir != 0) != (r->heir_due != RAFT_NEVER))
+    return "an heir for ever, or a time-out of none";
+  if (r->is_heir_told && r->heir == 0) return "nobody was told to take over";
+  if (r->is_heir_told && !r->is_lease_void)
+    return "a lease beside an heir"; /* [Thesis 6.4.1] */
+  if (r->heir == r->options.self) return "a leader inherits from itself";
+  if (r->state == RAFT_LEADER) return NULL;
+  if (r->heir != 0) return "an heir of somebody who does not lead";
+  if (r->mark_count != 0 || r->is_lease_void)
+    return "traces of leases without leading";
+  return NULL;
+}
+
 static const char *check_role(const struct raft *r) {
   bool is_leader = r->state == RAFT_LEADER;
   if (r->state < RAFT_FOLLOWER || r->state > RAFT_LEADER) return "no such role";
@@ -39,7 +53,7 @@ static const char *check_role(const struct raft *r) {
   if (is_leader && r->election_due != RAFT_NEVER)
     return "a leader that waits for an election";
   if (r->leader_heard > r->now) return "a leader was heard in the future";
-  return NULL;
+  return check_heir(r);
 }
 
 static const char *check_ballot(const struct raft *r) {
@@ -126,6 +140,19 @@ static const char *check_peer(const struct raft *r, uint32_t i) {
   return raft_progress_check(p, r->log.last);
 }
 
+static const char *check_marks_sent(const struct raft *r) {
+  if (r->mark_count > RAFT_MARKS) return "too many marks of rounds";
+  for (uint32_t i = 0; i < r->mark_count; i++) {
+    const struct raft_mark *m = &r->marks[i];
+    if (m->round > r->read_round) return "a mark of a round to come";
+    if (m->sent > r->now) return "a round was sent in the future";
+    if (i == 0) continue;
+    if (m->round <= r->marks[i - 1].round || m->sent < r->marks[i - 1].sent)
+      return "marks of rounds do not ascend";
+  }
+  return NULL;
+}
+
 static const char *check_leader(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
   if (raft_log_term(&r->log, r->term_start) != r->term)
@@ -138,6 +165,8 @@ static const char *check_leader(const struct raft *r) {
     const char *broken = check_peer(r, i);
     if (broken != NULL) return broken;
   }
+  const char *broken = check_marks_sent(r);
+  if (broken != NULL) return broken;
   bool is_member = raft_config_find(&r->config, r->options.self) >= 0;
   if (r->peer_count + is_member != r->config.count)
     return "a leader forgot a member";

@@ -48,6 +48,8 @@ void raft_become_follower(struct raft *r, raft_term term, raft_id leader) {
   r->leader = leader;
   r->ballot = (struct raft_ballot){.round = r->ballot.round};
   r->peer_count = 0;
+  raft_lease_reset(r);
+  raft_transfer_end(r);
   r->heartbeat_due = RAFT_NEVER;
   r->pending_bytes = 0;
   if (!was_passive || is_new_reign) raft_drop_reads(r);
@@ -58,7 +60,10 @@ void raft_become_follower(struct raft *r, raft_term term, raft_id leader) {
 bool raft_is_sticky(const struct raft *r) {
   assert(r->is_started);
   if (r->state == RAFT_LEADER) return true; /* check-quorum speaks for it */
-  if (r->leader == 0) return false;
+  /* With leases a leader relies on us, also when we have come into a later
+   * term meanwhile and follow nobody. */
+  if (r->leader == 0 && !r->config.leases) return false;
+  if (r->leader_heard == 0) return false;
   assert(r->now >= r->leader_heard);
   return r->now - r->leader_heard < raft_election_min(r);
 }
@@ -68,6 +73,14 @@ static bool is_too_young(const struct raft *r) {
   assert(r->now >= r->started);
   if (!r->config.leases) return false;
   return r->now - r->started < raft_election_min(r);
+}
+
+/* With leases our own vote is bound like that for another: the time-out may
+ * have been drawn when a shorter minimum was in force. */
+static bool is_bound(const struct raft *r) {
+  assert(r->state != RAFT_LEADER);
+  if (!r->config.leases) return false;
+  return is_too_young(r) || raft_is_sticky(r);
 }
 
 /* [Raft 5.4.1] our log must not be newer than the candidate's. */
@@ -205,7 +218,7 @@ void raft_election_tick(struct raft *r) {
   assert(r->is_started);
   if (r->state == RAFT_LEADER || r->now < r->election_due) return;
   if (!raft_is_candidate_material(r)) return;
-  if (is_too_young(r)) {
+  if (is_bound(r)) {
     raft_set_election_timer(r);
     return;
   }
@@ -253,6 +266,7 @@ void raft_on_timeout_now(struct raft *r, raft_id from,
   assert(m->kind == RAFT_MSG_TIMEOUT_NOW);
   assert(m->term == r->term);
   if (r->state != RAFT_FOLLOWER || r->leader != from) return;
+  if (r->is_avoiding) return; /* it could not know yet */
   if (!raft_is_candidate_material(r) || is_too_young(r)) return;
   raft_drop_reads(r);
   r->ack = (struct raft_ack){0};

@@ -8,7 +8,9 @@
  *   core:forward(now, token, command, ...) -> true | nil, code
  *   core:read(now, token)       core:form(now, config)
  *   core:unreachable(now, peer)   core:space(now, has_space)
- *   core:transfer(now)          -> true | nil, code
+ *   core:read_lease(now, token)
+ *   core:transfer(now [, id [, token]]) -> true | nil, code
+ *   core:avoid(now, is_avoiding)
  *   core:effects()  core:deadline()  core:entry(index)  core:status(t) ...
  *
  * Times are integers in ms. core:wall(ms) sets the wall clock of this turn.
@@ -267,6 +269,13 @@ static int core_read(lua_State *L) {
   return raft_lua_step(L, c, &ev);
 }
 
+static int core_read_lease(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_READ_LEASE);
+  ev.read = (uint64_t)luaL_checkinteger(L, 3);
+  return raft_lua_step(L, c, &ev);
+}
+
 static int core_form(lua_State *L) {
   struct raft_lua_core *c;
   struct raft_event ev = event_of(L, &c, RAFT_EV_FORM);
@@ -293,6 +302,15 @@ static int core_space(lua_State *L) {
 static int core_transfer(lua_State *L) {
   struct raft_lua_core *c;
   struct raft_event ev = event_of(L, &c, RAFT_EV_TRANSFER);
+  if (lua_toboolean(L, 3)) ev.transfer.to = raft_id_of(luaL_checkstring(L, 3));
+  ev.transfer.token = (uint64_t)luaL_optinteger(L, 4, 0);
+  return raft_lua_step(L, c, &ev);
+}
+
+static int core_avoid(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_AVOID);
+  ev.avoid = lua_toboolean(L, 3) != 0;
   return raft_lua_step(L, c, &ev);
 }
 
@@ -392,6 +410,10 @@ static int core_status(lua_State *L) {
   lua_setfield(L, -2, "role");
   raft_lua_push_name(L, 1, s.leader);
   lua_setfield(L, -2, "leader");
+  raft_lua_push_name(L, 1, s.heir);
+  lua_setfield(L, -2, "heir");
+  lua_pushboolean(L, s.has_lease);
+  lua_setfield(L, -2, "has_lease");
   set(L, "term", s.term);
   set(L, "first", s.first);
   set(L, "last", s.last);
@@ -457,6 +479,8 @@ static void open_core(lua_State *L) {
       {"propose", core_propose},
       {"forward", core_forward},
       {"read", core_read},
+      {"read_lease", core_read_lease},
+      {"avoid", core_avoid},
       {"form", core_form},
       {"unreachable", core_unreachable},
       {"space", core_space},

@@ -35,6 +35,7 @@ struct raft_progress {
   uint64_t round_sent;       /* newest read round it was asked to confirm */
   raft_ms heard;             /* when it last spoke; 0 never */
   raft_ms wall;              /* the wall clock it last reported; 0 unknown */
+  bool is_avoiding;          /* it said that it is no heir, or lacks entries */
   uint32_t head, count;      /* ring of flights, oldest at head.
                                 Invariant: count <= RAFT_INFLIGHT_MAX */
   size_t bytes;              /* Invariant: sum of bytes over the ring */

@@ -45,6 +45,7 @@ struct raft *raft_new(const struct raft_options *options) {
   r->random = options->seed;
   r->state = r->told_state = RAFT_FOLLOWER;
   r->election_due = r->heartbeat_due = r->read_resend = RAFT_NEVER;
+  r->heir_due = RAFT_NEVER;
   r->ballot.round = raft_random(r) >> 1; /* never wraps, unlike any before */
   r->read_context = raft_random(r) >> 1;
   r->life = raft_random(r);
@@ -234,6 +235,7 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
 
 static void tick(struct raft *r) {
   assert(r->is_started);
+  raft_transfer_tick(r);
   raft_leader_tick(r);
   raft_election_tick(r);
   raft_read_tick(r);
@@ -292,19 +294,19 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
   case RAFT_EV_PROPOSE: return raft_on_propose(r, ev);
   case RAFT_EV_FORWARD: return raft_on_forward(r, ev);
   case RAFT_EV_READ: return raft_on_read(r, ev->read);
+  case RAFT_EV_READ_LEASE: return raft_on_read_lease(r, ev->read);
   case RAFT_EV_FORM: return raft_on_form(r, ev->form);
   case RAFT_EV_UNREACHABLE:
     raft_on_unreachable(r, ev->unreachable);
     return RAFT_OK;
-  case RAFT_EV_TRANSFER: return raft_on_transfer(r, ev->transfer);
+  case RAFT_EV_TRANSFER: return raft_on_transfer(r, ev->transfer.to);
+  case RAFT_EV_AVOID: return raft_on_avoid(r, ev->avoid);
   case RAFT_EV_SPACE: r->is_out_of_space = !ev->has_space; return RAFT_OK;
   case RAFT_EV_CHANGE:
   case RAFT_EV_COMPACTED:
   case RAFT_EV_SNAPSHOT_MADE:
   case RAFT_EV_SNAPSHOT_RECEIVED:
-  case RAFT_EV_SHIPPED:
-  case RAFT_EV_READ_LEASE:
-  case RAFT_EV_AVOID: return RAFT_E_UNSUPPORTED;
+  case RAFT_EV_SHIPPED: return RAFT_E_UNSUPPORTED;
   case RAFT_EV_NONE: break;
   }
   return RAFT_E_USAGE;
@@ -456,6 +458,7 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   emit_store(r);
   raft_emit_acks(r);
   raft_emit_appends(r);
+  raft_emit_transfer(r);
   emit_apply(r);
   if (is_role_told) raft_emit_reads(r);
   raft_log_evict(&r->log, r->options.memory_bytes_max, r->applied);
@@ -464,6 +467,6 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   r->taken = full;
   batch->effects = r->taken.effects;
   batch->count = r->taken.count;
-  batch->deadline =
-      earlier(earlier(r->election_due, r->heartbeat_due), r->read_resend);
+  batch->deadline = earlier(earlier(r->election_due, r->heartbeat_due),
+                            earlier(r->read_resend, r->heir_due));
 }

@@ -311,9 +311,16 @@ struct raft_event {
                    our disk hangs), false: we are again */
     const struct raft_config *form; /* identity and incarnations filled */
     raft_id unreachable;            /* sends to this peer were dropped */
-    raft_id transfer; /* TRANSFER: who shall lead; 0: the best placed. BUSY: it
-                         lacks entries, ask again; UNSUPPORTED: there is none */
-    bool has_space;   /* SPACE: has the disk room for entries? Without, none are
+    struct {                        /* TRANSFER: leadership goes to another */
+      raft_id to;                   /* who shall lead; 0: the best placed */
+      uint64_t token; /* names the answer where we do not lead; 0: no answer is
+                         wanted there, NOT_LEADER is said */
+    } transfer; /* on a leader: it is on its way, see status.heir, and ends with
+                   our term or one election time-out later; meanwhile there are
+                   no proposals (BUSY). With a token elsewhere FORWARDED
+                   follows. BUSY: another was told to take over already;
+                   UNSUPPORTED: nobody may, or that one may not */
+    bool has_space; /* SPACE: has the disk room for entries? Without, none are
                        taken; votes go on, they need next to nothing */
   };
 };
@@ -383,7 +390,8 @@ struct raft_effect {
       uint8_t role;   /* enum raft_state */
     } role;
     raft_index config; /* CONFIG: index of the configuration now in force */
-    struct {           /* FORWARDED: the leader's answer to FORWARD, CHANGE */
+    struct {           /* FORWARDED: the leader's answer to FORWARD, CHANGE,
+                          TRANSFER */
       uint64_t token;
       int code;         /* RAFT_OK: appended at [index, ...] in `term`;
                            else it is in no log and never will be */

@@ -33,14 +33,14 @@ static void drop_oldest(struct raft *r, uint32_t count) {
   memmove(r->reads, r->reads + count, r->read_count * sizeof *r->reads);
 }
 
-/* The round that a read of now may join. */
-static uint64_t open_round(struct raft *r) {
+/* Makes sure that the newest round is one that a read of now may join. */
+void raft_open_round(struct raft *r) {
   assert(r->state == RAFT_LEADER);
   if (r->round_is_sent || r->read_round == 0) {
     r->read_round++;
     r->round_is_sent = false;
   }
-  return r->read_round;
+  assert(r->read_round > 0);
 }
 
 /* Before our no-op is committed we do not know what is; the read then waits
@@ -54,10 +54,11 @@ static raft_index read_index(const struct raft *r) {
 static void register_read(struct raft *r, uint64_t token, raft_id from) {
   assert(from != 0);
   assert(r->state == RAFT_LEADER);
+  raft_open_round(r);
   push(r, &(struct raft_read){
               .token = token,
               .from = from,
-              .round = open_round(r),
+              .round = r->read_round,
               .index = read_index(r),
           });
 }
@@ -76,6 +77,31 @@ int64_t raft_on_read(struct raft *r, uint64_t token) {
               .round = ++r->read_context,
           });
   r->is_read_due = true;
+  return RAFT_OK;
+}
+
+/* Nobody is asked: what is committed now is all that anybody was told of. */
+static void register_leased(struct raft *r, uint64_t token) {
+  assert(raft_has_lease(r));
+  assert(!is_full(r));
+  uint32_t at = 0;
+  while (at < r->read_count && r->reads[at].round == 0)
+    at++;
+  memmove(r->reads + at + 1, r->reads + at,
+          (r->read_count - at) * sizeof *r->reads);
+  r->reads[at] = (struct raft_read){
+      .token = token,
+      .from = r->options.self,
+      .index = read_index(r),
+  };
+  r->read_count++;
+}
+
+int64_t raft_on_read_lease(struct raft *r, uint64_t token) {
+  assert(r->is_started);
+  assert(r->read_count <= RAFT_READS_MAX);
+  if (is_full(r) || !raft_has_lease(r)) return raft_on_read(r, token);
+  register_leased(r, token);
   return RAFT_OK;
 }
 

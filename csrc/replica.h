@@ -5,6 +5,7 @@
  *   replication.c  appends, answers, commit                      [Raft 5.3]
  *   membership.c   which configuration is in force, forming      [Raft 6]
  *   read.c         ReadIndex, on leaders and followers       [Thesis 6.4]
+ *   lease.c        when a leader may read without asking     [Thesis 6.4.1]
  *   transfer.c     leadership handed over                    [Thesis 3.10]
  *   forward.c      proposals: our own, and those of followers
  *
@@ -44,11 +45,18 @@ struct raft_ack {   /* what we owe the leader at the next take */
   bool is_prompt;   /* answer even before `index` is durable */
 };
 
+#define RAFT_MARKS 8 /* rounds whose time of sending is remembered */
+
+struct raft_mark { /* a round, and when it was first sent */
+  uint64_t round;
+  raft_ms sent;
+};
+
 struct raft_read {  /* a read that waits */
   uint64_t token;   /* the driver's; of a remote read its context */
   raft_id from;     /* leader: who asked; self: our own driver */
-  uint64_t round;   /* leader: confirmed when a quorum acked this round;
-                        follower: the context it was asked under */
+  uint64_t round;   /* leader: confirmed when a quorum acked this round, 0: by a
+                        lease; follower: the context it was asked under */
   raft_index index; /* leader: serve when applied; follower: the leader's
                         answer, 0 none yet. Invariant: >= term_start on a
                         leader */
@@ -65,6 +73,7 @@ struct raft {
                        those of a life before */
   uint64_t bad_frames;
   bool is_out_of_space; /* no entries are taken */
+  bool is_avoiding;     /* we are no heir, and tell so */
 
   /* hard state: durable before any answer that rests on it [Raft 5.1] */
   raft_term term;    /* Invariant: >= that of the newest entry */
@@ -115,6 +124,15 @@ struct raft {
                              0 on others */
   uint64_t read_round;   /* newest round */
   bool round_is_sent;    /* a read may join it no more */
+  uint32_t mark_count;   /* Invariant: <= RAFT_MARKS, 0 unless LEADER */
+  struct raft_mark marks[RAFT_MARKS]; /* Invariant: round and sent ascend;
+                             round <= read_round, sent <= now */
+  bool is_lease_void; /* somebody was told to take over: no lease in this term.
+                         Invariant: false unless LEADER */
+  raft_id heir;       /* leadership is to go to this member, 0 nobody.
+                         Invariant: 0 unless LEADER, never self */
+  raft_ms heir_due;   /* given up then. Invariant: RAFT_NEVER without heir */
+  bool is_heir_told;  /* to campaign. Invariant: only of an heir */
 
   /* reads that wait: on a leader for rounds, on a follower for its answer */
   uint64_t read_context; /* newest context; starts at random: unique */
@@ -196,9 +214,20 @@ void raft_read_tick(struct raft *r);
 void raft_drop_reads(struct raft *r);
 void raft_emit_reads(struct raft *r); /* at take */
 bool raft_read_waits_for(const struct raft *r, const struct raft_progress *p);
+int64_t raft_on_read_lease(struct raft *r, uint64_t token);
+void raft_open_round(struct raft *r); /* one that is not sent yet */
+
+/* lease.c */
+void raft_lease_round_sent(struct raft *r); /* the newest, for the first time */
+bool raft_has_lease(const struct raft *r);  /* at r->now */
+void raft_lease_reset(struct raft *r);
 
 /* transfer.c */
 int raft_on_transfer(struct raft *r, raft_id to);
+int raft_on_avoid(struct raft *r, bool is_avoiding);
+void raft_transfer_end(struct raft *r);
+void raft_transfer_tick(struct raft *r);
+void raft_emit_transfer(struct raft *r); /* at take */
 
 /* forward.c */
 int64_t raft_on_propose(struct raft *r, const struct raft_event *ev);

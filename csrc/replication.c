@@ -90,6 +90,12 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
   return raft_log_reserve(&r->log, m->tail.size, m->append.count);
 }
 
+/* Why leadership shall not come here. */
+static uint8_t reply_flags(const struct raft *r) {
+  assert(r->is_started);
+  return r->is_avoiding ? RAFT_REPLY_AVOID : 0;
+}
+
 void raft_refuse_append(struct raft *r, raft_id to,
                         const struct raft_message *m) {
   assert(to != r->options.self);
@@ -104,6 +110,7 @@ void raft_refuse_append(struct raft *r, raft_id to,
       raft_log_term(&r->log, reply.append_reply.hint_index);
   reply.append_reply.round = m->term == r->term ? m->append.round : 0;
   reply.append_reply.wall = r->wall;
+  reply.append_reply.flags = reply_flags(r);
   raft_send(r, to, raft_hard_after(r), &reply);
 }
 
@@ -205,6 +212,7 @@ static void send_ack(struct raft *r, raft_index index, raft_seq after) {
   m.append_reply.index = index;
   m.append_reply.round = r->ack.round;
   m.append_reply.wall = r->wall;
+  m.append_reply.flags = reply_flags(r);
   raft_send(r, r->ack.to, after, &m);
 }
 
@@ -246,6 +254,7 @@ static struct raft_message append_after(struct raft *r,
   m.append.round = r->read_round;
   p->commit_sent = r->commit;
   p->round_sent = r->read_round;
+  if (!r->round_is_sent) raft_lease_round_sent(r);
   r->round_is_sent = true;
   return m;
 }
@@ -386,6 +395,8 @@ void raft_lead(struct raft *r) {
   r->heartbeat_due = r->now + r->options.heartbeat_ms;
   r->read_round = 0;
   r->round_is_sent = false;
+  raft_lease_reset(r);
+  if (r->config.leases) raft_open_round(r); /* the no-op begins a lease */
   r->ack = (struct raft_ack){0};
   raft_peers_reset(r);
   for (uint32_t i = 0; i < r->peer_count; i++) {
@@ -428,6 +439,7 @@ void raft_leader_tick(struct raft *r) {
     return;
   }
   r->heartbeat_due = r->now + r->options.heartbeat_ms;
+  if (r->config.leases) raft_open_round(r); /* its answers prolong it */
   for (uint32_t i = 0; i < r->peer_count; i++)
     send_empty(r, &r->peers[i]);
 }
@@ -481,6 +493,7 @@ void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
   }
   p->heard = r->now;
   p->wall = m->append_reply.wall;
+  p->is_avoiding = m->append_reply.flags != 0;
   uint64_t round = m->append_reply.round;
   if (round > p->round_acked && round <= p->round_sent) p->round_acked = round;
   if (!m->append_reply.accepted)

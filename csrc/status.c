@@ -39,6 +39,8 @@ void raft_status(const struct raft *r, struct raft_status *out) {
       .memory_bytes = r->log.memory_bytes,
       .pending_bytes = r->pending_bytes,
       .read_count = r->read_count,
+      .has_lease = raft_has_lease(r),
+      .heir = r->heir,
       .bad_frames = r->bad_frames,
   };
   copy_peers(r, out);
@@ -121,7 +123,7 @@ static void add_peer(struct raft_digest_state *d,
       p->id,          p->state,      p->match,          p->next,
       p->is_probing,  p->is_loading, p->snapshot_index, p->commit_sent,
       p->round_acked, p->round_sent, p->heard,          p->wall,
-      p->count,       p->bytes,
+      p->count,       p->bytes,      p->is_avoiding,
   };
   add_many(d, values, sizeof values / sizeof *values);
   for (uint32_t i = 0; i < p->count; i++) {
@@ -174,6 +176,7 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
       r->vote,
       r->hard_changed,
       r->is_out_of_space,
+      r->is_avoiding,
       r->hard_seq,
       r->state,
       r->leader,
@@ -199,6 +202,11 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
       r->pending_bytes,
       r->read_round,
       r->round_is_sent,
+      r->mark_count,
+      r->is_lease_void,
+      r->heir,
+      r->heir_due,
+      r->is_heir_told,
       r->read_context,
       r->life,
       r->is_read_due,
@@ -224,6 +232,10 @@ void raft_digest(const struct raft *r, uint64_t out[2]) {
   add_config(&d, &r->config_before, r->config_before_index);
   for (uint32_t i = 0; i < r->peer_count; i++)
     add_peer(&d, &r->peers[i]);
+  for (uint32_t i = 0; i < r->mark_count; i++) {
+    raft_digest_u64(&d, r->marks[i].round);
+    raft_digest_u64(&d, r->marks[i].sent);
+  }
   add_reads(&d, r);
   add_outbox(&d, &r->out);
   raft_digest_end(&d, out);

@@ -134,6 +134,7 @@ static void put_append_reply(struct raft_out *out,
   raft_out_u64(out, m->append_reply.round);
   raft_out_u64(out, m->append_reply.wall);
   raft_out_u8(out, m->append_reply.accepted);
+  raft_out_u8(out, m->append_reply.flags);
 }
 
 static void get_append_reply(struct raft_in *in, struct raft_message *m) {
@@ -145,11 +146,14 @@ static void get_append_reply(struct raft_in *in, struct raft_message *m) {
   m->append_reply.round = raft_in_u64(in);
   m->append_reply.wall = raft_in_u64(in);
   m->append_reply.accepted = raft_in_bool(in);
+  m->append_reply.flags = raft_in_u8(in);
 }
 
 static bool is_sound_append_reply(const struct raft_message *m) {
   assert(raft_frame_is_number(m->term));
   assert(m->kind == RAFT_MSG_APPEND_REPLY);
+  const unsigned known = RAFT_REPLY_AVOID | RAFT_REPLY_REPAIRING;
+  if ((m->append_reply.flags & ~known) != 0) return false;
   return raft_frame_is_number(m->append_reply.index) &&
          raft_frame_is_number(m->append_reply.hint_index) &&
          raft_frame_is_number(m->append_reply.hint_term);

@@ -54,6 +54,11 @@ enum raft_message_kind {
 #undef X
 };
 
+enum raft_reply_flags {
+  RAFT_REPLY_AVOID = 1,     /* leadership shall not come here */
+  RAFT_REPLY_REPAIRING = 2, /* its log lacks what damage took */
+};
+
 struct raft_message {
   uint8_t kind;   /* enum raft_message_kind */
   uint32_t group; /* 0 until groups share a transport */
@@ -89,6 +94,7 @@ struct raft_message {
       raft_term hint_term;   /* refused: our term there */
       uint64_t round;        /* echo of the newest read round seen; 0 none */
       raft_ms wall;          /* our wall clock */
+      uint8_t flags;         /* enum raft_reply_flags */
     } append_reply;
     struct {
       uint64_t token;

@@ -38,6 +38,7 @@ build = {
         "csrc/greeting.c",
         "csrc/host.c",
         "csrc/identity.c",
+        "csrc/lease.c",
         "csrc/log.c",
         "csrc/log_block.c",
         "csrc/log_load.c",

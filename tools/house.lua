@@ -24,7 +24,8 @@ M.rooms = {
 
   -- One file per concern of the paper.
   { name = "roles", files = { "raft.c", "election", "replication",
-    "forward", "membership", "snapshot", "read", "status", "transfer" },
+    "forward", "membership", "snapshot", "read", "lease", "status",
+    "transfer" },
     knows = { "contract", "leaves", "replica" } },
 
   -- Reads everything, and is read by nobody in the core.

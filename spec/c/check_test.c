@@ -103,6 +103,31 @@ static void peers(void) {
   BROKEN(follower, "peers without leading", r->peer_count = 1);
 }
 
+static void heirs(void) {
+  BROKEN(leader, "an heir for ever, or a time-out of none", r->heir = 7);
+  BROKEN(leader, "an heir for ever, or a time-out of none", r->heir_due = 7);
+  BROKEN(leader, "nobody was told to take over", r->is_heir_told = true);
+  BROKEN(leader, "a lease beside an heir", r->heir = 7, r->heir_due = 7,
+         r->is_heir_told = true);
+  BROKEN(leader, "a leader inherits from itself", r->heir = r->options.self,
+         r->heir_due = 7);
+  BROKEN(follower, "an heir of somebody who does not lead", r->heir = 7,
+         r->heir_due = 7);
+}
+
+static void leases(void) {
+  BROKEN(leader, "too many marks of rounds", r->mark_count = RAFT_MARKS + 1);
+  BROKEN(leader, "a mark of a round to come", r->mark_count = 1,
+         r->marks[0].round = r->read_round + 1);
+  BROKEN(leader, "a round was sent in the future", r->mark_count = 1,
+         r->marks[0].sent = r->now + 1);
+  BROKEN(leader, "marks of rounds do not ascend", r->mark_count = 2);
+  BROKEN(leader, "marks of rounds do not ascend", r->mark_count = 2,
+         r->read_round = 9, r->marks[0].sent = r->now, r->marks[1].round = 1);
+  BROKEN(follower, "traces of leases without leading", r->mark_count = 1);
+  BROKEN(follower, "traces of leases without leading", r->is_lease_void = true);
+}
+
 static void reigns(void) {
   BROKEN(leader, "a leader's term does not start where it says",
          r->term_start = 1);
@@ -263,6 +288,8 @@ int main(void) {
   CASE(entries);
   CASE(a_vote_has_a_term);
   CASE(peers);
+  CASE(heirs);
+  CASE(leases);
   CASE(reigns);
   CASE(reads);
   CASE(outboxes);

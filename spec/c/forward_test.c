@@ -425,11 +425,11 @@ static void nobody_but_a_voter_inherits(void) {
       .nodes = 3, .seed = 1, .roles = {0, RAFT_ROLE_LEARNER}});
   CHECK(cluster_elect(c, N1));
   struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
-  ev.transfer = c->nodes[N2].id;
+  ev.transfer.to = c->nodes[N2].id;
   EQ(cluster_step(c, N1, &ev), RAFT_E_UNSUPPORTED); /* a learner */
-  ev.transfer = 7;
+  ev.transfer.to = 7;
   EQ(cluster_step(c, N1, &ev), RAFT_E_UNSUPPORTED); /* a stranger */
-  ev.transfer = c->nodes[N3].id;
+  ev.transfer.to = c->nodes[N3].id;
   EQ(cluster_step(c, N1, &ev), RAFT_OK);
   cluster_work(c);
   EQ(cluster_leader(c), N3);

@@ -38,6 +38,15 @@ static void it_sees_times_and_numbers(void) {
   DIFFERS(r->random++);
   DIFFERS(r->life++);
   DIFFERS(r->is_out_of_space = true);
+  DIFFERS(r->is_avoiding = true);
+  DIFFERS(r->is_lease_void = true);
+  DIFFERS(r->heir++);
+  DIFFERS(r->heir_due--);
+  DIFFERS(r->is_heir_told = true);
+  DIFFERS(r->peers[0].is_avoiding = true);
+  DIFFERS(r->mark_count++);
+  DIFFERS(r->mark_count = 1, r->marks[0].round++);
+  DIFFERS(r->mark_count = 1, r->marks[0].sent++);
   DIFFERS(r->last_time++);
   DIFFERS(r->election_due++);
   DIFFERS(r->heartbeat_due++);

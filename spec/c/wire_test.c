@@ -69,7 +69,8 @@ static const struct sample samples[SAMPLES] = {
                        .hint_index = 6,
                        .hint_term = 3,
                        .round = 11,
-                       .wall = 1700000000123u}}},
+                       .wall = 1700000000123u,
+                       .flags = RAFT_REPLY_AVOID}}},
     {"frame_timeout_now", {.kind = RAFT_MSG_TIMEOUT_NOW, .term = 5}},
     {"frame_propose",
      {.kind = RAFT_MSG_PROPOSE,
@@ -397,6 +398,11 @@ static void terms_and_indexes_cannot_wrap(void) {
   EQ(decode_with(3, 24 + 16, over, 8), RAFT_E_CORRUPT);
   EQ(decode_with(6, 24 + 8, over, 8), RAFT_E_CORRUPT);
   EQ(decode_with(8, 24 + 8, over, 8), RAFT_E_CORRUPT);
+}
+
+static void unknown_flags_are_refused(void) {
+  for (unsigned flags = 0; flags < 256; flags++)
+    EQ(decode_with(3, 24 + 41, flags, 1), flags < 4 ? RAFT_OK : RAFT_E_CORRUPT);
 }
 
 /* [Raft 5.2] [Thesis 9.6] */
@@ -811,6 +817,7 @@ static void run_messages(void) {
   CASE(other_versions_are_told_from_noise);
   CASE(unknown_kinds_are_refused_unless_optional);
   CASE(truth_values_are_0_or_1);
+  CASE(unknown_flags_are_refused);
   CASE(terms_and_indexes_cannot_wrap);
   CASE(a_vote_is_for_the_term_it_says);
   CASE(a_place_in_the_log_makes_sense);

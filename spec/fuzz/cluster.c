@@ -202,7 +202,7 @@ static void form(struct run *r) {
 static void transfer(struct run *r) {
   struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
   uint32_t to = fuzz_below(r->in, r->c->count + 1);
-  if (to < r->c->count) ev.transfer = r->c->nodes[to].id;
+  if (to < r->c->count) ev.transfer.to = r->c->nodes[to].id;
   if (is_up(r)) (void)cluster_step(r->c, r->node, &ev); /* refused: fine */
 }
 

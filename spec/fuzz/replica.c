@@ -300,7 +300,7 @@ static void ask(struct life *l) {
     ev.unreachable = raft_id_of(names[how / 8 % 5]);
   } else if (how % 8 == 3) {
     ev = (struct raft_event){.kind = RAFT_EV_TRANSFER};
-    ev.transfer = how >= 128 ? raft_id_of(names[how / 8 % 5]) : 0;
+    ev.transfer.to = how >= 128 ? raft_id_of(names[how / 8 % 5]) : 0;
   } else if (how % 8 == 4) {
     struct raft_config c = make_config(l->in, how / 8);
     ev = (struct raft_event){.kind = RAFT_EV_FORM, .form = &c};

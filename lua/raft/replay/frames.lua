@@ -65,15 +65,20 @@ local function append(term, body, tail)
     round > 0 and ", read round " .. round or "")
 end
 
+-- By its flags: why leadership shall not come to who answers.
+local AVOIDING <const> = { ", is no heir", ", repairs its log",
+  ", repairs its log, is no heir" }
+
 local function append_reply(term, body)
-  local index, hint, hint_term, round, _, is_accepted =
-    ("<I8I8I8I8I8B"):unpack(body)
+  local index, hint, hint_term, round, _, is_accepted, flags =
+    ("<I8I8I8I8I8BB"):unpack(body)
+  local suffix = AVOIDING[flags] or ""
   if is_accepted == 1 then
-    return ("has all up to %d%s"):format(index,
-      round > 0 and ", read round " .. round or "")
+    return ("has all up to %d%s%s"):format(index,
+      round > 0 and ", read round " .. round or "", suffix)
   end
-  return ("refuses what follows %d (term %d), may agree at %d/t%d"):format(
-    index, term, hint, hint_term)
+  return ("refuses what follows %d (term %d), may agree at %d/t%d%s"):format(
+    index, term, hint, hint_term, suffix)
 end
 
 local function propose(_, body)

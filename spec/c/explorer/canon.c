@@ -202,6 +202,8 @@ static void put_role(struct form *f, const struct raft *r) {
   bool leads = r->state == RAFT_LEADER;
   put(f, leads ? r->term_start : 0);
   put(f, leads ? r->read_round : 0);
+  put(f, renamed(f, r->heir));
+  put(f, r->is_heir_told);
 }
 
 static void put_raft(struct form *f, const struct raft *r) {

@@ -119,7 +119,7 @@ static void an_early_read_is_dropped_in_silence(void) {
 
 static int64_t transfer(struct cluster *c, uint32_t to) {
   struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
-  ev.transfer = c->nodes[to].id;
+  ev.transfer.to = c->nodes[to].id;
   int64_t rc = cluster_step(c, N1, &ev);
   (void)cluster_flush(c, N1);
   return rc;

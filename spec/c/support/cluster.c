@@ -722,16 +722,25 @@ int64_t cluster_forward(struct cluster *c, uint32_t node, const char *command) {
   return give(c, node, RAFT_EV_FORWARD, command);
 }
 
-int64_t cluster_read(struct cluster *c, uint32_t node) {
+static int64_t ask_to_read(struct cluster *c, uint32_t node,
+                           enum raft_event_kind kind) {
   struct cluster_node *n = &c->nodes[node];
   if (n->read_count == sizeof n->reads / sizeof *n->reads) return RAFT_E_BUSY;
   cluster_say(c, "a client wants to read from %s", n->name);
-  struct raft_event ev = {.kind = RAFT_EV_READ, .read = ++c->next_token};
+  struct raft_event ev = {.kind = kind, .read = ++c->next_token};
   int64_t rc = cluster_step(c, node, &ev);
   if (rc != RAFT_OK) return rc;
   n->reads[n->read_count++] =
       (struct cluster_read){.token = ev.read, .floor = c->commit};
   return (int64_t)ev.read;
+}
+
+int64_t cluster_read(struct cluster *c, uint32_t node) {
+  return ask_to_read(c, node, RAFT_EV_READ);
+}
+
+int64_t cluster_read_lease(struct cluster *c, uint32_t node) {
+  return ask_to_read(c, node, RAFT_EV_READ_LEASE);
 }
 
 void cluster_unreachable(struct cluster *c, uint32_t node, uint32_t peer) {

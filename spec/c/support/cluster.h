@@ -168,6 +168,7 @@ void cluster_tick(struct cluster *c, uint32_t node);
 int64_t cluster_propose(struct cluster *c, uint32_t node, const char *command);
 int64_t cluster_forward(struct cluster *c, uint32_t node, const char *command);
 int64_t cluster_read(struct cluster *c, uint32_t node); /* the token */
+int64_t cluster_read_lease(struct cluster *c, uint32_t node);
 void cluster_unreachable(struct cluster *c, uint32_t node, uint32_t peer);
 int64_t cluster_form(struct cluster *c, uint32_t node);
 
