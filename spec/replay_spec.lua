@@ -294,7 +294,7 @@ describe("replay: the format", function()
       format.pack("reader", "", "n2", -2),
       format.pack("receive", "", 5300, 1, "xyz"),
       format.pack("propose", "12", 5310, format.join("a", "bc")),
-      format.pack("transfer", "unsupported", 5310),
+      format.pack("transfer", "unsupported", 5310, "", 0),
       format.pack("take", "", -1),
     }
     assert.equal(golden, format.head("0.1.0") .. format.record_head(body)

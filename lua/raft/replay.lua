@@ -71,8 +71,8 @@ function play.receive(player, event)
     event.bytes)
 end
 
-for _, kind in ipairs { "tick", "stored", "applied", "read", "unreachable",
-  "transfer" } do
+for _, kind in ipairs { "tick", "stored", "applied", "read", "read_lease",
+  "unreachable" } do
   play[kind] = function(player, event)
     return player.core[kind](player.core, table.unpack(event))
   end
@@ -100,6 +100,15 @@ end
 
 function play.space(player, event)
   return player.core:space(event.now, event.has_space == 1)
+end
+
+function play.avoid(player, event)
+  return player.core:avoid(event.now, event.is_avoiding == 1)
+end
+
+function play.transfer(player, event)
+  return player.core:transfer(event.now, event.to ~= "" and event.to,
+    event.token)
 end
 
 --------------------------------------------------------------- differences --

@@ -157,8 +157,8 @@ local function telling(name, fields)
   end
 end
 
-for _, name in ipairs { "tick", "stored", "applied", "read", "unreachable",
-  "transfer" } do
+for _, name in ipairs { "tick", "stored", "applied", "read", "read_lease",
+  "unreachable" } do
   StandIn[name] = telling(name, as_is)
 end
 
@@ -184,6 +184,14 @@ end)
 
 StandIn.space = telling("space", function(now, has_space)
   return now, has_space and 1 or 0
+end)
+
+StandIn.avoid = telling("avoid", function(now, is_avoiding)
+  return now, is_avoiding and 1 or 0
+end)
+
+StandIn.transfer = telling("transfer", function(now, to, token)
+  return now, to or "", token or 0
 end)
 
 function StandIn:wall(ms)

@@ -35,10 +35,12 @@ local EVENTS <const> = {
   { "form", "i8s4", "now", "config" },      -- as in an entry
   { "unreachable", "i8s1", "now", "peer" },
   { "space", "i8B", "now", "has_space" },
-  { "transfer", "i8", "now" },
+  { "transfer", "i8s1i8", "now", "to", "token" },
   { "take", "i8", "deadline" },             -- -1: never
   { "digest", "s1", "digest" },
   { "finish", "s1", "digest" },
+  { "read_lease", "i8i8", "now", "token" },
+  { "avoid", "i8B", "now", "is_avoiding" },
 }
 
 local PREFIX <const> = "<Bs1"

@@ -143,8 +143,19 @@ function events.space(self, event)
     event.has_space == 1 and "room on its disk again" or "a full disk")
 end
 
-function events.transfer(self)
-  self:say("%s is asked to hand over", self.id)
+function events.read_lease(self, event)
+  self:say("%s is asked for a read, by a lease if it has one (%d)", self.id,
+    event.token)
+end
+
+function events.avoid(self, event)
+  self:say("%s %s", self.id, event.is_avoiding == 1
+    and "is no heir from now on" or "may be an heir again")
+end
+
+function events.transfer(self, event)
+  self:say("%s is asked to hand over to %s", self.id,
+    event.to == "" and "the best placed" or event.to)
 end
 
 function events.finish(self, event)
