@@ -38,6 +38,22 @@ static const char *check_heir(const struct raft *r) {
   return NULL;
 }
 
+/* What damage took is missing, or it is not. */
+static const char *check_repair(const struct raft *r) {
+  if ((r->lost.index == 0) != (r->lost.term == 0))
+    return "what is lost has no place";
+  if (!raft_is_repairing(r)) return NULL;
+  raft_term last_term = raft_log_last_term(&r->log);
+  bool is_whole = last_term > r->lost.term ||
+                  (last_term == r->lost.term && r->log.last >= r->lost.index);
+  if (is_whole) return "a whole log under repair";
+  if (r->lost.term > r->term) return "what is lost is of a term to come";
+  if (r->state != RAFT_FOLLOWER) return "who lacks entries wants to lead";
+  if (r->election_due != RAFT_NEVER)
+    return "who lacks entries waits for an election";
+  return NULL;
+}
+
 static const char *check_role(const struct raft *r) {
   bool is_leader = r->state == RAFT_LEADER;
   if (r->state < RAFT_FOLLOWER || r->state > RAFT_LEADER) return "no such role";
@@ -220,15 +236,11 @@ static const char *check_outbox(const struct raft_outbox *o, raft_seq newest) {
 const char *raft_check(const struct raft *r) {
   assert(r != NULL);
   const char *(*const checks[])(const struct raft *) = {
-      check_marks,
-      check_hard,
-      check_role,
-      check_ballot,
-      check_ack,
-      check_config,
-      check_times,
-      check_reads,
-      r->state == RAFT_LEADER ? check_leader : check_follower,
+      check_marks,  check_hard,
+      check_repair, check_role,
+      check_ballot, check_ack,
+      check_config, check_times,
+      check_reads,  r->state == RAFT_LEADER ? check_leader : check_follower,
   };
   const char *broken = raft_log_check(&r->log);
   for (size_t i = 0; broken == NULL && i < sizeof checks / sizeof *checks; i++)
@@ -245,6 +257,7 @@ struct raft_facts raft_facts_of(const struct raft *r) {
   const struct raft_log *log = &r->log;
   return (struct raft_facts){
       .now = r->now,
+      .is_started = r->is_started,
       .term = r->term,
       .vote = r->vote,
       .state = r->state,
@@ -260,6 +273,8 @@ struct raft_facts raft_facts_of(const struct raft *r) {
       .commit_term = raft_log_term(log, r->commit),
       .config_index = r->config_index,
       .config_term = raft_log_term(log, r->config_index),
+      .lost_last = r->lost.index,
+      .lost_term = r->lost.term,
       .term_start = r->term_start,
       .seq_handed = log->seq_handed,
       .seq_stored = log->seq_stored,
@@ -267,6 +282,17 @@ struct raft_facts raft_facts_of(const struct raft *r) {
       .read_round = r->read_round,
       .read_context = r->read_context,
   };
+}
+
+/* Only a start finds damage, and only all of it ends the repair. */
+static const char *check_loss(const struct raft_facts *b,
+                              const struct raft *r) {
+  if (!raft_is_repairing(r)) return NULL;
+  if (b->lost_last == 0 && b->is_started) return "damage out of nowhere";
+  if (b->lost_last != 0 &&
+      (b->lost_last != r->lost.index || b->lost_term != r->lost.term))
+    return "what is lost has changed";
+  return NULL;
 }
 
 static const char *check_growth(const struct raft_facts *b,
@@ -336,6 +362,7 @@ const char *raft_check_step(const struct raft_facts *before,
   const char *broken = check_growth(before, after);
   if (broken == NULL) broken = check_term(before, after);
   if (broken == NULL) broken = check_log(before, after);
+  if (broken == NULL) broken = check_loss(before, after);
   if (broken == NULL) broken = check_reign(before, after);
   return broken;
 }

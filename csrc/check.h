@@ -18,6 +18,7 @@ const char *raft_check(const struct raft *r);
 
 struct raft_facts { /* what of one state the next one is measured by */
   raft_ms now;
+  bool is_started;
   raft_term term;
   raft_id vote; /* in `term`, 0 nobody */
   enum raft_state state;
@@ -26,6 +27,8 @@ struct raft_facts { /* what of one state the next one is measured by */
   raft_term last_term, stored_term, commit_term; /* of the entries there */
   raft_index config_index;
   raft_term config_term;
+  raft_index lost_last; /* what damage took; 0: nothing is missing */
+  raft_term lost_term;
   raft_index term_start; /* of a leader */
   raft_seq seq_handed, seq_stored;
   uint64_t ballot_round;

@@ -83,12 +83,13 @@ static bool is_bound(const struct raft *r) {
   return is_too_young(r) || raft_is_sticky(r);
 }
 
-/* [Raft 5.4.1] our log must not be newer than the candidate's. */
+/* [Raft 5.4.1] our log must not be newer than the candidate's, nor may the part
+ * of it have been that we lost. */
 static bool is_up_to_date(const struct raft *r, const struct raft_message *m) {
   assert(m->kind == RAFT_MSG_VOTE);
-  raft_term ours = raft_log_last_term(&r->log);
-  if (m->vote.last_term != ours) return m->vote.last_term > ours;
-  return m->vote.last_index >= r->log.last;
+  struct raft_place ours = raft_repair_place(r);
+  if (m->vote.last_term != ours.term) return m->vote.last_term > ours.term;
+  return m->vote.last_index >= ours.index;
 }
 
 static bool can_grant(const struct raft *r, raft_id from,

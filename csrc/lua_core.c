@@ -425,6 +425,8 @@ static int core_status(lua_State *L) {
   set(L, "pending_bytes", s.pending_bytes);
   set(L, "reads", s.read_count);
   set(L, "bad_frames", s.bad_frames);
+  lua_pushboolean(L, s.is_repairing);
+  lua_setfield(L, -2, "repairing");
   push_peers(L, &s);
   lua_setfield(L, -2, "peers");
   return 1;

@@ -96,7 +96,7 @@ static void set_terms(lua_State *L, const struct raft_recovery *r) {
 
 static int recovery_fields(lua_State *L) {
   const struct raft_recovery *r = raft_lua_check_recovery(L, 1);
-  lua_createtable(L, 0, 14);
+  lua_createtable(L, 0, 16);
   set_integer(L, "term", r->term);
   set_integer(L, "vote", r->vote);
   set_integer(L, "commit", r->commit);
@@ -106,6 +106,8 @@ static int recovery_fields(lua_State *L) {
   set_integer(L, "runs", r->run_count);
   set_integer(L, "tail_first", r->tail_first);
   set_integer(L, "last_time", r->last_time);
+  if (r->lost_last != 0) set_integer(L, "lost_last", r->lost_last);
+  if (r->lost_term != 0) set_integer(L, "lost_term", r->lost_term);
   lua_pushlstring(L, (const char *)r->tail.data, r->tail.size);
   lua_setfield(L, -2, "tail");
   set_terms(L, r);
@@ -123,6 +125,13 @@ static uint64_t get_integer(lua_State *L, const char *name) {
   uint64_t v = (uint64_t)lua_tointeger(L, -1);
   lua_pop(L, 1);
   return v;
+}
+
+/* The same, or 0 where the field is not there. */
+static uint64_t get_optional(lua_State *L, const char *name) {
+  bool is_there = lua_getfield(L, -1, name) != LUA_TNIL;
+  lua_pop(L, 1);
+  return is_there ? get_integer(L, name) : 0;
 }
 
 /* A string of the table on top, kept alive by the list `strings`. */
@@ -187,6 +196,8 @@ static int recovery_new(lua_State *L) {
   r->result.last = get_integer(L, "last");
   r->result.tail_first = get_integer(L, "tail_first");
   r->result.last_time = get_integer(L, "last_time");
+  r->result.lost_last = get_optional(L, "lost_last");
+  r->result.lost_term = get_optional(L, "lost_term");
   r->result.tail = get_bytes(L, "tail", 4);
   r->result.config = get_config(L, "config", 4);
   r->result.config_before = get_config(L, "config_before", 4);

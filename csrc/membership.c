@@ -18,8 +18,10 @@ static bool is_voter_in(const struct raft_member *m, enum raft_half half) {
   return m->role[half] == RAFT_ROLE_VOTER;
 }
 
-/* A witness votes and never campaigns; a learner does neither. */
+/* A witness votes and never campaigns; a learner does neither. What damage took
+ * from our log may be committed: who lacks it must not lead. */
 bool raft_is_candidate_material(const struct raft *r) {
+  if (raft_is_repairing(r)) return false;
   int i = raft_config_find(&r->config, r->options.self);
   if (i < 0) return false;
   assert((uint32_t)i < r->config.count);

@@ -133,6 +133,17 @@ bool raft_progress_reject(struct raft_progress *p, raft_index rejected,
   return true;
 }
 
+void raft_progress_retract(struct raft_progress *p, raft_index match,
+                           raft_index hint) {
+  assert(match < p->match);
+  assert(match <= hint);
+  assert(hint < p->next);
+  p->match = match;
+  if (p->state != RAFT_SNAPSHOT) enter(p, RAFT_PROBE, hint + 1);
+  forget_told(p);
+  assert(p->match < p->next);
+}
+
 void raft_progress_probe(struct raft_progress *p) {
   assert(p->match < p->next);
   /* A guess that nobody has refuted yet is worth more than to start over. */

@@ -23,7 +23,8 @@ struct raft_inflight { /* one append under way */
 struct raft_progress {
   raft_id id;
   enum raft_progress_state state;
-  raft_index match; /* durable there. Invariant: match < next */
+  raft_index match; /* durable there, as far as we know; damage there may take
+                       it back. Invariant: match < next */
   raft_index next;  /* Invariant: next <= last + 1 of the leader's log */
   bool is_probing;  /* an append is out, wait for its answer or tick.
                         Invariant: only in PROBE */
@@ -66,6 +67,12 @@ bool raft_progress_accept(struct raft_progress *p, raft_index match);
  * been accepted since, or of another append than the one that is out. */
 bool raft_progress_reject(struct raft_progress *p, raft_index rejected,
                           raft_index hint);
+
+/* It lost entries that it had told us of: no more than `match` is there, which
+ * is less than we counted. PROBE after `hint`, from where our logs may agree;
+ * what waits for a snapshot goes on waiting. */
+void raft_progress_retract(struct raft_progress *p, raft_index match,
+                           raft_index hint);
 
 /* Sends to it were lost, or it may have forgotten: back to PROBE, after match.
  * A PROBE keeps its guess and may send at once. */

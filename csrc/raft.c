@@ -198,6 +198,16 @@ static int receive(struct raft *r, const struct raft_event *ev) {
 
 /* ---- the other events ---------------------------------------------------- */
 
+/* An entry of a term that the hard state has not seen, or a configuration that
+ * nobody told of: one of them is lost. [Raft 5.1] */
+static int judge_recovery(struct raft *r, const struct raft_recovery *rec) {
+  assert(!r->is_started);
+  assert(r->log.last == rec->last);
+  if (raft_log_last_term(&r->log) > rec->term) return RAFT_E_CORRUPT;
+  if (!raft_config_is_newest(r)) return RAFT_E_CORRUPT;
+  return raft_repair_begin(r, rec);
+}
+
 static int start(struct raft *r, const struct raft_recovery *rec) {
   assert(!r->is_started);
   assert(r->log.last == 0);
@@ -205,13 +215,9 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
   if (rec == NULL) rec = &empty;
   int rc = raft_config_recover(r, rec);
   if (rc == RAFT_OK) rc = raft_log_recover(&r->log, rec);
-  /* An entry of a term that the hard state has not seen, or a configuration
-   * that nobody told of: one of them is lost. [Raft 5.1] */
-  bool is_unsound = rc == RAFT_OK && (raft_log_last_term(&r->log) > rec->term ||
-                                      !raft_config_is_newest(r));
-  if (is_unsound) {
-    raft_log_free(&r->log);
-    rc = RAFT_E_CORRUPT;
+  if (rc == RAFT_OK) {
+    rc = judge_recovery(r, rec);
+    if (rc != RAFT_OK) raft_log_free(&r->log);
   }
   if (rc != RAFT_OK) {
     memset(&r->config, 0, sizeof r->config);

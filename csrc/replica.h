@@ -7,6 +7,7 @@
  *   read.c         ReadIndex, on leaders and followers       [Thesis 6.4]
  *   lease.c        when a leader may read without asking     [Thesis 6.4.1]
  *   transfer.c     leadership handed over                    [Thesis 3.10]
+ *   repair.c       a log that damage has cut short
  *   forward.c      proposals: our own, and those of followers
  *
  * Every step reserves what its handlers may need before anything changes, so
@@ -52,6 +53,11 @@ struct raft_mark { /* a round, and when it was first sent */
   raft_ms sent;
 };
 
+struct raft_place { /* of an entry; by term first, then by index */
+  raft_term term;
+  raft_index index;
+};
+
 struct raft_read {  /* a read that waits */
   uint64_t token;   /* the driver's; of a remote read its context */
   raft_id from;     /* leader: who asked; self: our own driver */
@@ -90,6 +96,10 @@ struct raft {
                              a leader, and until our own vote is durable */
 
   struct raft_log log;
+  struct raft_place lost;  /* the newest entry that damage took, 0 none: the log
+                             is whole. Invariant: else newer than its last
+                             one, not of a later term than ours, and we are
+                             FOLLOWER without election_due */
   raft_index commit;       /* Invariant: base <= applied <= apply_handed <=
                              commit <= log.last */
   raft_index apply_handed; /* newest entry in an APPLY effect */
@@ -228,6 +238,14 @@ int raft_on_avoid(struct raft *r, bool is_avoiding);
 void raft_transfer_end(struct raft *r);
 void raft_transfer_tick(struct raft *r);
 void raft_emit_transfer(struct raft *r); /* at take */
+
+/* repair.c */
+int raft_repair_begin(struct raft *r, const struct raft_recovery *rec);
+bool raft_is_repairing(const struct raft *r);
+/* The log has grown: is it whole again? */
+void raft_repair_grown(struct raft *r);
+/* The newest entry that others may believe us to have. */
+struct raft_place raft_repair_place(const struct raft *r);
 
 /* forward.c */
 int64_t raft_on_propose(struct raft *r, const struct raft_event *ev);

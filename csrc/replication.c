@@ -93,7 +93,9 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
 /* Why leadership shall not come here. */
 static uint8_t reply_flags(const struct raft *r) {
   assert(r->is_started);
-  return r->is_avoiding ? RAFT_REPLY_AVOID : 0;
+  unsigned avoid = r->is_avoiding ? RAFT_REPLY_AVOID : 0;
+  unsigned repairing = raft_is_repairing(r) ? RAFT_REPLY_REPAIRING : 0;
+  return (uint8_t)(avoid | repairing);
 }
 
 void raft_refuse_append(struct raft *r, raft_id to,
@@ -198,6 +200,7 @@ void raft_on_append(struct raft *r, raft_id from,
     return;
   }
   raft_index verified = merge(r, m);
+  raft_repair_grown(r);
   /* Only what this message verified may be committed, not our stale tail. */
   raft_index commit = m->append.commit < verified ? m->append.commit : verified;
   if (commit > r->commit && commit <= r->log.last) r->commit = commit;
@@ -470,6 +473,15 @@ void raft_advance_commit(struct raft *r) {
   r->commit = index;
 }
 
+/* Does it say that damage has taken entries which it had? */
+static bool is_repairing(const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_APPEND_REPLY);
+  return (m->append_reply.flags & RAFT_REPLY_REPAIRING) != 0;
+}
+
+/* Where the logs may agree below what we counted on, all of that is in doubt;
+ * and what it says may not be durable. So nothing counts but what it will
+ * acknowledge. */
 static void take_refusal(struct raft *r, struct raft_progress *p,
                          const struct raft_message *m) {
   assert(!m->append_reply.accepted);
@@ -477,7 +489,21 @@ static void take_refusal(struct raft *r, struct raft_progress *p,
   raft_index hint = m->append_reply.hint_index;
   if (hint > r->log.last) hint = r->log.last;
   raft_index agree = raft_log_agree(&r->log, hint, m->append_reply.hint_term);
-  (void)raft_progress_reject(p, m->append_reply.index, agree); /* or stale */
+  if (is_repairing(m) && agree < p->match)
+    raft_progress_retract(p, 0, agree);
+  else
+    (void)raft_progress_reject(p, m->append_reply.index, agree); /* or stale */
+}
+
+static void take_acceptance(struct raft *r, struct raft_progress *p,
+                            const struct raft_message *m) {
+  assert(m->append_reply.accepted);
+  raft_index index = m->append_reply.index;
+  assert(index <= r->log.last);
+  if (is_repairing(m) && index < p->match)
+    raft_progress_retract(p, index, index);
+  else if (raft_progress_accept(p, index))
+    raft_advance_commit(r);
 }
 
 void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
@@ -498,6 +524,6 @@ void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
   if (round > p->round_acked && round <= p->round_sent) p->round_acked = round;
   if (!m->append_reply.accepted)
     take_refusal(r, p, m);
-  else if (raft_progress_accept(p, m->append_reply.index))
-    raft_advance_commit(r);
+  else
+    take_acceptance(r, p, m);
 }

@@ -58,6 +58,7 @@ build = {
         "csrc/quorum.c",
         "csrc/raft.c",
         "csrc/read.c",
+        "csrc/repair.c",
         "csrc/replication.c",
         "csrc/status.c",
         "csrc/transfer.c",

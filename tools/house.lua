@@ -24,7 +24,8 @@ M.rooms = {
 
   -- One file per concern of the paper.
   { name = "roles", files = { "raft.c", "election", "replication",
-    "forward", "membership", "snapshot", "read", "lease", "status",
+    "forward", "membership", "repair", "snapshot", "read", "lease",
+      "status",
     "transfer" },
     knows = { "contract", "leaves", "replica" } },
 

@@ -143,6 +143,35 @@ static void probe_empties_the_window(void) {
   CHECK(raft_progress_can_send(&p, BYTES_MAX));
 }
 
+/* Damage took what it had told us of. */
+static void takes_back_what_was_lost(void) {
+  struct raft_progress p = replicating(9);
+  p.commit_sent = 8;
+  raft_progress_sent(&p, 12, 30);
+  raft_progress_retract(&p, 0, 4);
+  EQ(p.match, 0);
+  EQ(p.state, RAFT_PROBE);
+  EQ(p.next, 5);
+  EQ(p.count, 0);
+  EQ(p.bytes, 0);
+  EQ(p.commit_sent, 0);
+  CHECK(raft_progress_can_send(&p, BYTES_MAX));
+  sound(&p, 12);
+  CHECK(raft_progress_accept(&p, 6)); /* counts again */
+  EQ(p.match, 6);
+  EQ(p.state, RAFT_REPLICATE);
+}
+
+static void takes_back_and_waits_for_its_snapshot(void) {
+  struct raft_progress p = replicating(9);
+  raft_progress_snapshot(&p, 20);
+  raft_progress_retract(&p, 3, 3);
+  EQ(p.match, 3);
+  EQ(p.state, RAFT_SNAPSHOT);
+  EQ(p.next, 21);
+  sound(&p, 30);
+}
+
 /* [Raft 5.3] back off to where the logs may agree, never below match. */
 static void backs_off_by_the_hint(void) {
   struct raft_progress p = probing(100);
@@ -390,6 +419,8 @@ int main(void) {
   CASE(recovers_when_acks_are_lost);
   CASE(recovers_when_appends_are_lost);
   CASE(probe_empties_the_window);
+  CASE(takes_back_what_was_lost);
+  CASE(takes_back_and_waits_for_its_snapshot);
   CASE(backs_off_by_the_hint);
   CASE(forgets_what_was_told_in_vain);
   CASE(drops_late_rejects);

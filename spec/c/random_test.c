@@ -92,6 +92,23 @@ static void some_crash(struct cluster *c, uint32_t node) {
     (void)cluster_restart(c, node); /* what fails is noted */
 }
 
+/* Enough others have all of their logs: so nothing committed is lost for good,
+ * and they can elect one another. */
+static bool may_rot(const struct cluster *c, uint32_t node) {
+  uint32_t voters = 0;
+  for (uint32_t i = 0; i < c->count; i++) {
+    if (c->nodes[i].disk.lost_last > 0 && i != node) return false;
+    voters += c->options.roles[i] != RAFT_ROLE_LEARNER;
+  }
+  return voters >= 3;
+}
+
+static void some_rot(struct cluster *c, uint32_t node) {
+  struct cluster_disk *d = &c->nodes[node].disk;
+  if (is_up(c, node) || !may_rot(c, node) || d->last < 2) return;
+  cluster_rot(c, node, 1 + draw(c, (uint32_t)d->last - 1));
+}
+
 static void some_cut(struct cluster *c, uint32_t node) {
   uint32_t other = draw(c, c->count);
   if (other != node) c->cut[node][other] = draw(c, 3) == 0;
@@ -123,7 +140,7 @@ static const struct {
     {60, some_time},   {12, next_time},     {60, some_command},
     {30, some_read},   {40, some_apply},    {4, some_crash},
     {4, some_cut},     {2, some_partition}, {4, some_loss},
-    {4, some_swap},    {4, some_poverty},
+    {4, some_swap},    {4, some_poverty},   {8, some_rot},
 };
 
 static void act(struct cluster *c) {
@@ -229,6 +246,7 @@ static void meets_every_kind_of_trouble(void) {
   SEEN(accepted_forwards), SEEN(refused_forwards), SEEN(commits);
   SEEN(leader_reads), SEEN(follower_reads), SEEN(void_reads);
   SEEN(full_windows), SEEN(busy), SEEN(failed_allocations), SEEN(full_disks);
+  SEEN(rots), SEEN(repairs);
 #undef SEEN
 }
 

@@ -80,6 +80,7 @@ static void put_append_reply(struct form *f, const struct raft_message *m) {
   put(f, m->append_reply.hint_index);
   put(f, m->append_reply.hint_term);
   put(f, m->append_reply.round);
+  put(f, m->append_reply.flags);
 }
 
 bool canon_is_term_only(const struct raft_message *m, uint64_t open) {
@@ -217,6 +218,8 @@ static void put_raft(struct form *f, const struct raft *r) {
   put(f, r->apply_handed);
   put(f, r->applied);
   put(f, r->last_time);
+  put(f, r->lost.term);
+  put(f, r->lost.index);
   put(f, r->config_index);
   put(f, r->config_before_index);
   put(f, r->read_count);

@@ -289,6 +289,8 @@ static int start(struct cluster *c, uint32_t node) {
       .runs = runs,
       .run_count = recover_runs(d, runs),
       .last_time = d->last > 0 ? time_of(&d->log[d->last]) : 0,
+      .lost_last = d->lost_last,
+      .lost_term = d->lost_term,
   };
   recover_configs(d, &rec);
   uint8_t *tail = recover_tail(c, d, &rec);
@@ -352,6 +354,35 @@ static void say_completed(struct cluster *c, uint32_t node,
     cluster_say(c, "%s has %s on disk", n->name, range(b->first, b->last));
 }
 
+/* Has the log become as new as what damage took from it? */
+static void end_repair(struct cluster *c, struct cluster_disk *d) {
+  raft_term term = d->log[d->last].term;
+  bool is_whole =
+      term > d->lost_term || (term == d->lost_term && d->last >= d->lost_last);
+  if (d->lost_last == 0 || !is_whole) return;
+  d->lost_last = 0;
+  d->lost_term = 0;
+  memset(d->lost, 0, sizeof d->lost);
+  c->seen_counts.repairs++;
+}
+
+void cluster_rot(struct cluster *c, uint32_t node, raft_index keep) {
+  struct cluster_node *n = &c->nodes[node];
+  struct cluster_disk *d = &n->disk;
+  CHECK(n->raft == NULL);
+  if (keep >= d->last) return;
+  if (d->lost_last == 0) {
+    d->lost_last = d->last;
+    d->lost_term = d->log[d->last].term;
+  }
+  cluster_say(c, "damage takes %s from %s", range(keep + 1, d->last), n->name);
+  for (; d->last > keep; d->last--) {
+    d->lost[d->last] = d->log[d->last].term;
+    free(d->log[d->last].bytes);
+  }
+  c->seen_counts.rots++;
+}
+
 /* One batch becomes durable. */
 static void complete(struct cluster *c, uint32_t node) {
   struct cluster_disk *d = &c->nodes[node].disk;
@@ -367,6 +398,7 @@ static void complete(struct cluster *c, uint32_t node) {
     raft_entry_view(b.bytes + at, &e);
     write_entry(d, &e, b.bytes + at);
     at += raft_entry_bytes(&e);
+    end_repair(c, d);
   }
   free_batch(&b);
 }

@@ -63,6 +63,10 @@ struct cluster_disk {
   raft_index commit;
   raft_index last;
   struct cluster_record log[CLUSTER_LOG + 1]; /* by index */
+  raft_index lost_last; /* the newest entry that damage took, until the log is
+                           as new again; 0: none */
+  raft_term lost_term;
+  raft_term lost[CLUSTER_LOG + 1]; /* terms of the entries that it took */
   struct cluster_batch under_way[RAFT_STORES_MAX];
   uint32_t count; /* batches under way */
 };
@@ -115,7 +119,7 @@ struct cluster_counts { /* what a run has met */
   uint64_t lost_touch, refused_votes, refused_appends, loads, crashes;
   uint64_t torn_stores, accepted_forwards, refused_forwards, commits;
   uint64_t leader_reads, follower_reads, void_reads, full_windows;
-  uint64_t busy, failed_allocations, full_disks;
+  uint64_t busy, failed_allocations, full_disks, rots, repairs;
 };
 
 struct cluster {
@@ -190,6 +194,10 @@ void cluster_applied(struct cluster *c, uint32_t node);
 /* Keeps `keep` of the writes under way, whole. */
 void cluster_crash(struct cluster *c, uint32_t node, uint32_t keep);
 int cluster_restart(struct cluster *c, uint32_t node);
+
+/* Damage takes the entries above `keep` from the disk of a node that is down;
+ * what the log had is on record there. */
+void cluster_rot(struct cluster *c, uint32_t node, raft_index keep);
 
 /* Replaces the replica by its clone: nobody may notice. */
 void cluster_swap(struct cluster *c, uint32_t node);

@@ -66,14 +66,15 @@ static const char *check_entries(struct cluster *c, const struct raft *r,
   return NULL;
 }
 
-/* What is committed lies on the disks of a commit quorum. */
+/* What is committed lies on the disks of a commit quorum, or has: who lost it
+ * has acknowledged it before, and still votes by it. */
 static bool is_durable(const struct cluster *c, raft_index i, raft_term term) {
   uint32_t mask = 0;
   for (uint32_t k = 0; k < c->count; k++) {
     const struct cluster_disk *d = &c->nodes[k].disk;
     for (uint32_t m = 0; m < c->config.count; m++)
-      if (c->config.members[m].id == c->nodes[k].id && d->last >= i &&
-          d->log[i].term == term)
+      if (c->config.members[m].id == c->nodes[k].id &&
+          ((d->last >= i && d->log[i].term == term) || d->lost[i] == term))
         mask |= 1u << m;
   }
   return raft_quorum_has(&c->config, RAFT_COMMIT, mask);

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define ENTRIES_SHOWN 6 /* of one append; of more, the first and the last */
 
@@ -89,8 +90,10 @@ static void words_of_append(const struct raft_message *m, char *out,
 
 static void words_of_append_reply(const struct raft_message *m, char *out,
                                   size_t room) {
-  char round[40];
+  char round[80];
+  bool is_short = (m->append_reply.flags & RAFT_REPLY_REPAIRING) != 0;
   words_of_round(m->append_reply.round, round, sizeof round);
+  if (is_short) strcat(round, ", damage took what followed");
   if (m->append_reply.accepted)
     snprintf(out, room, "I have everything up to %" PRIu64 " on disk%s",
              m->append_reply.index, round);
