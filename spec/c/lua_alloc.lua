@@ -375,6 +375,24 @@ use("frame_kind", function() return { raft.ping() } end,
   function(w) return raft.frame_kind(w[1]) end)
 use("frame_size", function() return { raft.ping() } end,
   function(w) return raft.frame_size(w[1]) end)
+use("ship_offer", function()
+  return { index = 9, term = 1, time = 5, config_index = 2, bytes = 70,
+    checksum = -1, config = raft.config_encode(JOINT) }
+end, function(w) return raft.ship_offer(3, w) end)
+use("ship_taken", nil, function() return raft.ship_taken(3, 99) end)
+use("ship_chunk", nil,
+  function() return raft.ship_chunk(3, 99, ("x"):rep(500)) end)
+use("ship_verdict", nil,
+  function() return raft.ship_verdict(3, "damaged", "words") end)
+use("ship_size", function() return { raft.ship_taken(3, 99) } end,
+  function(w) return raft.ship_size(w[1]) end)
+use("ship_decode", function()
+  return { raft.ship_offer(3, { index = 9, term = 1, time = 5, bytes = 70,
+    config_index = 2, checksum = -1, config = raft.config_encode(JOINT) }) }
+end, function(w) return raft.ship_decode(w[1]) end)
+use("ship_decode of a chunk", function()
+  return { raft.ship_chunk(3, 99, ("x"):rep(500)) }
+end, function(w) return raft.ship_decode(w[1]) end)
 use("config_encode", nil, function() return raft.config_encode(JOINT) end)
 use("config_decode", function() return { raft.config_encode(JOINT) } end,
   function(w) return raft.config_decode(w[1]) end)

@@ -149,6 +149,13 @@ local WILD <const> = {
   function() return print end,
 }
 
+-- Of a snapshot's file.
+local function offer()
+  return { index = byte(), term = byte(), time = byte(),
+    config_index = byte() % 4, config = some "configs" or some "strings",
+    bytes = byte(), checksum = -byte() }
+end
+
 function wild() return pick(WILD)() end
 
 -- What a connection brings: a frame, its first part, then the rest of it.
@@ -175,6 +182,14 @@ local calls = {
   frame_size = function() return some "strings" end,
   frame_kind = function() return some "strings" end,
   ping = function() end,
+  ship_offer = function() return 1 + byte(), offer() end,
+  ship_taken = function() return byte(), byte() end,
+  ship_chunk = function() return 1 + byte(), byte(), text() end,
+  ship_verdict = function()
+    return byte(), pick { "done", "no_space", "never" }, text()
+  end,
+  ship_size = function() return some "strings" end,
+  ship_decode = function() return some "strings" end,
   config_encode = function() return config() end,
   config_decode = function() return some "strings" end,
   config_check = function() return config() end,

@@ -18,6 +18,7 @@
 #define FUZZ_TARGETS(X)                                                        \
   X(wire)                                                                      \
   X(hello)                                                                     \
+  X(ship)                                                                      \
   X(entry)                                                                     \
   X(config)                                                                    \
   X(identity)                                                                  \
