@@ -1,7 +1,7 @@
 /* lua_ship.c - raft.core's functions of the connection of a snapshot.
  *
  *   ship_offer(term, t) -> bytes       t: index, term, time, config_index,
- *                                      config (encoded), bytes, checksum
+ *                                      config (encoded), size, checksum
  *   ship_taken(term, offset) -> bytes
  *   ship_chunk(term, offset, bytes) -> bytes
  *   ship_verdict(term, word, text) -> bytes     word: "done" "have" "busy"
@@ -67,7 +67,7 @@ static int ship_offer(lua_State *L) {
   m.offer.term = get_u64(L, "term");
   m.offer.time = get_u64(L, "time");
   m.offer.config_index = get_u64(L, "config_index");
-  m.offer.bytes = get_u64(L, "bytes");
+  m.offer.size = get_u64(L, "size");
   m.offer.checksum = get_u64(L, "checksum");
   if (lua_getfield(L, 2, "config") != LUA_TSTRING)
     return luaL_error(L, "offer.config: expected a string");
@@ -172,7 +172,7 @@ static void push_offer(lua_State *L, const struct raft_ship *m) {
   set_integer(L, "term", m->offer.term);
   set_integer(L, "time", m->offer.time);
   set_integer(L, "config_index", m->offer.config_index);
-  set_integer(L, "bytes", m->offer.bytes);
+  set_integer(L, "size", m->offer.size);
   set_integer(L, "checksum", m->offer.checksum);
   push_tail(L, m);
   lua_setfield(L, -2, "config");

@@ -39,8 +39,8 @@ static const char *check_offer(const struct raft_ship *m) {
   if (m->offer.term == 0 || m->offer.term > m->term) return "term";
   if (m->offer.config_index == 0 || m->offer.config_index > m->offer.index)
     return "config_index";
-  if (m->offer.bytes == 0 || m->offer.bytes > RAFT_SHIP_FILE_BYTES_MAX)
-    return "bytes";
+  if (m->offer.size == 0 || m->offer.size > RAFT_SHIP_FILE_BYTES_MAX)
+    return "size";
   if (m->tail.size > RAFT_CONFIG_BYTES_MAX) return "config";
   int error = raft_config_decode(m->tail.data, m->tail.size, &config);
   return error == RAFT_OK ? NULL : "config";
@@ -85,7 +85,7 @@ static void put_offer(struct raft_out *out, const struct raft_ship *m) {
   raft_out_u64(out, m->offer.term);
   raft_out_u64(out, m->offer.time);
   raft_out_u64(out, m->offer.config_index);
-  raft_out_u64(out, m->offer.bytes);
+  raft_out_u64(out, m->offer.size);
   raft_out_u64(out, m->offer.checksum);
 }
 
@@ -122,7 +122,7 @@ static void get_offer(struct raft_in *in, struct raft_ship *m) {
   m->offer.term = raft_in_u64(in);
   m->offer.time = raft_in_u64(in);
   m->offer.config_index = raft_in_u64(in);
-  m->offer.bytes = raft_in_u64(in);
+  m->offer.size = raft_in_u64(in);
   m->offer.checksum = raft_in_u64(in);
 }
 

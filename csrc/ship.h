@@ -68,7 +68,7 @@ struct raft_ship {
       raft_term term; /* of the entry at `index`. Invariant: <= the sender's */
       raft_ms time;
       raft_index config_index; /* Invariant: 1 <= config_index <= index */
-      uint64_t bytes;          /* of the file; not 0 */
+      uint64_t size;           /* of the file; not 0 */
       uint64_t checksum;       /* of its content, as the file names it */
     } offer;
     struct {

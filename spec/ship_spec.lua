@@ -13,7 +13,7 @@ end
 
 local function offer_of(changes)
   local offer = { index = 0x0102030405060708, term = 7, time = 1700000000123,
-    config_index = 3, bytes = 0x1112131415161718,
+    config_index = 3, size = 0x1112131415161718,
     checksum = 0xf1f2f3f4f5f6f7f8 | 0,
     config = golden("ship_offer"):sub(77) }
   for key, value in pairs(changes or {}) do offer[key] = value end

@@ -376,7 +376,7 @@ use("frame_kind", function() return { raft.ping() } end,
 use("frame_size", function() return { raft.ping() } end,
   function(w) return raft.frame_size(w[1]) end)
 use("ship_offer", function()
-  return { index = 9, term = 1, time = 5, config_index = 2, bytes = 70,
+  return { index = 9, term = 1, time = 5, config_index = 2, size = 70,
     checksum = -1, config = raft.config_encode(JOINT) }
 end, function(w) return raft.ship_offer(3, w) end)
 use("ship_taken", nil, function() return raft.ship_taken(3, 99) end)
@@ -387,7 +387,7 @@ use("ship_verdict", nil,
 use("ship_size", function() return { raft.ship_taken(3, 99) } end,
   function(w) return raft.ship_size(w[1]) end)
 use("ship_decode", function()
-  return { raft.ship_offer(3, { index = 9, term = 1, time = 5, bytes = 70,
+  return { raft.ship_offer(3, { index = 9, term = 1, time = 5, size = 70,
     config_index = 2, checksum = -1, config = raft.config_encode(JOINT) }) }
 end, function(w) return raft.ship_decode(w[1]) end)
 use("ship_decode of a chunk", function()

@@ -48,7 +48,7 @@ static struct raft_ship message(int i) {
     m.offer.term = 7;
     m.offer.time = 1700000000123u;
     m.offer.config_index = 3;
-    m.offer.bytes = 0x1112131415161718u;
+    m.offer.size = 0x1112131415161718u;
     m.offer.checksum = 0xf1f2f3f4f5f6f7f8u;
     m.tail = (struct raft_slice){config, config_size};
     break;
@@ -259,12 +259,12 @@ static void an_offer_makes_sense(void) {
   EQ_TEXT(of(m), "config_index");
   OFFER(offer.config_index, m.offer.index);
   EQ_TEXT(of(m), NULL);
-  OFFER(offer.bytes, 0);
-  EQ_TEXT(of(m), "bytes");
-  OFFER(offer.bytes, RAFT_SHIP_FILE_BYTES_MAX);
+  OFFER(offer.size, 0);
+  EQ_TEXT(of(m), "size");
+  OFFER(offer.size, RAFT_SHIP_FILE_BYTES_MAX);
   EQ_TEXT(of(m), NULL);
-  OFFER(offer.bytes, RAFT_SHIP_FILE_BYTES_MAX + 1);
-  EQ_TEXT(of(m), "bytes");
+  OFFER(offer.size, RAFT_SHIP_FILE_BYTES_MAX + 1);
+  EQ_TEXT(of(m), "size");
 }
 
 static void an_offer_has_a_configuration(void) {
@@ -329,7 +329,7 @@ static void what_makes_no_sense_is_not_decoded(void) {
       {0, 28, 0},          /* index */
       {0, 36, 10},         /* term */
       {0, 52, 0},          /* config_index */
-      {0, 60, 0},          /* bytes */
+      {0, 60, 0},          /* size */
       {1, 28, UINT64_MAX}, /* offset */
       {2, 28, UINT64_MAX}, /* offset */
       {3, 28, 0},          /* code; and some of the text */

@@ -153,7 +153,7 @@ local WILD <const> = {
 local function offer()
   return { index = byte(), term = byte(), time = byte(),
     config_index = byte() % 4, config = some "configs" or some "strings",
-    bytes = byte(), checksum = -byte() }
+    size = byte(), checksum = -byte() }
 end
 
 function wild() return pick(WILD)() end
