@@ -13,6 +13,8 @@
 /* All commands of one forward travel in one frame. */
 #define FORWARD_BYTES_MAX (RAFT_FRAME_BYTES_MAX - RAFT_FRAME_FIXED_MAX)
 
+#define HEIR_BYTES 8 /* the id in a wish for a transfer */
+
 /* Is too much not committed yet, or, behind a disk or a state machine that
  * does not keep up, too much to be kept in memory? The first bounds what may be
  * lost, the second what the others have committed without us. */
@@ -91,6 +93,30 @@ static uint8_t *put_command(uint8_t *out, struct raft_slice command) {
   return out + command.size;
 }
 
+/* Sends the commands, of so many bytes with their sizes, to the leader. */
+static int send_propose(struct raft *r, const struct raft_message *head,
+                        const struct raft_slice *commands, size_t bytes) {
+  assert(r->leader != 0);
+  assert(r->state != RAFT_LEADER);
+  int rc = raft_outbox_reserve(&r->out, 0, bytes + RAFT_OUTBOX_ALIGN);
+  if (rc != RAFT_OK) return rc;
+  uint8_t *tail = raft_outbox_bytes(&r->out, bytes);
+  rc = raft_reserve_send(r, bytes);
+  if (rc != RAFT_OK) return rc;
+  uint8_t *end = tail;
+  for (uint32_t i = 0; i < head->propose.count; i++)
+    end = put_command(end, commands[i]);
+  assert((size_t)(end - tail) == bytes);
+  struct raft_message m = *head;
+  m.kind = RAFT_MSG_PROPOSE;
+  m.term = r->term;
+  m.propose.token ^= r->life;
+  m.propose.crc = raft_crc32c(0, tail, bytes);
+  m.tail = (struct raft_slice){tail, bytes};
+  raft_send(r, r->leader, raft_hard_after(r), &m);
+  return RAFT_OK;
+}
+
 int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
   assert(r->is_started);
   assert(ev->kind == RAFT_EV_FORWARD);
@@ -104,22 +130,25 @@ int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
     bytes += 4 + size;
     if (bytes > FORWARD_BYTES_MAX) return RAFT_E_TOO_LARGE;
   }
-  int rc = raft_outbox_reserve(&r->out, 0, bytes + RAFT_OUTBOX_ALIGN);
-  if (rc != RAFT_OK) return rc;
-  uint8_t *tail = raft_outbox_bytes(&r->out, bytes);
-  rc = raft_reserve_send(r, bytes);
-  if (rc != RAFT_OK) return rc;
-  uint8_t *end = tail;
-  for (uint32_t i = 0; i < ev->propose.count; i++)
-    end = put_command(end, ev->propose.commands[i]);
-  assert((size_t)(end - tail) == bytes);
-  struct raft_message m = {.kind = RAFT_MSG_PROPOSE, .term = r->term};
-  m.propose.token = ev->propose.token ^ r->life;
-  m.propose.count = ev->propose.count;
-  m.propose.crc = raft_crc32c(0, tail, bytes);
-  m.tail = (struct raft_slice){tail, bytes};
-  raft_send(r, r->leader, raft_hard_after(r), &m);
-  return RAFT_OK;
+  struct raft_message head = {.kind = RAFT_MSG_PROPOSE};
+  head.propose.token = ev->propose.token;
+  head.propose.count = ev->propose.count;
+  return send_propose(r, &head, ev->propose.commands, bytes);
+}
+
+int raft_forward_transfer(struct raft *r, raft_id to, uint64_t token) {
+  assert(r->is_started);
+  assert(r->state != RAFT_LEADER);
+  if (r->leader == 0) return RAFT_E_NO_LEADER;
+  uint8_t id[HEIR_BYTES];
+  for (int i = 0; i < HEIR_BYTES; i++)
+    id[i] = (uint8_t)(to >> (8 * i));
+  struct raft_message head = {.kind = RAFT_MSG_PROPOSE};
+  head.propose.token = token;
+  head.propose.count = 1;
+  head.propose.kind = RAFT_PROPOSE_TRANSFER;
+  struct raft_slice command = {id, sizeof id};
+  return send_propose(r, &head, &command, 4 + sizeof id);
 }
 
 void raft_on_propose_reply(struct raft *r, const struct raft_message *m) {
@@ -134,6 +163,17 @@ void raft_on_propose_reply(struct raft *r, const struct raft_message *m) {
 
 /* ---- a leader receives --------------------------------------------------- */
 
+/* Whom a wish for a transfer names. */
+static bool read_heir(const struct raft_message *m, raft_id *to) {
+  assert(m->kind == RAFT_MSG_PROPOSE);
+  assert(m->propose.kind == RAFT_PROPOSE_TRANSFER);
+  if (m->tail.size != 4 + HEIR_BYTES) return false;
+  *to = 0;
+  for (int i = 0; i < HEIR_BYTES; i++)
+    *to |= (raft_id)m->tail.data[4 + i] << (8 * i);
+  return true;
+}
+
 /* Verifies the commands and makes room. RAFT_E_CORRUPT: a broken frame; any
  * other code is the verdict that the sender is told. */
 int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
@@ -141,6 +181,10 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   /* unreachable: wire.c has verified all that is CORRUPT here */
   if (raft_crc32c(0, m->tail.data, m->tail.size) != m->propose.crc)
     return RAFT_E_CORRUPT;
+  raft_id heir;
+  if (m->propose.kind == RAFT_PROPOSE_TRANSFER)
+    return read_heir(m, &heir) ? RAFT_OK : RAFT_E_CORRUPT;
+  if (m->propose.kind != RAFT_PROPOSE_COMMANDS) return RAFT_E_UNSUPPORTED;
   struct raft_slice rest = m->tail;
   struct raft_slice command;
   size_t bytes = 0;
@@ -185,6 +229,13 @@ void raft_on_propose_request(struct raft *r, raft_id from,
     verdict = RAFT_E_NOT_LEADER;
   if (verdict != RAFT_OK) {
     raft_refuse_propose(r, from, m, verdict);
+    return;
+  }
+  if (m->propose.kind == RAFT_PROPOSE_TRANSFER) {
+    raft_id heir = 0;
+    (void)read_heir(m, &heir); /* it was read once */
+    verdict = raft_on_transfer(r, heir);
+    answer(r, from, m, verdict, verdict == RAFT_OK ? r->log.last : 0);
     return;
   }
   raft_index first = r->log.last + 1;

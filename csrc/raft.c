@@ -287,6 +287,13 @@ static int loaded(struct raft *r, const struct raft_event *ev) {
   return rc;
 }
 
+static int transfer(struct raft *r, const struct raft_event *ev) {
+  assert(ev->kind == RAFT_EV_TRANSFER);
+  bool is_wish = r->state != RAFT_LEADER && ev->transfer.token != 0;
+  if (!is_wish) return raft_on_transfer(r, ev->transfer.to);
+  return raft_forward_transfer(r, ev->transfer.to, ev->transfer.token);
+}
+
 static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
   assert(ev->now == r->now);
   assert(r->is_started || ev->kind == RAFT_EV_START);
@@ -305,7 +312,7 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
   case RAFT_EV_UNREACHABLE:
     raft_on_unreachable(r, ev->unreachable);
     return RAFT_OK;
-  case RAFT_EV_TRANSFER: return raft_on_transfer(r, ev->transfer.to);
+  case RAFT_EV_TRANSFER: return transfer(r, ev);
   case RAFT_EV_AVOID: return raft_on_avoid(r, ev->avoid);
   case RAFT_EV_SPACE: r->is_out_of_space = !ev->has_space; return RAFT_OK;
   case RAFT_EV_CHANGE:

@@ -250,6 +250,7 @@ struct raft_place raft_repair_place(const struct raft *r);
 /* forward.c */
 int64_t raft_on_propose(struct raft *r, const struct raft_event *ev);
 int64_t raft_on_forward(struct raft *r, const struct raft_event *ev);
+int raft_forward_transfer(struct raft *r, raft_id to, uint64_t token);
 int raft_propose_prepare(struct raft *r, const struct raft_message *m);
 void raft_on_propose_request(struct raft *r, raft_id from,
                              const struct raft_message *m, int verdict);

@@ -167,6 +167,7 @@ static void put_propose(struct raft_out *out, const struct raft_message *m) {
   raft_out_u64(out, m->propose.token);
   raft_out_u32(out, m->propose.count);
   raft_out_u32(out, m->propose.crc);
+  raft_out_u8(out, m->propose.kind);
 }
 
 static void get_propose(struct raft_in *in, struct raft_message *m) {
@@ -175,12 +176,16 @@ static void get_propose(struct raft_in *in, struct raft_message *m) {
   m->propose.token = raft_in_u64(in);
   m->propose.count = raft_in_u32(in);
   m->propose.crc = raft_in_u32(in);
+  m->propose.kind = raft_in_u8(in);
 }
 
 static bool is_sound_propose(const struct raft_message *m) {
   assert(raft_frame_is_number(m->term));
   assert(m->kind == RAFT_MSG_PROPOSE);
   if (m->term == 0) return false; /* nobody leads in term 0 */
+  if (m->propose.kind > RAFT_PROPOSE_TRANSFER) return false;
+  if (m->propose.kind != RAFT_PROPOSE_COMMANDS && m->propose.count != 1)
+    return false;
   return m->propose.count > 0 && m->propose.count <= m->tail.size / 4;
 }
 

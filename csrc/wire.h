@@ -54,6 +54,12 @@ enum raft_message_kind {
 #undef X
 };
 
+enum raft_propose_kind {
+  RAFT_PROPOSE_COMMANDS = 0,
+  RAFT_PROPOSE_CHANGE = 1,   /* a configuration to become */
+  RAFT_PROPOSE_TRANSFER = 2, /* one command: u64, who shall lead; 0 anybody */
+};
+
 enum raft_reply_flags {
   RAFT_REPLY_AVOID = 1,     /* leadership shall not come here */
   RAFT_REPLY_REPAIRING = 2, /* its log lacks what damage took */
@@ -100,6 +106,7 @@ struct raft_message {
       uint64_t token;
       uint32_t count; /* commands in the tail: u32 size and bytes, each */
       uint32_t crc;   /* of the tail */
+      uint8_t kind;   /* enum raft_propose_kind */
     } propose;        /* accepted only in the very term it was sent in */
     struct {
       uint64_t token;

@@ -3,6 +3,7 @@
 #include "alone.h"
 
 #include "config.h"
+#include "crc32c.h"
 #include "replica.h"
 
 static struct cluster *leader_of(uint32_t nodes) {
@@ -246,6 +247,69 @@ static void who_avoids_it_does_not_follow_the_wish(void) {
   alone_end(c);
 }
 
+/* n2 wishes it; it hears what n1 says to that. */
+static int wish(struct cluster *c, raft_id to) {
+  struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
+  ev.transfer.to = to;
+  ev.transfer.token = 5;
+  c->forwarded.token = 0;
+  EQ(cluster_step(c, N2, &ev), RAFT_OK);
+  (void)cluster_flush(c, N2);
+  cluster_deliver(c, (uint32_t)cluster_find(c, N2, N1, RAFT_MSG_PROPOSE));
+  (void)cluster_flush(c, N1);
+  int reply = cluster_find(c, N1, N2, RAFT_MSG_PROPOSE_REPLY);
+  CHECK(reply >= 0);
+  cluster_deliver(c, (uint32_t)reply);
+  (void)cluster_flush(c, N2);
+  EQ(c->forwarded.token, 5);
+  return c->forwarded.code;
+}
+
+static void a_follower_may_wish_it(void) {
+  struct cluster *c = leader_of(3);
+  EQ(wish(c, c->nodes[N3].id), RAFT_OK);
+  EQ(alone_status(c).last, 2); /* it is in no log */
+  EQ(told(c), 1u << N3);
+  cluster_work(c);
+  EQ(cluster_status(c, N3).state, RAFT_LEADER);
+  alone_end(c);
+}
+
+static void a_wish_is_refused_as_an_event_is(void) {
+  struct cluster *c = leader_of(3);
+  EQ(wish(c, 77), RAFT_E_UNSUPPORTED);
+  EQ(wish(c, c->nodes[N1].id), RAFT_E_UNSUPPORTED);
+  EQ(wish(c, 0), RAFT_OK);
+  alone_end(c);
+}
+
+static void without_a_leader_or_a_token_there_is_no_wish(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
+  ev.transfer.token = 5;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_NO_LEADER);
+  ev.transfer.token = 0;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_NOT_LEADER);
+  alone_end(c);
+}
+
+/* One command of eight bytes, or it is no wish. */
+static void a_wish_has_its_form(void) {
+  struct cluster *c = leader_of(3);
+  uint8_t tail[4 + 9] = {0};
+  for (size_t size = 0; size <= 9; size++) {
+    tail[0] = (uint8_t)size;
+    struct raft_message m = {.kind = RAFT_MSG_PROPOSE,
+                             .term = alone_status(c).term};
+    m.propose.kind = RAFT_PROPOSE_TRANSFER;
+    m.propose.count = 1;
+    m.propose.crc = raft_crc32c(0, tail, 4 + size);
+    m.tail = (struct raft_slice){tail, 4 + size};
+    EQ(cluster_receive(c, N1, N2, &m), size == 8 ? RAFT_OK : RAFT_E_CORRUPT);
+  }
+  alone_end(c);
+}
+
 static void set_priority(struct cluster *c, uint32_t node, uint8_t priority) {
   struct raft_config *config = &c->nodes[N1].raft->config;
   int at = raft_config_find(config, c->nodes[node].id);
@@ -339,6 +403,10 @@ int main(void) {
   CASE(who_does_not_avoid_it_any_more_is_one);
   CASE(a_stalled_disk_does_not_keep_it_silent);
   CASE(who_avoids_it_does_not_follow_the_wish);
+  CASE(a_follower_may_wish_it);
+  CASE(a_wish_is_refused_as_an_event_is);
+  CASE(without_a_leader_or_a_token_there_is_no_wish);
+  CASE(a_wish_has_its_form);
   CASE(the_best_heir_is_first_by_priority);
   CASE(who_needs_a_snapshot_is_no_heir_of_choice);
   CASE(a_witness_is_no_heir);

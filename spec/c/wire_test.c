@@ -405,6 +405,12 @@ static void unknown_flags_are_refused(void) {
     EQ(decode_with(3, 24 + 41, flags, 1), flags < 4 ? RAFT_OK : RAFT_E_CORRUPT);
 }
 
+static void a_wish_is_one_command(void) {
+  EQ(decode_with(5, 24 + 16, RAFT_PROPOSE_CHANGE, 1), RAFT_E_CORRUPT);
+  EQ(decode_with(5, 24 + 16, RAFT_PROPOSE_TRANSFER, 1), RAFT_E_CORRUPT);
+  EQ(decode_with(5, 24 + 16, RAFT_PROPOSE_TRANSFER + 1, 1), RAFT_E_CORRUPT);
+}
+
 /* [Raft 5.2] [Thesis 9.6] */
 static void a_vote_is_for_the_term_it_says(void) {
   EQ(decode_with(0, 24, 5, 8), RAFT_E_CORRUPT); /* pre: one ahead */
@@ -818,6 +824,7 @@ static void run_messages(void) {
   CASE(unknown_kinds_are_refused_unless_optional);
   CASE(truth_values_are_0_or_1);
   CASE(unknown_flags_are_refused);
+  CASE(a_wish_is_one_command);
   CASE(terms_and_indexes_cannot_wrap);
   CASE(a_vote_is_for_the_term_it_says);
   CASE(a_place_in_the_log_makes_sense);

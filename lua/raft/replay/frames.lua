@@ -82,7 +82,10 @@ local function append_reply(term, body)
 end
 
 local function propose(_, body)
-  local token, count = ("<i8I4I4"):unpack(body)
+  local token, count, _, kind = ("<i8I4I4B"):unpack(body)
+  if kind == 2 then
+    return ("asks that another shall lead (%016x)"):format(token)
+  end
   return ("forwards %d command%s (%016x)"):format(count,
     count == 1 and "" or "s", token)
 end

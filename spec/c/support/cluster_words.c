@@ -137,7 +137,11 @@ static void words_of(const struct raft_message *m, char *out, size_t room) {
              m->term);
     break;
   case RAFT_MSG_PROPOSE:
-    snprintf(out, room, "please append this command in term %" PRIu64, m->term);
+    snprintf(out, room, "please %s in term %" PRIu64,
+             m->propose.kind == RAFT_PROPOSE_TRANSFER
+                 ? "let another lead instead of you"
+                 : "append this command",
+             m->term);
     break;
   case RAFT_MSG_PROPOSE_REPLY: words_of_propose_reply(m, out, room); break;
   case RAFT_MSG_READ:
