@@ -60,11 +60,11 @@ return {
   plant("9", "election.c", "return r->vote == from;", "return false;"),
 
   plant("10", "election.c", [[
-  if (m->vote.last_term != ours) return m->vote.last_term > ours;
-  return m->vote.last_index >= r->log.last;]], [[
-    if (m->vote.last_index != r->log.last)
-      return m->vote.last_index > r->log.last;
-    return m->vote.last_term >= ours;]]),
+  if (m->vote.last_term != ours.term) return m->vote.last_term > ours.term;
+  return m->vote.last_index >= ours.index;]], [[
+    if (m->vote.last_index != ours.index)
+      return m->vote.last_index > ours.index;
+    return m->vote.last_term >= ours.term;]]),
 
   plant("11", "election.c",
     "  if (granted && log_after > after) after = log_after;",
