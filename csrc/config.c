@@ -19,7 +19,9 @@
 enum {
   FLAG_LEASES = 1, /* bits of the flags byte */
   FLAG_JOINT = 2,
+  FLAG_NEXT_RULE = 4, /* not joint, and another rule is to come */
 };
+#define FLAGS_KNOWN (FLAG_LEASES | FLAG_JOINT | FLAG_NEXT_RULE)
 
 _Static_assert(RAFT_NAME_BYTES <= UINT8_MAX, "a name's size is one byte");
 _Static_assert(RAFT_ADDRESS_BYTES <= UINT16_MAX, "an address's is two");
@@ -74,7 +76,8 @@ bool raft_address_is_valid(const char *address, size_t room) {
 
 /* ---- rules --------------------------------------------------------------- */
 
-static bool is_same_rule(const struct raft_rule *a, const struct raft_rule *b) {
+bool raft_config_same_rule(const struct raft_rule *a,
+                           const struct raft_rule *b) {
   assert(a != b);
   assert(a->set_count[RAFT_ELECTION] <= RAFT_SETS_MAX ||
          a->kind != RAFT_RULE_SETS); /* the first of them was checked */
@@ -101,8 +104,11 @@ static const char *check_roles(const struct raft_config *c,
     return "a member belongs to neither half";
   if (!c->joint && m->role[RAFT_OLD] != m->role[RAFT_NEW])
     return "the halves differ and it is not joint";
-  if ((m->goal == RAFT_ROLE_NONE) != (m->role[RAFT_NEW] == RAFT_ROLE_NONE))
-    return "a member that leaves has no goal, every other has one";
+  if (c->joint && m->goal != m->role[RAFT_NEW])
+    return "a goal is not the role in the half to come";
+  bool is_witness = m->role[RAFT_OLD] == RAFT_ROLE_WITNESS;
+  if (is_witness && m->goal != RAFT_ROLE_WITNESS && m->goal != RAFT_ROLE_NONE)
+    return "a witness has no commands: it can only stay one, or leave";
   return NULL;
 }
 
@@ -121,6 +127,20 @@ static const char *check_member(const struct raft_config *c, uint32_t i) {
   return check_roles(c, m);
 }
 
+/* Could the configuration that the goals give be in force? */
+static const char *check_goals(const struct raft_config *c) {
+  assert(!c->joint);
+  assert(c->count <= RAFT_MEMBERS_MAX);
+  bool is_there = raft_config_same_rule(&c->rule[RAFT_OLD], &c->rule[RAFT_NEW]);
+  for (uint32_t i = 0; i < c->count && is_there; i++)
+    is_there = c->members[i].goal == c->members[i].role[RAFT_OLD];
+  if (is_there) return NULL; /* it is in force */
+  struct raft_config to_come = *c;
+  for (uint32_t i = 0; i < c->count; i++)
+    to_come.members[i].role[RAFT_NEW] = c->members[i].goal;
+  return raft_quorum_check(&to_come, RAFT_NEW);
+}
+
 const char *raft_config_check(const struct raft_config *c) {
   assert(c != NULL);
   if (c->count > RAFT_MEMBERS_MAX) return "too many members";
@@ -131,10 +151,7 @@ const char *raft_config_check(const struct raft_config *c) {
   }
   const char *broken = raft_quorum_check(c, RAFT_OLD);
   if (broken != NULL) return broken;
-  if (c->joint) return raft_quorum_check(c, RAFT_NEW);
-  if (!is_same_rule(&c->rule[RAFT_OLD], &c->rule[RAFT_NEW]))
-    return "the halves differ and it is not joint";
-  return NULL;
+  return c->joint ? raft_quorum_check(c, RAFT_NEW) : check_goals(c);
 }
 
 /* ---- members in order ---------------------------------------------------- */
@@ -198,18 +215,27 @@ static void put_member(struct raft_out *out, const struct raft_member *m) {
   raft_out_bytes(out, m->address, address_size);
 }
 
+static uint8_t flags_of(const struct raft_config *c) {
+  assert(c != NULL);
+  unsigned leases = c->leases ? FLAG_LEASES : 0;
+  if (c->joint) return (uint8_t)(leases | FLAG_JOINT);
+  bool is_same = raft_config_same_rule(&c->rule[RAFT_OLD], &c->rule[RAFT_NEW]);
+  return (uint8_t)(leases | (is_same ? 0 : FLAG_NEXT_RULE));
+}
+
 size_t raft_config_encode(const struct raft_config *c, uint8_t *out_bytes) {
   assert(out_bytes != NULL);
   assert(raft_config_check(c) == NULL);
+  uint8_t flags = flags_of(c);
   struct raft_out out = {out_bytes, out_bytes + RAFT_CONFIG_BYTES_MAX};
   raft_out_u8(&out, CONFIG_VERSION);
-  raft_out_u8(&out, (uint8_t)((c->leases ? FLAG_LEASES : 0) |
-                              (c->joint ? FLAG_JOINT : 0)));
+  raft_out_u8(&out, flags);
   raft_out_u16(&out, (uint16_t)c->count);
   raft_out_u32(&out, c->election_min_ms);
   raft_out_bytes(&out, c->identity, RAFT_IDENTITY_BYTES);
   put_rule(&out, &c->rule[RAFT_OLD]);
-  if (c->joint) put_rule(&out, &c->rule[RAFT_NEW]);
+  if ((flags & (FLAG_JOINT | FLAG_NEXT_RULE)) != 0)
+    put_rule(&out, &c->rule[RAFT_NEW]);
   for (uint32_t i = 0; i < c->count; i++)
     put_member(&out, &c->members[i]);
   assert(out.at <= out.end);
@@ -263,7 +289,7 @@ static void get_head(struct raft_in *in, struct raft_config *c) {
   assert(raft_in_is_good(in));
   assert(c->count == 0);
   uint8_t flags = raft_in_u8(in);
-  if ((flags & ~(FLAG_LEASES | FLAG_JOINT)) != 0) raft_in_refuse(in);
+  if ((flags & ~FLAGS_KNOWN) != 0) raft_in_refuse(in);
   c->leases = (flags & FLAG_LEASES) != 0;
   c->joint = (flags & FLAG_JOINT) != 0;
   c->count = raft_in_u16(in);
@@ -272,9 +298,13 @@ static void get_head(struct raft_in *in, struct raft_config *c) {
   if (identity != NULL) memcpy(c->identity, identity, RAFT_IDENTITY_BYTES);
   get_rule(in, &c->rule[RAFT_OLD]);
   c->rule[RAFT_NEW] = c->rule[RAFT_OLD];
-  if (!c->joint) return;
+  if ((flags & (FLAG_JOINT | FLAG_NEXT_RULE)) == 0) return;
   c->rule[RAFT_NEW] = (struct raft_rule){0};
   get_rule(in, &c->rule[RAFT_NEW]);
+  if ((flags & FLAG_NEXT_RULE) == 0 || !raft_in_is_good(in)) return;
+  if (c->joint || /* one encoding only */
+      raft_config_same_rule(&c->rule[RAFT_OLD], &c->rule[RAFT_NEW]))
+    raft_in_refuse(in);
 }
 
 static void get_config(struct raft_in *in, struct raft_config *c) {

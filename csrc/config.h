@@ -32,15 +32,21 @@ int raft_config_decode(const uint8_t *data, size_t size,
                        struct raft_config *out);
 
 /* NULL, or the broken rule in words: ids ascend and match the names, at least
- * one voter in each half, roles known, each member in one half at least, halves
- * equal unless joint, a goal for each member that stays and none for one that
- * leaves, rule of each half valid and both intersection checks of quorum.h
- * hold, addresses and names valid, election_min_ms > 0. */
+ * one voter in each half, roles known, each member in one half at least, roles
+ * equal unless joint; in a joint one the goals are the roles to come, else what
+ * the goals and rule[RAFT_NEW] give could be in force; no witness is to become
+ * something else; rule of each half valid and both intersection checks of
+ * quorum.h hold, addresses and names valid, election_min_ms > 0. */
 const char *raft_config_check(const struct raft_config *c);
 
 /* Puts members in id order; use before the first encode. Set masks of a rule
  * refer to positions after sorting. */
 void raft_config_sort(struct raft_config *c);
+
+/* Do they ask for the same quorums, by the same positions? The first one holds
+ * the rules. */
+bool raft_config_same_rule(const struct raft_rule *a,
+                           const struct raft_rule *b);
 
 /* The position of a member, or -1. */
 int raft_config_find(const struct raft_config *c, raft_id id);

@@ -16,8 +16,11 @@
  *                 goal =, priority =, incarnation = } } }
  *
  * A joint one has next_quorum beside quorum and, in each member, next_role
- * beside role; `false` where the member belongs to one half only. Left out,
- * role is "voter", goal is the role to come, numbers are 0.
+ * beside role; `false` where the member belongs to one half only. One that is
+ * not settled, and not joint yet, may have next_quorum, the rule to reach, and
+ * goals that differ; there next_quorum = false is a majority. A goal of `false`
+ * is to leave. Left out, role is "voter", goal is the role to come, numbers are
+ * 0; next_quorum is a majority in a joint one, and quorum in another.
  */
 #include "lua_raft.h"
 
@@ -208,8 +211,9 @@ static void get_rule(lua_State *L, const char *key, const struct raft_config *c,
   const char *path = lua_pushfstring(L, "%s.", key);
   lua_insert(L, -2);
   int type = lua_getfield(L, -1, key);
-  if (type != LUA_TNIL && type != LUA_TTABLE)
-    fail_field(L, "", key, "a table or nil");
+  bool is_false = type == LUA_TBOOLEAN && !lua_toboolean(L, -1);
+  if (type != LUA_TNIL && type != LUA_TTABLE && !is_false)
+    fail_field(L, "", key, "a table, false or nil");
   if (type == LUA_TTABLE) {
     bool has_sets = lua_getfield(L, -1, "election") == LUA_TTABLE;
     lua_pop(L, 1);
@@ -237,7 +241,9 @@ void raft_lua_check_config(lua_State *L, int arg, struct raft_config *out) {
   get_members(L, out);
   get_rule(L, "quorum", out, &out->rule[RAFT_OLD]);
   out->rule[RAFT_NEW] = out->rule[RAFT_OLD];
-  if (out->joint) {
+  bool has_next = lua_getfield(L, -1, "next_quorum") != LUA_TNIL;
+  lua_pop(L, 1);
+  if (out->joint || has_next) {
     memset(&out->rule[RAFT_NEW], 0, sizeof out->rule[RAFT_NEW]);
     get_rule(L, "next_quorum", out, &out->rule[RAFT_NEW]);
   }
@@ -298,7 +304,12 @@ static void push_sets(lua_State *L, const struct raft_config *c,
 
 static void set_rule(lua_State *L, const char *key, const struct raft_config *c,
                      const struct raft_rule *rule) {
-  if (rule->kind == RAFT_RULE_MAJORITY) return;
+  bool is_majority = rule->kind == RAFT_RULE_MAJORITY;
+  if (is_majority && rule == &c->rule[RAFT_NEW] && !c->joint) {
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, key);
+  }
+  if (is_majority) return;
   lua_createtable(L, 0, 2);
   for (int p = RAFT_ELECTION; p <= RAFT_COMMIT; p++) {
     if (rule->kind == RAFT_RULE_SETS)
@@ -325,7 +336,9 @@ void raft_lua_push_config(lua_State *L, const struct raft_config *c) {
   set_bool(L, "leases", c->leases);
   set_bool(L, "joint", c->joint);
   set_rule(L, "quorum", c, &c->rule[RAFT_OLD]);
-  if (c->joint) set_rule(L, "next_quorum", c, &c->rule[RAFT_NEW]);
+  if (c->joint ||
+      !raft_config_same_rule(&c->rule[RAFT_OLD], &c->rule[RAFT_NEW]))
+    set_rule(L, "next_quorum", c, &c->rule[RAFT_NEW]);
   lua_createtable(L, 0, (int)c->count);
   for (uint32_t i = 0; i < c->count; i++) {
     push_member(L, c, &c->members[i]);

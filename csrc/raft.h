@@ -130,7 +130,8 @@ struct raft_member {
   raft_id id;           /* raft_id_of(name) */
   uint64_t incarnation; /* the directory that counts as this member; 0 unset */
   uint8_t role[2];      /* enum raft_role by half; equal when not joint */
-  uint8_t goal;         /* the role it is to reach; equals role when there */
+  uint8_t goal;         /* the role it is to reach, NONE: it is to leave. Of a
+                           joint one: role[RAFT_NEW] */
   uint8_t priority;     /* 0 highest: scales election time-outs up */
   char name[RAFT_NAME_BYTES + 1];
   char address[RAFT_ADDRESS_BYTES + 1]; /* "host:port" */
@@ -141,7 +142,8 @@ struct raft_config {
   uint32_t election_min_ms; /* no vote is granted sooner after a leader spoke */
   bool leases;              /* may leases serve reads? */
   bool joint;               /* do the halves differ? */
-  struct raft_rule rule[2]; /* by half; equal when not joint */
+  struct raft_rule rule[2]; /* by half; not joint: the one in force, and the
+                               one to reach */
   uint32_t count;           /* Invariant: 0 <= count <= RAFT_MEMBERS_MAX */
   struct raft_member members[RAFT_MEMBERS_MAX]; /* Invariant: ids ascend */
 };

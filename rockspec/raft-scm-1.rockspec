@@ -25,6 +25,7 @@ build = {
     -- tools/rockspec.lua --write: from here
     ["raft.core"] = {
       sources = {
+        "csrc/change.c",
         "csrc/check.c",
         "csrc/config.c",
         "csrc/crc32c.c",

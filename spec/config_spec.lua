@@ -85,6 +85,29 @@ describe("raft.core: a configuration", function()
     assert.same(sets, got.quorum)
   end)
 
+  it("says what it is to become", function()
+    local config = three { next_quorum = { election = 2, commit = 1 } }
+    config.members.n1.goal = false
+    config.members.n2.goal = "witness"
+    assert.is_nil(select(2, core.config_check(three())))
+    local _, why = core.config_check(config)
+    assert.matches("witnesses alone may commit", why) -- n2, of two
+    config.next_quorum.commit = 2
+    local got = core.config_decode(core.config_encode(config))
+    assert.is_false(got.joint)
+    assert.is_false(got.members.n1.goal)
+    assert.equal("voter", got.members.n1.role)
+    assert.equal("witness", got.members.n2.goal)
+    assert.is_nil(got.quorum)
+    assert.same({ election = 2, commit = 2 }, got.next_quorum)
+    local bytes = core.config_encode(got)
+    got.next_quorum, got.quorum = false, got.next_quorum -- and a majority again
+    got = core.config_decode(core.config_encode(got))
+    assert.is_false(got.next_quorum)
+    assert.same({ election = 2, commit = 2 }, got.quorum)
+    assert.not_equal(bytes, core.config_encode(got))
+  end)
+
   it("is not touched", function()
     local config = three()
     core.config_encode(config)
@@ -118,7 +141,7 @@ describe("raft.core: a configuration", function()
       { three { leases = 1 }, "config%.leases: expected a boolean" },
       { three { election_min_ms = -1 }, "election_min_ms: expected 0" },
       { three { identity = "x" }, "config%.identity: expected 16 bytes" },
-      { three { quorum = 2 }, "config%.quorum: expected a table or nil" },
+      { three { quorum = 2 }, "config%.quorum: expected a table, false or" },
       { three { quorum = { election = "2", commit = 2 } },
         "quorum%.election: expected an integer, got string" },
       { three { quorum = { election = {}, commit = 1 } },

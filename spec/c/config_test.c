@@ -307,8 +307,9 @@ static void checks_the_whole(void) {
   c.count = 0;
   EQ_TEXT(raft_config_check(&c), "there is no voter");
   make_three(&c);
-  c.rule[RAFT_NEW].kind = RAFT_RULE_SIZES;
-  EQ_TEXT(raft_config_check(&c), "the halves differ and it is not joint");
+  c.rule[RAFT_NEW].kind = RAFT_RULE_SIZES; /* of size 0 */
+  EQ_TEXT(raft_config_check(&c),
+          "the election quorum must be of 1 to all voters");
 }
 
 static void checks_names_ids_and_addresses(void) {
@@ -350,18 +351,30 @@ static const char *check_roles(bool joint, uint8_t before, uint8_t after,
 }
 
 static void checks_roles(void) {
-  static const char goal[] =
-      "a member that leaves has no goal, every other has one";
+  static const char goal[] = "a goal is not the role in the half to come";
   EQ_TEXT(check_roles(false, 2, 2, 1), NULL); /* a learner to be promoted */
+  EQ_TEXT(check_roles(false, 1, 1, 0), NULL); /* is to leave */
   EQ_TEXT(check_roles(true, 1, 0, 0), NULL);  /* leaves */
-  EQ_TEXT(check_roles(true, 0, 2, 1), NULL);  /* comes */
+  EQ_TEXT(check_roles(true, 0, 2, 2), NULL);  /* comes */
   EQ_TEXT(check_roles(false, 1, 2, 1), "the halves differ and it is not joint");
   EQ_TEXT(check_roles(false, 4, 4, 1), "a role is of no known kind");
   EQ_TEXT(check_roles(true, 1, 4, 1), "a role is of no known kind");
   EQ_TEXT(check_roles(false, 1, 1, 4), "a role is of no known kind");
   EQ_TEXT(check_roles(false, 0, 0, 0), "a member belongs to neither half");
   EQ_TEXT(check_roles(true, 1, 0, 1), goal);
-  EQ_TEXT(check_roles(false, 1, 1, 0), goal);
+  EQ_TEXT(check_roles(true, 0, 2, 1), goal);
+}
+
+/* It has no commands to serve, and none to give to others. */
+static void a_witness_becomes_nothing_else(void) {
+  static const char words[] =
+      "a witness has no commands: it can only stay one, or leave";
+  EQ_TEXT(check_roles(false, 3, 3, 1), words);
+  EQ_TEXT(check_roles(false, 3, 3, 2), words);
+  EQ_TEXT(check_roles(true, 3, 1, 1), words);
+  EQ_TEXT(check_roles(true, 3, 0, 0), NULL);
+  EQ_TEXT(check_roles(false, 3, 3, 3), NULL);
+  EQ_TEXT(check_roles(true, 1, 3, 3), NULL);
 }
 
 /* [Raft 6] decisions need both halves, so each needs somebody to decide. */
@@ -442,27 +455,54 @@ static void names_all_errors(void) {
     CHECK(strcmp(raft_error_text(code), "unknown error") != 0);
 }
 
-static void each_half_has_its_rule_when_joint_only(void) {
+/* One that is not joint says which rule it is to reach, and that one must hold
+ * for the members that are to be. */
+static void the_goals_are_checked_too(void) {
   struct raft_config c;
-  const char *differ = "the halves differ and it is not joint";
   make_three(&c);
   EQ_TEXT(raft_config_check(&c), NULL);
   for (int half = RAFT_OLD; half <= RAFT_NEW; half++)
     c.rule[half] = (struct raft_rule){.kind = RAFT_RULE_SIZES, .size = {2, 2}};
   EQ_TEXT(raft_config_check(&c), NULL);
   c.rule[RAFT_NEW].size[RAFT_COMMIT] = 3;
-  EQ_TEXT(raft_config_check(&c), differ);
-  for (int half = RAFT_OLD; half <= RAFT_NEW; half++)
-    c.rule[half] = (struct raft_rule){
-        .kind = RAFT_RULE_SETS, .set_count = {1, 2}, .sets = {{7}, {3, 6}}};
   EQ_TEXT(raft_config_check(&c), NULL);
-  c.rule[RAFT_NEW].sets[RAFT_COMMIT][1] = 5;
-  EQ_TEXT(raft_config_check(&c), differ);
-  c.rule[RAFT_NEW].set_count[RAFT_COMMIT] = 1;
-  EQ_TEXT(raft_config_check(&c), differ);
-  c.rule[RAFT_OLD].set_count[RAFT_COMMIT] = 0;
+  c.members[2].goal = RAFT_ROLE_NONE; /* two are to stay */
   EQ_TEXT(raft_config_check(&c),
-          "a quorum rule by sets needs a set for each purpose");
+          "the commit quorum must be of 1 to all voters");
+  make_three(&c);
+  for (uint32_t i = 0; i < c.count; i++)
+    c.members[i].goal = i == 0 ? RAFT_ROLE_VOTER : RAFT_ROLE_WITNESS;
+  EQ_TEXT(raft_config_check(&c), "witnesses alone may commit: every commit "
+                                 "quorum needs a full member");
+}
+
+/* Another rule to reach is in the bytes, the same one is not. */
+static void a_rule_to_reach_is_encoded(void) {
+  struct raft_config c;
+  struct raft_config back;
+  uint8_t bytes[RAFT_CONFIG_BYTES_MAX];
+  make_three(&c);
+  size_t plain = encode(&c, bytes);
+  EQ(bytes[1], 0);
+  c.rule[RAFT_NEW] = (struct raft_rule){
+      .kind = RAFT_RULE_SETS, .set_count = {1, 2}, .sets = {{7}, {3, 6}}};
+  c.members[1].goal = RAFT_ROLE_VOTER;
+  size_t size = encode(&c, bytes);
+  EQ(size, plain + 3 + 3 * 4);
+  EQ(bytes[1], 4);
+  EQ(raft_config_decode(bytes, size, &back), RAFT_OK);
+  EQ(back.rule[RAFT_OLD].kind, RAFT_RULE_MAJORITY);
+  EQ(back.rule[RAFT_NEW].sets[RAFT_COMMIT][1], 6);
+  bytes[24] = RAFT_RULE_SETS; /* garbage from here on */
+  CHECK(raft_config_decode(bytes, size, &back) != RAFT_OK);
+  make_three(&c); /* one that says the same rule twice is another's */
+  size = encode(&c, bytes);
+  memmove(bytes + 26, bytes + 25, size - 25);
+  bytes[1] = 4;
+  bytes[25] = RAFT_RULE_MAJORITY;
+  EQ(raft_config_decode(bytes, size + 1, &back), RAFT_E_CORRUPT);
+  bytes[1] = 2 | 4; /* joint, and not */
+  EQ(raft_config_decode(bytes, size + 1, &back), RAFT_E_CORRUPT);
 }
 
 /* One name in 2^64 hashes to what stands for nobody. */
@@ -504,7 +544,9 @@ int main(void) {
   CASE(the_identity_is_of_name_plan_and_incarnations);
   CASE(the_plan_is_all_but_identity_and_incarnations);
   CASE(names_all_errors);
-  CASE(each_half_has_its_rule_when_joint_only);
+  CASE(the_goals_are_checked_too);
+  CASE(a_rule_to_reach_is_encoded);
+  CASE(a_witness_becomes_nothing_else);
   CASE(no_name_is_nobody);
   CASE(an_address_has_its_bounds);
   return test_end();
