@@ -523,6 +523,7 @@ int luaopen_raft_core(lua_State *L) {
   raft_lua_open_reader(L);
   raft_lua_open_wire(L);
   raft_lua_open_ship(L);
+  raft_lua_open_snapfile(L);
   raft_lua_open_config(L);
   raft_lua_open_wal(L);
   raft_lua_open_recovery(L);

@@ -5,6 +5,7 @@
  *   lua_config.c  configurations    lua_wal.c   log batches and recovery
  *   lua_recovery.c  what a core starts from
  *   lua_ship.c    frames on the connection of a snapshot
+ *   lua_snapfile.c  the file of a snapshot
  *   lua_host.c    what luv lacks: lock, preallocation, wall clock
  *
  * Rule of all of them: check arguments (may raise), call C (never raises), push
@@ -24,6 +25,7 @@
 /* Each adds its functions to the table on top of the stack. */
 void raft_lua_open_wire(lua_State *L);
 void raft_lua_open_ship(lua_State *L);
+void raft_lua_open_snapfile(lua_State *L);
 void raft_lua_open_config(lua_State *L);
 void raft_lua_open_wal(lua_State *L);
 void raft_lua_open_recovery(lua_State *L);

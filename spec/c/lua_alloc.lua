@@ -393,6 +393,31 @@ end, function(w) return raft.ship_decode(w[1]) end)
 use("ship_decode of a chunk", function()
   return { raft.ship_chunk(3, 99, ("x"):rep(500)) }
 end, function(w) return raft.ship_decode(w[1]) end)
+local SNAPSHOT <const> = { index = 9, term = 1, time = 5, config_index = 2,
+  config = raft.config_encode(JOINT) }
+local function snapfile()
+  local writer = raft.snapfile_writer(SNAPSHOT)
+  return writer:begin() .. writer:state(("x"):rep(900)) .. writer:finish()
+end
+use("snapfile_writer", nil, function() return raft.snapfile_writer(SNAPSHOT) end)
+use("snapfile begin", function() return { raft.snapfile_writer(SNAPSHOT) } end,
+  function(w) return w[1]:begin() end)
+use("snapfile sums", function() return { raft.snapfile_writer(SNAPSHOT) } end,
+  function(w) return w[1]:sums() end)
+use("snapfile_scan", nil, raft.snapfile_scan)
+use("snapfile feed", function() return { snapfile() } end, function(w)
+  return raft.snapfile_scan():feed(w[1], true)
+end)
+use("snapfile info", function()
+  local scan = raft.snapfile_scan()
+  scan:feed(snapfile())
+  return { scan }
+end, function(w) return w[1]:info() end)
+use("snapfile damage", function()
+  local scan = raft.snapfile_scan()
+  scan:feed(snapfile())
+  return { scan }
+end, function(w) return w[1]:feed("x") end)
 use("config_encode", nil, function() return raft.config_encode(JOINT) end)
 use("config_decode", function() return { raft.config_encode(JOINT) } end,
   function(w) return raft.config_decode(w[1]) end)

@@ -19,6 +19,7 @@
   X(wire)                                                                      \
   X(hello)                                                                     \
   X(ship)                                                                      \
+  X(snapfile)                                                                  \
   X(entry)                                                                     \
   X(config)                                                                    \
   X(identity)                                                                  \
