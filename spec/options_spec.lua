@@ -156,10 +156,7 @@ describe("options of a node", function()
     { { service = 1 }, "service: expected a table, got 1" },
     { { services = { {} } }, "services: " .. later },
     { { services = { 1 } }, "services[1]: expected a table, got 1" },
-    { { join = { "h:1" } }, "join: " .. later },
-    { { join = { "h" } },
-      'join[1]: expected "host:port" (no host and port), got "h"' },
-    { { join = true }, "join: expected a list, got true" },
+    { { join = 1 }, "join: expected a list, got 1" },
     { { leases = true }, "leases: " .. later },
     { { leases = 1 }, "leases: expected true or false, got 1" },
   }
@@ -202,41 +199,58 @@ describe("options of a node", function()
       accepted { election_timeout = { 150.0, 300 } }.election_timeout)
   end)
 
-  describe("quorum", function()
-    local cases = {
-      { { election = 1, commit = 3 }, "quorum.election: two elections must "
-        .. "have a voter in common: 1 of 3 is too few" },
-      { { election = 2, commit = 1 }, "quorum: an election and a commit must "
-        .. "have a voter in common: 2 and 1 of 3 are too few" },
-      { { election = 3, commit = 1 },
-        "quorum: another rule than majority is not supported yet" },
-      { { election = 2 },
-        "quorum.commit: expected a number of voters, got nil" },
-      { { election = 4, commit = 2 }, "quorum.election: expected an integer "
-        .. "from 1 to 3 (voters), got 4" },
-      { { elections = 2, commit = 2 },
-        "quorum.elections: unknown option, did you mean election?" },
-    }
-    for _, case in ipairs(cases) do
-      it("refuses: " .. case[2], function()
-        assert.equal(case[2], refusal { quorum = case[1] })
-      end)
+  it("say who could do what under a quorum that is too small", function()
+    assert.equal("quorum.election: two elections must have a voter in common: "
+      .. "1 of 3 is too few: n1 could elect a leader, and n2 another",
+      refusal { quorum = { election = 1, commit = 3 } })
+    assert.equal("quorum.commit: expected a number of voters, got nil",
+      refusal { quorum = { election = 2 } })
+    assert.equal("quorum.elections: unknown option, did you mean election?",
+      refusal { quorum = { elections = 2, commit = 2 } })
+    assert.equal('quorum: expected "majority", a table or a formula, got 2',
+      refusal { quorum = 2 })
+  end)
+
+  it("keep a quorum, and know a majority for what it is", function()
+    local sizes = { election = 3, commit = 1 }
+    assert.same(sizes, accepted { quorum = sizes }.quorum)
+    assert.is_false(accepted { quorum = { election = 2, commit = 2 } }.quorum)
+    assert.is_false(accepted { quorum = "majority" }.quorum)
+    assert.same({ election = { { "n1", "n2" }, { "n1", "n3" } },
+      commit = { { "n1" } } }, accepted { quorum = {
+        election = "n1 and 1 of (n2, n3)", commit = "n1" } }.quorum)
+  end)
+
+  describe("of who joins", function()
+    local function joining(changes)
+      local t = { members = none, join = true, listen = "h:1" }
+      for name, value in pairs(changes or {}) do t[name] = value end
+      return t
     end
 
-    it("refuses half of an even number", function()
-      local four = { n1 = "h:1", n2 = "h:2", n3 = "h:3", n4 = "h:4" }
-      assert.equal("quorum.election: two elections must have a voter in "
-        .. "common: 2 of 4 is too few",
-        refusal { members = four, quorum = { election = 2, commit = 3 } })
-      assert.equal("quorum: an election and a commit must have a voter in "
-        .. "common: 3 and 1 of 4 are too few",
-        refusal { members = four, quorum = { election = 3, commit = 1 } })
-      assert.is_false(accepted { members = four,
-        quorum = { election = 3, commit = 3 } }.quorum)
+    it("have no members", function()
+      local opts = accepted(joining())
+      assert.is_true(opts.join)
+      assert.same({}, opts.members)
+      assert.same({}, opts.ids)
+      assert.equal("members: who joins takes none: the cluster has it",
+        refusal(joining { members = { n1 = "h:1" } }))
+      assert.equal("quorum: who joins takes none: the cluster has it",
+        refusal(joining { quorum = { election = 1, commit = 1 } }))
     end)
 
-    it("takes a majority for what it is", function()
-      assert.is_false(accepted { quorum = { election = 2, commit = 2 } }.quorum)
+    it("say where it listens", function()
+      assert.equal('listen: expected "host:port", where the others reach this '
+        .. "node, got nil", refusal(joining { listen = none }))
+    end)
+
+    it("name whom to ask", function()
+      assert.same({ "h:2", "h:3" },
+        accepted(joining { join = { "H:2", "h:3" } }).join)
+      assert.equal('join[2]: expected "host:port" (no host and port), got "h"',
+        refusal(joining { join = { "h:2", "h" } }))
+      assert.equal("join: expected a list, got a table",
+        refusal(joining { join = {} }))
     end)
   end)
 end)
@@ -303,20 +317,31 @@ describe("members", function()
   end)
 
   it("are required", function()
-    assert.equal("members: expected the initial voters: id = "
-      .. '"host:port", got nil', said(none))
+    assert.equal("members: expected the initial voters: id = \"host:port\" "
+      .. "(join = true waits to be added to a cluster that is there), got nil",
+      said(none))
     assert.equal('members: expected a table: id = "host:port", got "h:1"',
       said("h:1"))
   end)
 
-  it("are voters, today", function()
-    assert.equal("members.n2.role: learner members are not supported yet",
-      said { n1 = "h:1", n2 = { address = "h:2", role = "learner" } })
-    assert.equal("members.n2.role: witness members are not supported yet",
-      said { n1 = "h:1", n2 = { address = "h:2", role = "witness" } })
+  it("have roles", function()
+    local opts = accepted { members = { n1 = "h:1", n2 = "h:2",
+      n3 = { address = "h:3", role = "witness" },
+      n4 = { address = "h:4", role = "learner" } } }
+    assert.equal("witness", opts.members.n3.role)
+    assert.equal("learner", opts.members.n4.role)
     assert.equal('members.n2.role: expected "voter", "learner" or "witness", '
       .. 'got "boss"',
       said { n1 = "h:1", n2 = { address = "h:2", role = "boss" } })
+  end)
+
+  it("need a voter that keeps commands in every commit", function()
+    local w = { address = "h:2", role = "witness" }
+    assert.equal("quorum.commit: n2 and n3 could commit alone, and witnesses "
+      .. "keep no commands", said { n1 = "h:1", n2 = w,
+      n3 = { address = "h:3", role = "witness" } })
+    assert.equal("quorum: a cluster needs a voter",
+      said { n1 = { address = "h:1", role = "learner" } })
   end)
 
   it("have a priority of one byte", function()

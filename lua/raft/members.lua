@@ -28,12 +28,7 @@ local function member(value, path)
   if type(value) ~= "table" then
     return { address = M.address(value, path), role = "voter", priority = 0 }
   end
-  local result = member_fields(value, path)
-  if result.role ~= "voter" then
-    schema.complain(schema.join(path, "role"), ("%s members are not "
-      .. "supported yet"):format(result.role))
-  end
-  return result
+  return member_fields(value, path)
 end
 
 local function check_addresses(ids, members, path)

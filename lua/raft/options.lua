@@ -1,7 +1,9 @@
 --- The options of raft.node: all that can be wrong with them is found here,
 -- before anything is opened. What comes out is a new table in which every
 -- option is set; `false` stands for "none".
+local configuration = require "raft.configuration"
 local members = require "raft.members"
+local quorum = require "raft.quorum"
 local schema = require "raft.schema"
 
 local M = {}
@@ -33,6 +35,16 @@ local function list_of(rule)
     for i, item in ipairs(value) do rule(item, schema.join(path, i)) end
     return value
   end
+end
+
+-- false; true; or the addresses of those who are asked.
+local function join(value, path)
+  if type(value) == "boolean" then return value end
+  local addresses = {}
+  list_of(function(item, at)
+    addresses[#addresses + 1] = members.address(item, at)
+  end)(value, path)
+  return addresses
 end
 
 local function level_or_function(value, path)
@@ -88,9 +100,8 @@ local fields = schema.fields {
     .. 'it from its first argument: id = arg[1], started as "lua5.4 '
     .. 'script.lua n1")' },
   { "cluster", schema.name, default = "default" },
-  { "join", not_yet(schema.or_false(list_of(members.address))) },
-  { "members", members.rule,
-    required = 'the initial voters: id = "host:port"' },
+  { "join", join },
+  { "members", members.rule },
   { "listen", members.address },
   { "dir", schema.text },
   { "volatile", schema.boolean },
@@ -108,7 +119,7 @@ local fields = schema.fields {
     default = 64 << 20 },
   { "election_timeout", election_timeout },
   { "heartbeat", schema.integer(1, MS_MAX, "ms") },
-  { "quorum", schema.any_table },
+  { "quorum", quorum.rule },
   { "leases", not_yet(schema.boolean) },
   { "max_command_bytes", schema.integer(1, COMMAND_BYTES_MAX, "bytes"),
     default = 1 << 20 },
@@ -125,13 +136,39 @@ local fields = schema.fields {
 
 -------------------------------------------------------- what goes together --
 
-local function check_self(opts)
-  local own = opts.members[opts.id]
-  if not own then
+local function check_members(opts)
+  local own = opts.members and opts.members[opts.id]
+  if not opts.members then
+    schema.complain("members", 'expected the initial voters: id = "host:port" '
+      .. "(join = true waits to be added to a cluster that is there), got nil")
+  elseif not own then
     schema.complain("members", ("expected this node %s among them, got %s")
       :format(schema.show(opts.id), table.concat(opts.ids, ", ")))
   end
   opts.listen = opts.listen or own.address
+end
+
+-- What others need to know of who joins, and what it knows only from them.
+local function check_join(opts)
+  for _, name in ipairs { "members", "quorum", "leases" } do
+    if opts[name] then
+      schema.complain(name, "who joins takes none: the cluster has it")
+    end
+  end
+  if not opts.listen then
+    schema.complain("listen", 'expected "host:port", where the others reach '
+      .. "this node, got nil")
+  end
+end
+
+local function check_self(opts)
+  opts.ids = members.ids(opts.members or {})
+  if opts.join then
+    check_join(opts)
+  else
+    check_members(opts)
+  end
+  opts.members = opts.members or {}
 end
 
 local function check_dir(opts)
@@ -181,33 +218,17 @@ local function check_sizes(opts)
   end
 end
 
--- Two elections must meet, or there are two leaders of a term; an election
--- and a commit must meet, or a leader misses what was committed.
+-- What the members and the quorum rule make together.
 local function check_quorum(opts)
-  if not opts.quorum then return end
-  local n = #opts.ids
-  local size = schema.integer(1, n, "voters")
-  local q = schema.fields {
-    { "election", size, required = "a number of voters" },
-    { "commit", size, required = "a number of voters" },
-  }(opts.quorum, "quorum")
-  if 2 * q.election <= n then
-    schema.complain("quorum.election", ("two elections must have a voter in "
-      .. "common: %d of %d is too few"):format(q.election, n))
-  elseif q.election + q.commit <= n then
-    schema.complain("quorum", ("an election and a commit must have a voter "
-      .. "in common: %d and %d of %d are too few"):format(q.election, q.commit,
-      n))
-  elseif q.election ~= n // 2 + 1 or q.commit ~= n // 2 + 1 then
-    schema.complain("quorum", "another rule than majority is not supported "
-      .. "yet")
-  end
-  opts.quorum = false
+  if opts.join then return end
+  local plan = configuration.plan(opts)
+  local ok, where, words = configuration.check(plan)
+  if not ok then schema.complain(where, words) end
+  opts.quorum = plan.quorum or false
 end
 
 local function node_options(t)
   local opts = fields(t, "")
-  opts.ids = members.ids(opts.members)
   opts.on = opts.on or {}
   check_self(opts)
   check_dir(opts)
@@ -221,7 +242,8 @@ end
 --- The options of a node, checked and complete.
 -- Beside the options: `ids`, the members' ids sorted. `members` maps each id
 -- to { address=, role=, priority= }; `election_timeout` is { min=, max= };
--- `quorum` is false (majority).
+-- `quorum` is false (majority) or { election=, commit= } of sizes or sets; who
+-- joins has no members.
 -- @param t what the user gave; not changed
 -- @param level whom to blame, as for error: 3, the default, is the caller of
 --   the function that calls this one

@@ -5,6 +5,7 @@
 -- follows from all directories. Once all have promised the same, each writes
 -- the same entry 1. From then on the log knows.
 local Greeting = require "raft.greeting"
+local configuration = require "raft.configuration"
 local errors = require "raft.errors"
 local raft_core = require "raft.core"
 
@@ -16,15 +17,10 @@ local WARNED_MAX <const> = 256       -- refusals remembered
 local Peers = { __name = "raft.peers" }
 Peers.__index = Peers
 
--- The configuration of the options, as raft.core takes it.
-local function plan_of(options)
-  local members = {}
-  for id, member in pairs(options.members) do
-    members[id] = { address = member.address, role = member.role,
-      priority = member.priority, incarnation = 0 }
-  end
-  return { members = members, leases = false,
-    election_min_ms = options.election_timeout.min }
+-- What the initial voters compare; who joins has no plan.
+local function plan_digest(options)
+  if options.join then return 0 end
+  return raft_core.config_plan(configuration.plan(options))
 end
 
 --- @param driver with core and storage open
@@ -44,7 +40,7 @@ function M.new(driver)
     id = options.id, cluster = options.cluster,
     incarnation = storage.incarnation, starts = storage.starts,
     promise = storage.identity,
-    plan = raft_core.config_plan(plan_of(options)),
+    plan = plan_digest(options),
     nonce = storage.nonce, voters = options.ids,
     expected = function(id) return self:expected(id) end,
   }
@@ -84,7 +80,8 @@ function Peers:recover()
   local promised = self.driver.storage.identity
   if from_log and promised and from_log ~= promised then
     return nil, errors.new("corrupt", "the log and the identity file belong to "
-      .. "different clusters", { path = self.driver.options.dir })
+      .. "different clusters (after a raft.recover that was interrupted: run "
+      .. "it again)", { path = self.driver.options.dir })
   end
   if from_log then self:formed_as(from_log) end
   return true
@@ -94,7 +91,7 @@ end
 function Peers:first_config()
   local incarnations = self.greeting:formation()
   if not incarnations then return nil end
-  local plan = plan_of(self.driver.options)
+  local plan = configuration.plan(self.driver.options)
   for id, member in pairs(plan.members) do
     member.incarnation = incarnations[id]
   end

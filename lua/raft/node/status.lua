@@ -1,4 +1,6 @@
 --- What node:status() tells: numbers and names, all copies.
+local view = require "raft.node.view"
+
 local M = {}
 
 -- Of each peer, as a leader sees it.
@@ -47,7 +49,7 @@ function M.of(driver)
     applied = driver.applied,
     snapshot = 0,
     members = driver:members(),
-    quorum = "majority",
+    quorum = view.quorum(driver),
     pending = driver.proposals.open_count,
     loop_lag_ms = driver.loop_lag_ms,
     disk_ms = 0,

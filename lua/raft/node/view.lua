@@ -1,4 +1,5 @@
 --- What a node knows of its cluster, in data and in words.
+local configuration = require "raft.configuration"
 local errors = require "raft.errors"
 
 local M = {}
@@ -15,12 +16,12 @@ end
 
 --- The members as the option `members` has them: a new table.
 function M.members(driver)
-  local members = {}
-  for id, member in pairs(members_of(driver)) do
-    members[id] = { address = member.address, role = member.role,
-      priority = member.priority }
-  end
-  return members
+  return configuration.members(driver.config or driver.options)
+end
+
+--- Who is enough: "majority", or a rule of the shape of the option `quorum`.
+function M.quorum(driver)
+  return (driver.config or driver.options).quorum or "majority"
 end
 
 --- Is there a link with this node?
