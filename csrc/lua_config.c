@@ -4,6 +4,7 @@
  *   config_encode(t) -> bytes         config_decode(bytes) -> t | nil, code
  *   config_check(t) -> true | nil, reason
  *   config_plan(t) -> integer         config_identity(t, cluster) -> 16 bytes
+ *   config_entry(t, index, term, time) -> the encoded entry that holds it
  *   id_of(name) -> integer
  *
  * A configuration in Lua:
@@ -27,6 +28,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "entry.h"
 
 static const char *const role_names[] = {
     [RAFT_ROLE_VOTER] = "voter",
@@ -365,6 +367,30 @@ static int config_encode(lua_State *L) {
   return 1;
 }
 
+static int config_entry(lua_State *L) {
+  struct raft_config c;
+  uint8_t payload[RAFT_CONFIG_BYTES_MAX];
+  uint8_t out[RAFT_ENTRY_HEADER_BYTES + RAFT_CONFIG_BYTES_MAX];
+  check_valid(L, &c);
+  lua_Integer index = luaL_checkinteger(L, 2);
+  lua_Integer term = luaL_checkinteger(L, 3);
+  lua_Integer time = luaL_checkinteger(L, 4);
+  luaL_argcheck(L, index > 0, 2, "no index");
+  luaL_argcheck(L, term > 0, 3, "no term");
+  luaL_argcheck(L, time >= 0, 4, "no time");
+  struct raft_entry e = {
+      .index = (raft_index)index,
+      .term = (raft_term)term,
+      .time = (raft_ms)time,
+      .kind = RAFT_ENTRY_CONFIG,
+      .size = (uint32_t)raft_config_encode(&c, payload),
+      .payload = payload,
+  };
+  size_t size = raft_entry_encode(&e, out);
+  lua_pushlstring(L, (const char *)out, size);
+  return 1;
+}
+
 static int config_decode(lua_State *L) {
   struct raft_config c;
   size_t size;
@@ -413,6 +439,7 @@ static int id_of(lua_State *L) {
 void raft_lua_open_config(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"config_encode", config_encode},
+      {"config_entry", config_entry},
       {"config_decode", config_decode},
       {"config_check", config_check},
       {"config_plan", config_plan},

@@ -4,6 +4,7 @@ local Machine = require "raft.machine"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local node = require "raft.node"
+local recover = require "raft.recover"
 local replay = require "raft.replay"
 local run = require "raft.run"
 local task = require "raft.task"
@@ -23,6 +24,7 @@ return {
   run = outside("run", run.run),
   spawn = outside("spawn", task.spawn),
   sleep = outside("sleep", task.sleep),
+  recover = outside("recover", recover.run),
   replay = outside("replay", replay.run),
   is_error = errors.is_error,
   codec = { encode = codec.encode, decode = codec.decode },

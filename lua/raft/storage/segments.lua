@@ -122,15 +122,17 @@ local function cut_torn_end(files, wal, fd, report)
   report.file = files.open_fds[fd]
 end
 
-local function make_first(files, wal, dir, fields, segment_bytes)
-  local size = math.min(FIRST_BYTES, segment_bytes)
+--- Makes the next segment, of `size` bytes, and waits. It counts once the
+-- identity file knows its number.
+-- @return its file, open for durable writes
+function M.make(files, wal, dir, size)
   local head = wal:segment(identity.random(files.uv), size)
   local fd = files:open(dir .. "/" .. M.SPARE .. ".tmp", "create")
   clear(files, fd, 0, size)
   files:write(fd, head, 0)
   files:sync(fd)
   files:close(fd)
-  local path = M.path(dir, fields.first_segment)
+  local path = M.path(dir, (wal:position()))
   files:rename(dir .. "/" .. M.SPARE .. ".tmp", path)
   files:sync_dir(dir)
   return files:open(path, "durable")
@@ -153,7 +155,8 @@ function M.recover(files, dir, fields, options)
   end
   if fd then cut_torn_end(files, wal, fd, report) end
   local recovered, term, vote, commit = wal:recovery()
-  fd = fd or make_first(files, wal, dir, fields, options.segment_bytes)
+  fd = fd or M.make(files, wal, dir, math.min(FIRST_BYTES,
+    options.segment_bytes))
   fields.last_segment = wal:position()
   return { wal = wal, fd = fd, recovered = recovered, term = term, vote = vote,
     commit = commit, report = report }
