@@ -157,7 +157,6 @@ describe("options of a node", function()
     { { services = { {} } }, "services: " .. later },
     { { services = { 1 } }, "services[1]: expected a table, got 1" },
     { { join = 1 }, "join: expected a list, got 1" },
-    { { leases = true }, "leases: " .. later },
     { { leases = 1 }, "leases: expected true or false, got 1" },
   }
   for _, case in ipairs(refused) do
@@ -171,7 +170,7 @@ describe("options of a node", function()
     { "snapshot_mode", "fork" }, { "heartbeat", 499 }, { "log", false },
     { "log", apply }, { "log", "debug" }, { "max_command_bytes", 67108864 },
     { "query", apply }, { "uv", { run = apply } }, { "host", {} },
-    { "leases", false }, { "tls", false }, { "http", false },
+    { "leases", false }, { "leases", true }, { "tls", false }, { "http", false },
   }
   for _, case in ipairs(fine) do
     it(("accept %s = %s"):format(case[1], tostring(case[2])), function()

@@ -142,24 +142,7 @@ local read_options = {
 local function barrier(driver, opts, answer, done)
   local err = not_running(driver)
   if err then return answer(err) end
-  local index
-  if opts.at_least then
-    index = token.index(opts.at_least)
-    if not index then
-      return answer(errors.new("bad_value", "at_least: not a token of "
-        .. "node:token()"))
-    end
-  elseif opts.consistency == "stale" then
-    index = 0
-  end
-  driver.reads:submit {
-    index = index,
-    deadline = deadline_of(driver, opts),
-    answer = function(why)
-      if why then return answer(why) end
-      done()
-    end,
-  }
+  driver.reads:barrier(opts, deadline_of(driver, opts), answer, done)
   driver:wants_flush()
 end
 
@@ -197,6 +180,23 @@ method("ready", {
   args = 0,
   start = function(self, opts, answer)
     barrier(inside.of(self), opts, answer, function() answer(nil, true) end)
+  end,
+})
+
+--------------------------------------------------------------- leadership --
+
+method("transfer", {
+  args = 1, is_optional = true,
+  start = function(self, opts, answer, id)
+    if id ~= nil and type(id) ~= "string" then
+      error("node:transfer: expected the id of a member, got " .. type(id), 3)
+    end
+    local driver = inside.of(self)
+    local err = not_running(driver)
+    if err then return answer(err) end
+    driver.transfers:submit { id = id or false, answer = answer,
+      deadline = deadline_of(driver, opts) }
+    driver:wants_flush()
   end,
 })
 

@@ -120,7 +120,7 @@ local fields = schema.fields {
   { "election_timeout", election_timeout },
   { "heartbeat", schema.integer(1, MS_MAX, "ms") },
   { "quorum", quorum.rule },
-  { "leases", not_yet(schema.boolean) },
+  { "leases", schema.boolean },
   { "max_command_bytes", schema.integer(1, COMMAND_BYTES_MAX, "bytes"),
     default = 1 << 20 },
   { "max_pending_bytes", schema.integer(1, BYTES_MAX, "bytes"),

@@ -201,6 +201,11 @@ function Storage:adopt(bytes)
   return nil, err
 end
 
+--- For how many ms the write under way has lasted; 0: there is none.
+function Storage:write_age()
+  return self.writer:write_age()
+end
+
 --- Figures for people.
 function Storage:status()
   local segment, offset, size, last = self.writer.wal:position()

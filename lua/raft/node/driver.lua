@@ -6,11 +6,14 @@
 -- Promises. Nothing of the user runs inside a flush. A failure of ours, or of
 -- the disk, is final: nothing held is sent. The loop never sleeps on work.
 local Machine = require "raft.machine"
+local Health = require "raft.node.health"
 local effects = require "raft.node.effects"
 local errors = require "raft.errors"
 local proposals = require "raft.node.proposals"
 local reads = require "raft.node.reads"
 local ring = require "raft.ring"
+local telling = require "raft.node.telling"
+local transfers = require "raft.node.transfers"
 local view = require "raft.node.view"
 
 local M = {}
@@ -66,10 +69,12 @@ function M.new(options, node)
     loop_lag_ms = 0,          -- how late the loop woke us, of late
     started_at = 0,           -- now() at start
     recorder = false,         -- of what the core is told; or none
-    proposals = false, reads = false,
+    proposals = false, reads = false, transfers = false, health = false,
   }, Driver)
   self.proposals = proposals.new(self)
   self.reads = reads.new(self)
+  self.transfers = transfers.new(self)
+  self.health = Health.new(self)
   return self
 end
 
@@ -88,6 +93,7 @@ function Driver:flush()
     self.is_dirty = false
     self.proposals.outbox:dispatch()
     self.reads:dispatch()
+    self.transfers:dispatch()
     effects.take(self, self.held)
     rounds = rounds + 1
   until not self.is_dirty or rounds == ROUNDS_MAX or self.is_closed
@@ -178,6 +184,7 @@ end
 function Driver:on_check()
   self:tell_wall()
   if self.clock:is_due() then self:tick() end
+  self.health:look()
   self:flush()
   self:apply_some()
   self.reads:deliver()
@@ -191,8 +198,10 @@ function Driver:tick()
   local now = self:now()
   self.loop_lag_ms = math.max(self.clock.late_ms, self.loop_lag_ms * 7 // 8)
   self:step(self.core:tick(now))
+  self.health:tick(self.clock.late_ms)
   self.proposals:sweep(now)
   self.reads:sweep(now)
+  self.transfers:sweep(now)
 end
 
 local function earlier(a, b)
@@ -213,7 +222,8 @@ function Driver:on_prepare()
   self:tell_wall()
   self:flush()
   if self.is_closed then return end
-  local waiters = earlier(self.proposals.soonest, self.reads.soonest)
+  local waiters = earlier(earlier(self.proposals.soonest, self.reads.soonest),
+    self.transfers.soonest)
   self.clock:arm(earlier(self.core:deadline(), waiters))
   self.clock:stay_awake(self:has_work())
   self.is_wall_fresh = false  -- it sleeps now
@@ -230,6 +240,16 @@ function Driver:defer(fn)
   if not self.has_turns then return self.node.scheduler:defer(fn) end
   self.deferred:push(fn)
   self.clock:stay_awake(true)
+end
+
+--- This node is about to block for so many ms: may it do so now? False: it
+-- leads, and hands over first; ask again in a turn to come. Then has_blocked.
+function Driver:about_to_block(ms)
+  return self.health:about_to_block(ms)
+end
+
+function Driver:has_blocked()
+  self.health:has_blocked()
 end
 
 --- Ends the node for good: life.lua knows how.
@@ -254,39 +274,9 @@ Driver.address_of = view.address_of
 Driver.members = view.members
 Driver.leader_error = view.leader_error
 Driver.why_no_leader = view.why_no_leader
-
-------------------------------------------------------------------- events --
-
--- Delivers events where no turn of ours does: before start, after the end.
-local function drain_soon(self)
-  if self.has_turns or self.is_drain_due then return end
-  self.is_drain_due = true
-  self.node.scheduler:defer(function()
-    self.is_drain_due = false
-    if self.emitter:drain() then drain_soon(self) end
-  end)
-end
-
---- Queues an event; it is delivered from the loop.
-function Driver:emit(name, ...)
-  self.emitter:queue(name, ...)
-  if self.emitter:is_pending() then drain_soon(self) end
-end
-
---- An error of the user's code, or one that nobody waits for.
-function Driver:report(err)
-  if self.emitter:has("error") then
-    self:emit("error", err)
-  else
-    self.node.scheduler:report(err)
-  end
-end
-
---- Something the user should know of.
-function Driver:warn(err)
-  self.logger:warn(errors.text(err))
-  self:emit("warning", err)
-end
+Driver.emit = telling.emit
+Driver.report = telling.report
+Driver.warn = telling.warn
 
 --- No turn comes any more: what was meant for them goes another way.
 function Driver:end_turns()
@@ -294,7 +284,7 @@ function Driver:end_turns()
   for _, fn in ipairs(self.deferred:take_all()) do
     self.node.scheduler:defer(fn)
   end
-  if self.emitter:is_pending() then drain_soon(self) end
+  telling.drain_soon(self)
 end
 
 return M

@@ -55,6 +55,7 @@ function perform.role(driver, role, term, leader)
   local was_role, was_leader, was_term = driver.role, driver.leader, driver.term
   driver.role, driver.term, driver.leader = role, term, leader
   driver.reads:ask_again()
+  driver.transfers:ask_again()
   driver:wants_flush()
   if role ~= was_role then
     driver.logger:info("became " .. role, { term = term })
@@ -72,6 +73,7 @@ function perform.config(driver, index)
 end
 
 function perform.forwarded(driver, token, verdict, index, term)
+  if driver.transfers:forwarded(token, verdict, term) then return end
   driver.proposals.outbox:forwarded(token, verdict, index, term)
 end
 

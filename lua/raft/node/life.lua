@@ -182,7 +182,9 @@ local function answer_all(driver)
   driver.proposals:finish(function(is_sent)
     return view.ended_error(driver, is_sent)
   end)
-  driver.reads:finish(function() return view.ended_error(driver, false) end)
+  local function unsent() return view.ended_error(driver, false) end
+  driver.reads:finish(unsent)
+  driver.transfers:finish(unsent)
 end
 
 -- Whoever asked for a stop hears that it is over, however it came.

@@ -70,7 +70,9 @@ end
 function Outbox:look_for_room()
   if not self.is_full then return end
   local driver = self.driver
-  local waiting = self.bytes + driver.core:status().pending_bytes
+  local core = driver.core:status()
+  if core.heir then return end  -- leadership is leaving: still busy
+  local waiting = self.bytes + core.pending_bytes
   if 2 * waiting > driver.options.max_pending_bytes then return end
   self.is_full = false
   driver:emit("drain")

@@ -1,10 +1,12 @@
 --- Linearizable reads: barriers that wait for ReadIndex. [Thesis 6.4]
 --
--- All reads of one loop turn share one question to the core. The core forgets
--- its questions when the leader changes; then they are asked again, which is
--- always right: a later barrier covers an earlier read.
+-- All reads of one loop turn share one question to the core; those that a lease
+-- may serve share another. The core forgets its questions when the leader
+-- changes; then they are asked again, which is always right: a later barrier
+-- covers an earlier read.
 local errors = require "raft.errors"
 local ring = require "raft.ring"
+local token = require "raft.node.token"
 
 local M = {}
 
@@ -17,6 +19,7 @@ function M.new(driver)
   return setmetatable({
     driver = driver,
     fresh = {},         -- waiters not yet asked for
+    leased = {},        -- the same, of reads that a lease may serve
     asked = {},         -- token -> waiters
     confirmed = {},     -- array of { index=, waiters= }: wait to be applied
     ready = ring.new(), -- waiters to be answered in this turn
@@ -38,8 +41,32 @@ local function serve_one(self, waiter)
   answer(waiter, nil)
 end
 
---- Takes a read: { answer=, deadline=, index= }. With `index` it waits only for
--- that index to be applied here (at_least).
+--- Calls done() once local state is as fresh as opts of node:read ask for;
+-- answer(err) when that cannot be.
+function Reads:barrier(opts, deadline, answer_user, done)
+  local index
+  if opts.at_least then
+    index = token.index(opts.at_least)
+    if not index then
+      return answer_user(errors.new("bad_value", "at_least: not a token of "
+        .. "node:token()"))
+    end
+  elseif opts.consistency == "stale" then
+    index = 0
+  end
+  self:submit {
+    index = index, deadline = deadline,
+    is_leased = opts.consistency == "lease",
+    answer = function(why)
+      if why then return answer_user(why) end
+      done()
+    end,
+  }
+end
+
+--- Takes a read: { answer=, deadline=, index=, is_leased= }. With `index` it
+-- waits only for that index to be applied here (at_least); is_leased: a lease
+-- may serve it.
 function Reads:submit(waiter)
   local index = waiter.index
   if index and index <= self.driver.applied then
@@ -52,37 +79,51 @@ function Reads:submit(waiter)
   if index then
     self:confirm({ waiter }, index)
   else
-    self.fresh[#self.fresh + 1] = waiter
+    local list = waiter.is_leased and self.leased or self.fresh
+    list[#list + 1] = waiter
   end
+end
+
+-- Asks for all in the list self[name]; without a leader, or when too many are
+-- open, a later turn does.
+local function ask(self, name, method)
+  if #self[name] == 0 then return end
+  local driver = self.driver
+  local core = driver.core
+  if not core[method](core, driver:now(), self.last_token + 1) then return end
+  self.last_token = self.last_token + 1
+  self.asked[self.last_token] = self[name]
+  self[name] = {}
 end
 
 --- Asks the core for what has come since the last turn.
 function Reads:dispatch()
-  if #self.fresh == 0 then return end
-  local driver = self.driver
-  local ok = driver.core:read(driver:now(), self.last_token + 1)
-  if not ok then return end  -- no leader, or too many: a later turn
-  self.last_token = self.last_token + 1
-  self.asked[self.last_token] = self.fresh
-  self.fresh = {}
+  ask(self, "fresh", "read")
+  ask(self, "leased", "read_lease")
 end
 
 -- What the core was asked, oldest first.
 local function tokens_of(self)
   local tokens = {}
-  for token in pairs(self.asked) do tokens[#tokens + 1] = token end
+  for number in pairs(self.asked) do tokens[#tokens + 1] = number end
   table.sort(tokens)
   return tokens
 end
 
 --- The leader has changed: the core forgot what it was asked.
 function Reads:ask_again()
-  local all = {}
-  for _, token in ipairs(tokens_of(self)) do
-    table.move(self.asked[token], 1, #self.asked[token], #all + 1, all)
+  local asked, fresh, leased = tokens_of(self), self.fresh, self.leased
+  local waiters = self.asked
+  self.asked, self.fresh, self.leased = {}, {}, {}
+  local function put(list)
+    for _, waiter in ipairs(list) do
+      local to = waiter.is_leased and self.leased or self.fresh
+      to[#to + 1] = waiter
+    end
   end
-  table.move(self.fresh, 1, #self.fresh, #all + 1, all)
-  self.asked, self.fresh = {}, all
+  for _, number in ipairs(asked) do put(waiters[number]) end
+  put(fresh)
+  put(leased)
 end
 
 function Reads:confirm(waiters, index)
@@ -91,10 +132,10 @@ function Reads:confirm(waiters, index)
 end
 
 --- The core says: serve these once `index` is applied.
-function Reads:serve(token, index)
-  local waiters = self.asked[token]
+function Reads:serve(number, index)
+  local waiters = self.asked[number]
   if not waiters then return end
-  self.asked[token] = nil
+  self.asked[number] = nil
   self:confirm(waiters, index)
 end
 
@@ -132,9 +173,18 @@ local function all_waiters(self)
   end
   self.ready:each(add_one)
   for _, group in ipairs(self.confirmed) do add(group.waiters) end
-  for _, token in ipairs(tokens_of(self)) do add(self.asked[token]) end
+  for _, number in ipairs(tokens_of(self)) do add(self.asked[number]) end
   add(self.fresh)
+  add(self.leased)
   return all
+end
+
+local function unanswered(waiters)
+  local kept = {}
+  for _, waiter in ipairs(waiters) do
+    if waiter.answer then kept[#kept + 1] = waiter end
+  end
+  return kept
 end
 
 --- Answers those whose time is over.
@@ -150,17 +200,14 @@ function Reads:sweep(now)
       self.soonest = deadline
     end
   end
-  local kept = {}
-  for _, waiter in ipairs(self.fresh) do
-    if waiter.answer then kept[#kept + 1] = waiter end
-  end
-  self.fresh = kept
+  self.fresh, self.leased = unanswered(self.fresh), unanswered(self.leased)
 end
 
 --- Answers all. make_error() says what.
 function Reads:finish(make_error)
   local all = all_waiters(self)
-  self.fresh, self.asked, self.confirmed, self.soonest = {}, {}, {}, false
+  self.fresh, self.leased, self.asked, self.confirmed = {}, {}, {}, {}
+  self.soonest = false
   self.ready = ring.new()
   for _, waiter in ipairs(all) do answer(waiter, make_error()) end
 end

@@ -22,6 +22,8 @@ local function fill_from_core(status, driver)
   status.pending_bytes = core.pending_bytes
   status.memory_bytes = core.memory_bytes
   status.uptime = driver:now() - driver.started_at
+  status.has_lease = core.has_lease
+  status.heir = core.heir or nil
 end
 
 -- Of a node that is not open.
@@ -30,7 +32,7 @@ local function fill_without_core(status)
     "pending_bytes", "memory_bytes", "uptime" } do
     status[name] = 0
   end
-  status.peers = {}
+  status.peers, status.has_lease = {}, false
 end
 
 --- The status of a driver's node.
@@ -58,7 +60,8 @@ function M.of(driver)
   }
   if is_open then
     fill_from_core(status, driver)
-    status.disk_ms = driver.storage:status().disk_ms
+    local storage = driver.storage
+    status.disk_ms = math.max(storage:status().disk_ms, storage:write_age())
     status.transport = driver.transport:status()
   else
     fill_without_core(status)

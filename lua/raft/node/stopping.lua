@@ -7,11 +7,12 @@ Stopping.__index = Stopping
 
 --- @param finish function(): closes the disk and ends the node
 function M.new(driver, finish)
+  driver.health:set("stop", true)  -- nobody shall hand over to us
   return setmetatable({
     driver = driver,
     finish = finish,
     hand_over_until = false,  -- now() after which nobody is waited for
-    is_sent = false,          -- was somebody told to lead?
+    is_sent = false,          -- is somebody about to lead?
     is_done = false,
   }, Stopping)
 end
@@ -21,13 +22,13 @@ function Stopping:is_answering()
   return self.driver.proposals.open_count > 0 and self.driver.leader ~= false
 end
 
--- Tells the best placed member to lead: true when there is nobody to tell.
+-- Hands over to the best placed member: true when there is nobody.
 function Stopping:tell(now)
   local driver = self.driver
   local ok, code = driver.core:transfer(now)
-  self.is_sent = ok ~= nil
+  self.is_sent = ok ~= nil or code == "busy"
   driver:wants_flush()
-  return not ok and code ~= "busy"
+  return not self.is_sent
 end
 
 -- Is there nothing more to hand over?

@@ -115,6 +115,9 @@ function Memory:adopt(bytes)
   return true
 end
 
+--- No write of it hangs.
+function Memory:write_age() return 0 end
+
 function Memory:status()
   return { disk_ms = 0, segment = 0, waiting_bytes = 0, truncated_bytes = 0,
     has_space = true }

@@ -41,6 +41,7 @@ function M.new(files, dir, state, owner, options, events)
     is_stopped = false,    -- failed or closed: nothing is written any more
     when_quiet = false,    -- called once nothing can be written any more
     disk_ms = 0,           -- smoothed time of one durable write
+    write_from = false,    -- hrtime() at which the one under way began
     mark_timer = assert(files.uv.new_timer()),
     spare = false,
   }, Writer)
@@ -140,7 +141,9 @@ function Writer:put(kind, list, done)
   local bytes, offset = self.wal:batch(kind, self.term, self.vote, self.commit,
     list)
   local from = self.files.uv.hrtime()
+  self.write_from = from
   self.files:write_later(self.fd, bytes, offset, function(err)
+    self.write_from = false
     if self.is_stopped then return end
     if err then return self:fail(err) end
     self:measure((self.files.uv.hrtime() - from) / 1e6)
@@ -149,6 +152,12 @@ function Writer:put(kind, list, done)
     self:pump()
     done()
   end)
+end
+
+--- For how many ms the write under way has lasted; 0: there is none.
+function Writer:write_age()
+  if not self.write_from then return 0 end
+  return (self.files.uv.hrtime() - self.write_from) // 1e6 | 0
 end
 
 function Writer:measure(ms)
@@ -200,10 +209,12 @@ function Writer:change_segment(bytes)
     return false
   end
   self.is_busy = true
+  self.write_from = self.files.uv.hrtime()
   local from, spare_size = self.spare:take()
   local head = self.wal:segment(identity.random(self.files.uv), spare_size)
   local number = self.wal:position()
   in_turn(self:steps_to(number, from, head), function(err)
+    self.write_from = false
     if self.is_stopped then return end
     if err then return self:fail(err) end
     self.is_busy = false
