@@ -170,7 +170,8 @@ describe("options of a node", function()
     { "snapshot_mode", "fork" }, { "heartbeat", 499 }, { "log", false },
     { "log", apply }, { "log", "debug" }, { "max_command_bytes", 67108864 },
     { "query", apply }, { "uv", { run = apply } }, { "host", {} },
-    { "leases", false }, { "leases", true }, { "tls", false }, { "http", false },
+    { "leases", false }, { "leases", true },
+    { "tls", false }, { "http", false },
   }
   for _, case in ipairs(fine) do
     it(("accept %s = %s"):format(case[1], tostring(case[2])), function()

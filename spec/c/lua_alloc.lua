@@ -399,7 +399,9 @@ local function snapfile()
   local writer = raft.snapfile_writer(SNAPSHOT)
   return writer:begin() .. writer:state(("x"):rep(900)) .. writer:finish()
 end
-use("snapfile_writer", nil, function() return raft.snapfile_writer(SNAPSHOT) end)
+use("snapfile_writer", nil, function()
+  return raft.snapfile_writer(SNAPSHOT)
+end)
 use("snapfile begin", function() return { raft.snapfile_writer(SNAPSHOT) } end,
   function(w) return w[1]:begin() end)
 use("snapfile sums", function() return { raft.snapfile_writer(SNAPSHOT) } end,

@@ -151,7 +151,10 @@ describe("recorded nodes", function()
     local warnings = {}
     local cluster <close> = Cluster.new { nodes = 1 }
     local node = cluster:start("n1", { record = path, uv = loop,
-      on = { warning = function(err) warnings[#warnings + 1] = err end } })
+      on = { warning = function(err)
+        if err.reason == "disk" then return end  -- so it is, for a moment
+        warnings[#warnings + 1] = err
+      end } })
     assert(node:ready())
     for i = 1, 3 do assert.equal(i, (assert(node:propose("c" .. i)))) end
     support.wait_until(function() return #warnings > 0 end, 5000, "a warning")
