@@ -300,10 +300,13 @@ struct raft_event {
                  it; elsewhere 0, and FORWARDED follows. BUSY: another change
                  is under way; BAD_CONFIG: raft_config_check says why */
     const struct raft_snapshot *snapshot; /* SNAPSHOT_MADE: durable, of entries
-                                             applied here. SNAPSHOT_RECEIVED:
-                                             durable, from a leader */
-    raft_index compacted; /* entries up to here, <= the snapshot's index, are
-                             about to leave the disk */
+                                             applied here, as snapshot_meta
+                                             said. SNAPSHOT_RECEIVED: durable,
+                                             from a leader; the answer is its
+                                             index when an INSTALL follows, 0
+                                             when it changes nothing */
+    raft_index compacted; /* entries up to here are about to leave the disk: not
+                             above a snapshot whose mark is durable */
     struct {              /* SHIP has ended */
       raft_id peer;
       raft_index index; /* as the effect had it */
@@ -327,8 +330,9 @@ struct raft_event {
   };
 };
 
-/* Takes in one fact. PROPOSE answers the index of the first entry, CHANGE as
- * said above; all others RAFT_OK. Negative: nothing has happened. */
+/* Takes in one fact. PROPOSE answers the index of the first entry, CHANGE and
+ * SNAPSHOT_RECEIVED as said above; all others RAFT_OK. Negative: nothing has
+ * happened. */
 int64_t raft_step(struct raft *r, const struct raft_event *ev);
 
 /* ---- effects ------------------------------------------------------------- */
@@ -366,10 +370,10 @@ struct raft_effect {
       raft_index first;  /* entries [first, last]; first > last: none */
       raft_index last;
       raft_index mark_index; /* write that a snapshot of this index and term is
-                                durable, before the entries; 0: nothing. Where
-                                the log has another entry there, or none, all
-                                of it is void and it starts anew behind this */
+                                durable, before the entries; 0: nothing */
       raft_term mark_term;
+      bool is_reset; /* the log has another entry there, or none: all of it is
+                        void, and it starts anew behind the mark */
     } store;
     raft_id to;     /* SEND */
     struct {        /* LOAD: hand back entries [first, last] from the disk */
@@ -409,8 +413,8 @@ struct raft_effect {
       raft_index index;
     } ship;
     struct { /* INSTALL: what is applied here becomes that of the snapshot that
-                was received; APPLYs not yet performed up to `index` are void;
-                then report APPLIED(index) */
+                was received; APPLYs not yet performed up to `index` are void
+                since that was reported; then report APPLIED(index) */
       raft_index index;
       raft_term term;
     } install;
@@ -481,6 +485,14 @@ void raft_status(const struct raft *r, struct raft_status *out);
 /* The configuration in force and the index of its entry (0: none). */
 const struct raft_config *raft_config_in_force(const struct raft *r,
                                                raft_index *index);
+
+/* What a snapshot of the state as applied now says of its log; the
+ * configuration is encoded into `config`, which has RAFT_CONFIG_BYTES_MAX
+ * bytes (config.h). RAFT_OK; RAFT_E_BUSY while a configuration that is known to
+ * be committed is not applied, a snapshot is being installed, or nothing is
+ * applied. */
+int raft_snapshot_meta(const struct raft *r, uint8_t *config,
+                       struct raft_snapshot *out);
 
 /* The entry at `index`, of [first handed out .. not yet applied] or in memory.
  * False when it is not there. */
