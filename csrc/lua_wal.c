@@ -10,12 +10,18 @@
  *                                                  term, vote, commit
  *   writing:
  *     wal:segment(salt, size)                      head of the next segment
- *     wal:fits(entry_bytes, reserve)               boolean
- *     wal:batch(kind, term, vote, commit, list)    bytes, offset
+ *     wal:fits(entry_bytes, reserve)               boolean; a mark counts like
+ *                                                  core.WAL_MARK_BYTES more
+ *     wal:batch(kind, term, vote, commit, list     bytes, offset
+ *               [, mark_index, mark_term, is_reset])
  *     wal:stored(bytes)                            ok | nil, code
  *     wal:position()       segment, offset, segment size, newest entry, kind
  *   reading back:
  *     wal:find(index)      segment, offset, size, last, first, rest | nothing
+ *   letting old ones go, once a snapshot covers all up to an index:
+ *     wal:oldest(index)    the oldest segment that is needed then
+ *     wal:drop(segment)    forgets those before this one; then remove them
+ *     wal:before(bytes)    the newest index behind which so much lies, or 0
  *     core.wal_cut(bytes, first_there, offset, rest, first, last, bytes_max)
  *                                                  entries, last | nil, code
  */
@@ -185,6 +191,9 @@ static int wal_segment(lua_State *L) {
   struct raft_wal_writer next = w->writer;
   raft_wal_writer_open(&next, salt, size, (uint8_t *)out);
   luaL_pushresultsize(&buffer, RAFT_WAL_SECTOR);
+  int error = raft_wal_map_open(&w->scan.map, next.segment.number,
+                                next.segment.next_index);
+  if (error != RAFT_OK) return push_fault(L, error, &w->scan.fault);
   w->writer = next; /* nothing raises from here on */
   return 1;
 }
@@ -203,14 +212,23 @@ struct joined { /* the entries of one batch */
   uint64_t size;
 };
 
+/* The mark of a snapshot at `arg` and behind it; none where it is 0 or nil. */
+static struct raft_wal_mark check_mark(lua_State *L, int arg) {
+  struct raft_wal_mark mark = {0};
+  if (lua_isnoneornil(L, arg) || check_u64(L, arg, 0) == 0) return mark;
+  mark.index = check_u64(L, arg, 1);
+  mark.term = check_u64(L, arg + 1, 1);
+  mark.is_reset = lua_toboolean(L, arg + 2);
+  return mark;
+}
+
 /* Strings of encoded entries, in order, from the list at `arg`, which keeps
  * them alive. Checked here, so that what follows cannot fail. */
-static void check_joined(lua_State *L, int arg, const struct wal *w,
+static void check_joined(lua_State *L, int arg, raft_index last,
                          struct joined *out) {
   luaL_checktype(L, arg, LUA_TTABLE);
   lua_Unsigned count = lua_rawlen(L, arg);
   luaL_argcheck(L, count <= SLICES_MAX, arg, "too many strings");
-  raft_index last = w->writer.last;
   out->count = (size_t)count;
   out->size = 0;
   for (size_t i = 0; i < out->count; i++) {
@@ -234,13 +252,16 @@ static int wal_batch(lua_State *L) {
       .term = check_u64(L, 3, 0),
       .vote = (uint64_t)luaL_checkinteger(L, 4),
       .commit = check_u64(L, 5, 0),
+      .mark = check_mark(L, 7),
   };
-  check_joined(L, 6, w, &joined);
-  luaL_argcheck(L, b.kind == RAFT_WAL_DATA || joined.size == 0, 6,
+  check_joined(L, 6, b.mark.is_reset ? b.mark.index : w->writer.last, &joined);
+  uint64_t bytes =
+      joined.size + (b.mark.index > 0 ? (uint64_t)RAFT_WAL_MARK_BYTES : 0);
+  luaL_argcheck(L, b.kind == RAFT_WAL_DATA || bytes == 0, 6,
                 "a mark has no entries");
-  luaL_argcheck(L, raft_wal_writer_fits(&w->writer, joined.size, 0), 6,
+  luaL_argcheck(L, raft_wal_writer_fits(&w->writer, bytes, 0), 6,
                 "no room in the segment");
-  size_t size = (size_t)raft_wal_batch_bytes(joined.size);
+  size_t size = (size_t)raft_wal_batch_bytes(bytes);
   luaL_Buffer buffer;
   char *out = luaL_buffinitsize(L, &buffer, size);
   struct raft_wal_writer next = w->writer;
@@ -257,15 +278,15 @@ static int wal_stored(lua_State *L) {
   struct wal *w = check_wal(L, true);
   struct raft_slice data = check_slice(L, 2);
   struct raft_wal_batch b;
-  struct raft_slice entries = {0};
+  struct raft_wal_body body = {0};
   int error = raft_wal_batch_decode(data.data, data.size, &b);
   if (error == RAFT_OK)
-    error = raft_wal_batch_entries(&b, data.data, data.size, &entries);
+    error = raft_wal_batch_body(&b, data.data, data.size, &body);
   luaL_argcheck(L, error == RAFT_OK && b.number == w->writer.number, 2,
                 "not the newest batch");
-  error = raft_wal_map_add(
-      &w->scan.map, w->writer.segment.number,
-      b.offset + RAFT_WAL_BATCH_BYTES + RAFT_WAL_RECORD_BYTES, entries);
+  if (body.mark.is_reset) raft_wal_map_reset(&w->scan.map, body.mark.index);
+  error = raft_wal_map_add(&w->scan.map, w->writer.segment.number,
+                           b.offset + body.entries_at, body.entries);
   return push_ok(L, error, &w->scan.fault);
 }
 
@@ -277,6 +298,32 @@ static int wal_position(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)w->scan.map.last);
   lua_pushinteger(L, w->writer.kind);
   return 5;
+}
+
+/* ---- letting go ---------------------------------------------------------- */
+
+static int wal_oldest(lua_State *L) {
+  struct wal *w = check_wal(L, true);
+  raft_index upto = check_u64(L, 2, 0);
+  uint64_t oldest = raft_wal_map_oldest(&w->scan.map, upto);
+  lua_pushinteger(L, (lua_Integer)oldest);
+  return 1;
+}
+
+static int wal_drop(lua_State *L) {
+  struct wal *w = check_wal(L, true);
+  uint64_t segment = check_u64(L, 2, 1);
+  luaL_argcheck(L, segment <= w->writer.segment.number, 2, "no such segment");
+  raft_wal_map_drop(&w->scan.map, segment);
+  return 0;
+}
+
+static int wal_before(lua_State *L) {
+  struct wal *w = check_wal(L, true);
+  uint64_t bytes = check_u64(L, 2, 0);
+  raft_index index = raft_wal_map_before(&w->scan.map, bytes);
+  lua_pushinteger(L, (lua_Integer)index);
+  return 1;
 }
 
 /* ---- reading back -------------------------------------------------------- */
@@ -433,12 +480,21 @@ static int identity_decode(lua_State *L) {
 /* ---- the module ---------------------------------------------------------- */
 
 static const luaL_Reg WAL_METHODS[] = {
-    {"open", wal_open},         {"want", wal_want},
-    {"feed", wal_feed},         {"torn", wal_torn},
-    {"recovery", wal_recovery}, {"segment", wal_segment},
-    {"fits", wal_fits},         {"batch", wal_batch},
-    {"stored", wal_stored},     {"position", wal_position},
-    {"find", wal_find},         {NULL, NULL},
+    {"open", wal_open},
+    {"want", wal_want},
+    {"feed", wal_feed},
+    {"torn", wal_torn},
+    {"recovery", wal_recovery},
+    {"segment", wal_segment},
+    {"fits", wal_fits},
+    {"batch", wal_batch},
+    {"stored", wal_stored},
+    {"position", wal_position},
+    {"find", wal_find},
+    {"oldest", wal_oldest},
+    {"drop", wal_drop},
+    {"before", wal_before},
+    {NULL, NULL},
 };
 
 static const luaL_Reg FUNCTIONS[] = {
@@ -457,4 +513,5 @@ void raft_lua_open_wal(lua_State *L) {
   luaL_setfuncs(L, FUNCTIONS, 0);
   set_integer(L, "WAL_SECTOR", RAFT_WAL_SECTOR);
   set_integer(L, "WAL_VERSION", RAFT_WAL_VERSION);
+  set_integer(L, "WAL_MARK_BYTES", RAFT_WAL_MARK_BYTES);
 }

@@ -143,6 +143,9 @@ _Static_assert(BAT_ZERO + 3 == RAFT_WAL_BATCH_BYTES, "no gap at the end");
 enum { REC_SIZE = 0, REC_KIND = 4, REC_ZERO = 5 /* three bytes */ };
 _Static_assert(REC_ZERO + 3 == RAFT_WAL_RECORD_BYTES, "no gap at the end");
 
+enum { MARK_INDEX = 8, MARK_TERM = 16 /* behind the head of its record */ };
+_Static_assert(MARK_TERM + 8 == RAFT_WAL_MARK_BYTES, "no gap at the end");
+
 static uint64_t body_bytes(uint64_t entry_bytes) {
   return entry_bytes == 0 ? 0 : RAFT_WAL_RECORD_BYTES + entry_bytes;
 }
@@ -158,9 +161,27 @@ static uint32_t head_crc(const uint8_t *data) {
                      RAFT_WAL_BATCH_BYTES - BAT_BODY_CRC);
 }
 
-/* The one record of a body. Returns its bytes. */
-static uint32_t put_body(const struct raft_slice *entries, size_t count,
-                         uint8_t *out) {
+static void put_record(uint8_t *out, uint32_t size, enum raft_wal_record kind) {
+  assert(size > 0);
+  memset(out, 0, RAFT_WAL_RECORD_BYTES);
+  raft_put_u32(out + REC_SIZE, size);
+  out[REC_KIND] = (uint8_t)kind;
+}
+
+/* The record of a mark, if there is one. Returns its bytes. */
+static uint32_t put_mark(const struct raft_wal_mark *mark, uint8_t *out) {
+  assert((mark->index == 0) == (mark->term == 0));
+  if (mark->index == 0) return 0;
+  put_record(out, RAFT_WAL_MARK_BYTES - RAFT_WAL_RECORD_BYTES,
+             mark->is_reset ? RAFT_WAL_RESET : RAFT_WAL_SNAPSHOT);
+  raft_put_u64(out + MARK_INDEX, mark->index);
+  raft_put_u64(out + MARK_TERM, mark->term);
+  return RAFT_WAL_MARK_BYTES;
+}
+
+/* The record of entries, if there are any. Returns its bytes. */
+static uint32_t put_entries(const struct raft_slice *entries, size_t count,
+                            uint8_t *out) {
   assert(out != NULL);
   uint8_t *at = out + RAFT_WAL_RECORD_BYTES;
   for (size_t i = 0; i < count; i++) {
@@ -171,9 +192,7 @@ static uint32_t put_body(const struct raft_slice *entries, size_t count,
   size_t size = (size_t)(at - out) - RAFT_WAL_RECORD_BYTES;
   assert(size <= RAFT_WAL_BODY_MAX - RAFT_WAL_RECORD_BYTES);
   if (size == 0) return 0;
-  memset(out, 0, RAFT_WAL_RECORD_BYTES);
-  raft_put_u32(out + REC_SIZE, (uint32_t)size);
-  out[REC_KIND] = RAFT_WAL_ENTRIES;
+  put_record(out, (uint32_t)size, RAFT_WAL_ENTRIES);
   return (uint32_t)(size + RAFT_WAL_RECORD_BYTES);
 }
 
@@ -201,7 +220,8 @@ void raft_wal_batch_encode(struct raft_wal_batch *b,
   assert(b->offset == raft_wal_align(b->offset));
   assert(entries != NULL || count == 0);
   uint8_t *body = out + RAFT_WAL_BATCH_BYTES;
-  b->size = put_body(entries, count, body);
+  b->size = put_mark(&b->mark, body);
+  b->size += put_entries(entries, count, body + b->size);
   b->body_crc = raft_crc32c(0, body, b->size);
   put_head(b, out);
   b->crc = raft_get_u32(out + BAT_CRC);
@@ -251,19 +271,68 @@ int raft_wal_batch_decode(const uint8_t *data, size_t size,
   return RAFT_OK;
 }
 
-int raft_wal_batch_entries(const struct raft_wal_batch *b, const uint8_t *data,
-                           size_t size, struct raft_slice *out) {
+static bool is_place(const struct raft_wal_mark *mark) {
+  assert(mark != NULL);
+  if (mark->index == 0 || mark->index >= INT64_MAX) return false;
+  return mark->term != 0 && mark->term < INT64_MAX;
+}
+
+/* The mark that a body begins with, if it does: its bytes, or CORRUPT. */
+static int get_mark(const uint8_t *body, uint32_t size,
+                    struct raft_wal_mark *out) {
+  assert(size > RAFT_WAL_RECORD_BYTES);
+  assert(out->index == 0);
+  uint32_t kind = raft_get_u32(body + REC_KIND); /* and the zeros behind it */
+  if (kind != RAFT_WAL_SNAPSHOT && kind != RAFT_WAL_RESET) return 0;
+  if (size < RAFT_WAL_MARK_BYTES) return RAFT_E_CORRUPT;
+  uint32_t bytes = raft_get_u32(body + REC_SIZE);
+  if (bytes != RAFT_WAL_MARK_BYTES - RAFT_WAL_RECORD_BYTES)
+    return RAFT_E_CORRUPT;
+  *out = (struct raft_wal_mark){
+      .index = raft_get_u64(body + MARK_INDEX),
+      .term = raft_get_u64(body + MARK_TERM),
+      .is_reset = kind == RAFT_WAL_RESET,
+  };
+  return is_place(out) ? RAFT_WAL_MARK_BYTES : RAFT_E_CORRUPT;
+}
+
+int raft_wal_batch_layout(const struct raft_wal_batch *b, const uint8_t *data,
+                          size_t size, struct raft_wal_body *out) {
   assert(out != NULL);
   assert(b->size <= RAFT_WAL_BODY_MAX);
-  *out = (struct raft_slice){0};
-  if (size < (size_t)RAFT_WAL_BATCH_BYTES + b->size) return RAFT_E_MORE;
-  const uint8_t *body = data + RAFT_WAL_BATCH_BYTES;
-  if (raft_crc32c(0, body, b->size) != b->body_crc) return RAFT_E_CORRUPT;
+  const uint32_t heads = RAFT_WAL_MARK_BYTES + RAFT_WAL_RECORD_BYTES;
+  size_t need = RAFT_WAL_BATCH_BYTES + (b->size < heads ? b->size : heads);
+  *out = (struct raft_wal_body){.entries_at = RAFT_WAL_BATCH_BYTES};
+  if (size < need) return RAFT_E_MORE;
   if (b->size == 0) return RAFT_OK;
   if (b->size <= RAFT_WAL_RECORD_BYTES) return RAFT_E_CORRUPT;
-  uint32_t entries = b->size - RAFT_WAL_RECORD_BYTES;
-  if (raft_get_u32(body + REC_SIZE) != entries) return RAFT_E_CORRUPT;
+  const uint8_t *body = data + RAFT_WAL_BATCH_BYTES;
+  int mark = get_mark(body, b->size, &out->mark);
+  if (mark < 0) return mark;
+  uint32_t left = b->size - (uint32_t)mark;
+  out->entries_at += (uint32_t)mark;
+  if (left == 0) return RAFT_OK;
+  if (left <= RAFT_WAL_RECORD_BYTES) return RAFT_E_CORRUPT;
+  body += mark;
+  left -= RAFT_WAL_RECORD_BYTES;
+  if (raft_get_u32(body + REC_SIZE) != left) return RAFT_E_CORRUPT;
   if (raft_get_u32(body + REC_KIND) != RAFT_WAL_ENTRIES) return RAFT_E_CORRUPT;
-  *out = (struct raft_slice){body + RAFT_WAL_RECORD_BYTES, entries};
+  out->entries_at += RAFT_WAL_RECORD_BYTES;
+  out->entries.size = left;
   return RAFT_OK;
+}
+
+int raft_wal_batch_body(const struct raft_wal_batch *b, const uint8_t *data,
+                        size_t size, struct raft_wal_body *out) {
+  assert(out != NULL);
+  assert(b->size <= RAFT_WAL_BODY_MAX);
+  *out = (struct raft_wal_body){.entries_at = RAFT_WAL_BATCH_BYTES};
+  if (size < (size_t)RAFT_WAL_BATCH_BYTES + b->size) return RAFT_E_MORE;
+  if (raft_crc32c(0, data + RAFT_WAL_BATCH_BYTES, b->size) != b->body_crc)
+    return RAFT_E_CORRUPT;
+  int error = raft_wal_batch_layout(b, data, size, out);
+  assert(error != RAFT_E_MORE);
+  if (error == RAFT_OK && out->entries.size > 0)
+    out->entries.data = data + out->entries_at;
+  return error;
 }

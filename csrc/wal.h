@@ -26,6 +26,7 @@
 #define RAFT_WAL_SECTOR       4096       /* bytes; what a disk writes as one */
 #define RAFT_WAL_BATCH_BYTES  72         /* head of a batch */
 #define RAFT_WAL_RECORD_BYTES 8          /* head of a record in its body */
+#define RAFT_WAL_MARK_BYTES   24         /* a mark: a record in its body */
 #define RAFT_WAL_BODY_MAX     (1u << 30) /* bytes of records in one batch */
 
 /* Batch numbers: the start of the process above, a count from 1 below. */
@@ -48,22 +49,38 @@ enum raft_wal_kind {
 };
 
 enum raft_wal_record {
-  RAFT_WAL_ENTRIES = 1, /* encoded entries; an index seen before overwrites */
-  /* 2 is kept for the mark of a snapshot */
+  RAFT_WAL_ENTRIES = 1,  /* encoded entries; an index seen before overwrites */
+  RAFT_WAL_SNAPSHOT = 2, /* mark: a snapshot of an entry of the log, this batch
+                            included, is durable */
+  RAFT_WAL_RESET = 3,    /* mark: the same of an entry that the log has not. All
+                            of it is void, and it starts anew behind that */
+};
+
+struct raft_wal_mark {
+  raft_index index; /* of the last entry that the snapshot covers; 0: no mark */
+  raft_term term;   /* of that entry */
+  bool is_reset;
+};
+
+struct raft_wal_body { /* what is in a batch; a mark comes first */
+  struct raft_wal_mark mark;
+  struct raft_slice entries; /* encoded; empty: none */
+  uint32_t entries_at;       /* bytes from the batch's start to them */
 };
 
 struct raft_wal_batch {
-  uint64_t salt;     /* of its segment */
-  uint64_t offset;   /* in the file: where it believes to be */
-  uint64_t number;   /* ascends; never used twice, by no start either */
-  uint32_t chain;    /* the crc of the batch before it */
-  uint32_t crc;      /* of this head; covers body_crc */
-  uint32_t body_crc; /* of the body */
-  uint32_t size;     /* bytes of body */
-  raft_term term;    /* hard state from here on */
-  raft_id vote;      /* 0 nobody */
-  raft_index commit; /* a hint for the next start */
-  uint8_t kind;      /* enum raft_wal_kind */
+  uint64_t salt;             /* of its segment */
+  uint64_t offset;           /* in the file: where it believes to be */
+  uint64_t number;           /* ascends; never used twice, by no start either */
+  uint32_t chain;            /* the crc of the batch before it */
+  uint32_t crc;              /* of this head; covers body_crc */
+  uint32_t body_crc;         /* of the body */
+  uint32_t size;             /* bytes of body */
+  raft_term term;            /* hard state from here on */
+  raft_id vote;              /* 0 nobody */
+  raft_index commit;         /* a hint for the next start */
+  uint8_t kind;              /* enum raft_wal_kind */
+  struct raft_wal_mark mark; /* to be written; it is in the body */
 };
 
 /* Whole sectors. */
@@ -71,7 +88,8 @@ static inline uint64_t raft_wal_align(uint64_t size) {
   return (size + RAFT_WAL_SECTOR - 1) & ~(uint64_t)(RAFT_WAL_SECTOR - 1);
 }
 
-/* Bytes in the file of a batch with that many bytes of entries. */
+/* Bytes in the file of a batch with that many bytes of entries. A mark counts
+ * like RAFT_WAL_MARK_BYTES more of them. */
 uint64_t raft_wal_batch_bytes(uint64_t entry_bytes);
 
 /* The number of the n-th batch of a start. */
@@ -88,8 +106,8 @@ void raft_wal_segment_encode(const struct raft_wal_segment *s, uint8_t *out);
 int raft_wal_segment_decode(const uint8_t *data, size_t size,
                             struct raft_wal_segment *out, uint32_t *version);
 
-/* Writes a batch with its entries and the zeros behind it into `out`, which
- * has room for raft_wal_batch_bytes of them. Fills in size, crc, body_crc. */
+/* Writes a batch with its mark, its entries and the zeros behind it into `out`,
+ * which has room for raft_wal_batch_bytes. Fills in size, crc, body_crc. */
 void raft_wal_batch_encode(struct raft_wal_batch *b,
                            const struct raft_slice *entries, size_t count,
                            uint8_t *out);
@@ -98,10 +116,15 @@ void raft_wal_batch_encode(struct raft_wal_batch *b,
 int raft_wal_batch_decode(const uint8_t *data, size_t size,
                           struct raft_wal_batch *out);
 
-/* The entries in the body of a decoded head; empty when it has none.
+/* What is in the batch of a decoded head, of which `data` has the bytes.
  * RAFT_OK, RAFT_E_MORE, or RAFT_E_CORRUPT when the body does not fit. */
-int raft_wal_batch_entries(const struct raft_wal_batch *b, const uint8_t *data,
-                           size_t size, struct raft_slice *out);
+int raft_wal_batch_body(const struct raft_wal_batch *b, const uint8_t *data,
+                        size_t size, struct raft_wal_body *out);
+
+/* The same of a body that is there in part, unverified: where its entries are,
+ * and their size (entries.data is NULL). For who reads single entries back. */
+int raft_wal_batch_layout(const struct raft_wal_batch *b, const uint8_t *data,
+                          size_t size, struct raft_wal_body *out);
 
 #pragma GCC visibility pop
 #endif

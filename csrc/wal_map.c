@@ -17,9 +17,86 @@ void raft_wal_map_free(struct raft_wal_map *map) {
   assert(map->count <= map->capacity);
   (void)map->alloc(map->alloc_ud, map->spots,
                    map->capacity * sizeof(*map->spots), 0); /* cannot fail */
-  map->spots = NULL;
-  map->count = map->capacity = 0;
+  (void)map->alloc(map->alloc_ud, map->extents,
+                   map->extent_capacity * sizeof(*map->extents), 0);
+  raft_wal_map_init(map, map->alloc, map->alloc_ud);
 }
+
+/* ---- segments ------------------------------------------------------------ */
+
+int raft_wal_map_open(struct raft_wal_map *map, uint64_t segment,
+                      raft_index next) {
+  assert(next >= 1);
+  assert(map->extent_count == 0 ||
+         map->extents[map->extent_count - 1].segment + 1 == segment);
+  if (map->extent_count == map->extent_capacity) {
+    size_t capacity = 2 * map->extent_capacity + 4;
+    size_t unit = sizeof(*map->extents);
+    struct raft_wal_extent *extents =
+        map->alloc(map->alloc_ud, map->extents, map->extent_capacity * unit,
+                   capacity * unit);
+    if (extents == NULL) return RAFT_E_NOMEM;
+    map->extents = extents;
+    map->extent_capacity = capacity;
+  }
+  map->extents[map->extent_count++] = (struct raft_wal_extent){
+      .segment = segment, .next = next, .low = UINT64_MAX};
+  return RAFT_OK;
+}
+
+void raft_wal_map_reset(struct raft_wal_map *map, raft_index last) {
+  assert(map->count <= map->capacity);
+  map->count = 0;
+  map->last = last;
+}
+
+/* A segment says where the log stood when it was opened. It can be the oldest
+ * if nothing in it or behind it goes back before that, for then the log begins
+ * there; and if a batch, and with it the hard state, is in it or behind it. */
+uint64_t raft_wal_map_oldest(const struct raft_wal_map *map, raft_index upto) {
+  raft_index low = UINT64_MAX;
+  bool is_used = false;
+  assert(map->extent_count <= map->extent_capacity);
+  if (map->extent_count == 0) return 0;
+  for (size_t i = map->extent_count - 1; i > 0; i--) {
+    const struct raft_wal_extent *e = &map->extents[i];
+    assert(e->next >= 1);
+    if (e->low < low) low = e->low;
+    is_used = is_used || e->is_used;
+    if (is_used && e->next <= low && e->next - 1 <= upto) return e->segment;
+  }
+  return map->extents[0].segment;
+}
+
+void raft_wal_map_drop(struct raft_wal_map *map, uint64_t segment) {
+  assert(map->extent_count <= map->extent_capacity);
+  size_t n = 0;
+  while (n < map->extent_count && map->extents[n].segment < segment)
+    n++;
+  map->extent_count -= n;
+  if (n > 0)
+    memmove(map->extents, map->extents + n,
+            map->extent_count * sizeof(*map->extents));
+  n = 0;
+  while (n < map->count && map->spots[n].segment < segment)
+    n++;
+  map->count -= n;
+  if (n > 0)
+    memmove(map->spots, map->spots + n, map->count * sizeof(*map->spots));
+  assert(map->count == 0 || map->spots[0].segment >= segment);
+}
+
+raft_index raft_wal_map_before(const struct raft_wal_map *map, uint64_t bytes) {
+  assert(map->count <= map->capacity);
+  uint64_t behind = 0;
+  size_t i = map->count;
+  while (i > 0 && behind < bytes)
+    behind += map->spots[--i].size;
+  if (behind < bytes || map->count == 0) return 0;
+  return i < map->count ? map->spots[i].first - 1 : map->last;
+}
+
+/* ---- entries ------------------------------------------------------------- */
 
 static int reserve(struct raft_wal_map *map, size_t more) {
   assert(map->count <= map->capacity);
@@ -72,8 +149,13 @@ int raft_wal_map_add(struct raft_wal_map *map, uint64_t segment,
   struct raft_entry e;
   int error = reserve(map, spots_needed(entries, map->last));
   if (error != RAFT_OK) return error;
+  assert(map->extent_count > 0);
+  struct raft_wal_extent *extent = &map->extents[map->extent_count - 1];
+  assert(extent->segment == segment);
+  extent->is_used = true;
   for (size_t at = 0; at < entries.size; at += raft_entry_bytes(&e)) {
     raft_entry_view(entries.data + at, &e);
+    if (e.index < extent->low) extent->low = e.index;
     bool overwrites = e.index <= map->last;
     if (overwrites) forget(map, e.index);
     if (overwrites || needs_spot(map, segment, offset + at)) {
@@ -125,6 +207,7 @@ struct reader { /* walks the entries of file bytes, from batch to batch */
 /* Moves to the entries of the next batch that has any. */
 static int next_batch(struct reader *r) {
   struct raft_wal_batch b;
+  struct raft_wal_body body;
   assert(r->at <= r->data.size);
   while (r->rest == 0) {
     uint64_t start = raft_wal_align(r->base + r->at) - r->base;
@@ -134,15 +217,10 @@ static int next_batch(struct reader *r) {
     if (raft_wal_batch_decode(r->data.data + at, left, &b) != RAFT_OK)
       return RAFT_E_CORRUPT;
     if (b.offset != r->base + at) return RAFT_E_CORRUPT;
-    if (b.size == 0) { /* a mark, or a vote */
-      r->at = at + RAFT_WAL_BATCH_BYTES;
-      continue;
-    }
-    size_t heads = RAFT_WAL_BATCH_BYTES + RAFT_WAL_RECORD_BYTES;
-    if (b.size <= RAFT_WAL_RECORD_BYTES) return RAFT_E_CORRUPT;
-    if (left < heads) return RAFT_E_CORRUPT;
-    r->at = at + heads;
-    r->rest = b.size - RAFT_WAL_RECORD_BYTES;
+    if (raft_wal_batch_layout(&b, r->data.data + at, left, &body) != RAFT_OK)
+      return RAFT_E_CORRUPT;
+    r->at = at + body.entries_at; /* none there? then the next batch */
+    r->rest = body.entries.size;
   }
   assert(r->at <= r->data.size);
   return RAFT_OK;

@@ -25,20 +25,49 @@ struct raft_wal_spot {
   uint32_t rest;    /* bytes from there to the end of its batch's entries */
 };
 
+struct raft_wal_extent { /* one segment */
+  uint64_t segment;      /* its number */
+  raft_index next;       /* of the next entry, when it was opened */
+  raft_index low;        /* the lowest index written in it; UINT64_MAX none */
+  bool is_used;          /* is there a batch in it? */
+};
+
 struct raft_wal_map {
   raft_alloc alloc;
   void *alloc_ud;
   struct raft_wal_spot *spots; /* Invariant: first ascends strictly */
   size_t count;
   size_t capacity;
-  raft_index last; /* the newest entry there is; 0 none */
+  raft_index last;                 /* the newest entry there is; 0 none */
+  struct raft_wal_extent *extents; /* Invariant: segments ascend by one */
+  size_t extent_count;
+  size_t extent_capacity;
 };
 
 void raft_wal_map_init(struct raft_wal_map *map, raft_alloc alloc, void *ud);
 void raft_wal_map_free(struct raft_wal_map *map);
 
-/* Takes in the entries of one batch, verified before, that lie at `offset` of
- * segment `segment`. RAFT_OK, or RAFT_E_NOMEM: nothing has changed. */
+/* A segment was opened, in which entry `next` comes next. RAFT_OK, or
+ * RAFT_E_NOMEM: nothing has changed. */
+int raft_wal_map_open(struct raft_wal_map *map, uint64_t segment,
+                      raft_index next);
+
+/* All entries are void; the next one follows `last`. */
+void raft_wal_map_reset(struct raft_wal_map *map, raft_index last);
+
+/* The oldest segment that is needed when a snapshot covers all up to `upto`:
+ * those before it may go. 0: no segment is open. */
+uint64_t raft_wal_map_oldest(const struct raft_wal_map *map, raft_index upto);
+
+/* The newest entry behind which lie at least so many bytes of log; 0: none. */
+raft_index raft_wal_map_before(const struct raft_wal_map *map, uint64_t bytes);
+
+/* Segments before this one are going: forgets all that lies in them. */
+void raft_wal_map_drop(struct raft_wal_map *map, uint64_t segment);
+
+/* Takes in the entries of one durable batch, verified before, that lie at
+ * `offset` of segment `segment`, the newest. RAFT_OK, or RAFT_E_NOMEM: nothing
+ * has changed. */
 int raft_wal_map_add(struct raft_wal_map *map, uint64_t segment,
                      uint64_t offset, struct raft_slice entries);
 

@@ -62,6 +62,21 @@ static void finish(struct raft_wal_scan *scan) {
 
 /* ---- the head of a segment ----------------------------------------------- */
 
+/* The oldest segment that is left: the log begins where it was opened. */
+static int begin_at(struct raft_wal_scan *scan,
+                    const struct raft_wal_segment *s) {
+  assert(scan->number == 0);
+  assert(scan->state.last == 0);
+  if ((s->next_index == 1) != (s->last_term == 0) || s->batch == 0)
+    return broken(scan, "the head of the segment contradicts itself", s->number,
+                  0);
+  raft_wal_state_reset(&scan->state, s->next_index - 1, s->last_term);
+  raft_wal_map_reset(&scan->map, s->next_index - 1);
+  scan->number = s->batch;
+  scan->chain = s->chain;
+  return RAFT_OK;
+}
+
 /* Does the segment go on where the log ended? What it says of the batch before
  * it is worth more than what we found: it was written once that was durable. */
 static int check_link(struct raft_wal_scan *scan,
@@ -69,6 +84,7 @@ static int check_link(struct raft_wal_scan *scan,
   uint64_t before = scan->segment.number;
   bool fits = s->batch == scan->number && s->chain == scan->chain;
   assert(s->number >= 1);
+  if (before == 0 && s->number > 1) return begin_at(scan, s);
   if (fits && s->next_index == scan->state.last + 1 &&
       s->last_term == scan->state.last_term)
     return RAFT_OK;
@@ -111,6 +127,8 @@ int raft_wal_scan_open(struct raft_wal_scan *scan,
     return error == RAFT_E_VERSION ? error : RAFT_E_CORRUPT;
   }
   error = check_head(scan, file, &s);
+  if (error == RAFT_OK)
+    error = raft_wal_map_open(&scan->map, s.number, s.next_index);
   if (error != RAFT_OK) return error;
   scan->segment = s;
   scan->is_last = file->is_last;
@@ -135,7 +153,7 @@ struct found {
   const char *why; /* ALIEN: what is wrong with it */
   struct raft_wal_batch batch;
   uint64_t size; /* bytes in the file; 0: the head is not intact */
-  struct raft_slice entries;
+  struct raft_wal_body body;
 };
 
 /* Why an intact head cannot be the next batch, or NULL. */
@@ -167,7 +185,7 @@ static void look_at(const struct raft_wal_scan *scan, const uint8_t *data,
   }
   f->verdict = SHORT;
   if (f->size > size) return;
-  int error = raft_wal_batch_entries(&f->batch, data, size, &f->entries);
+  int error = raft_wal_batch_body(&f->batch, data, size, &f->body);
   assert(error != RAFT_E_MORE);
   f->verdict = error == RAFT_OK ? GOOD : ABSENT;
 }
@@ -175,12 +193,12 @@ static void look_at(const struct raft_wal_scan *scan, const uint8_t *data,
 static int accept(struct raft_wal_scan *scan, const struct found *f) {
   assert(f->verdict == GOOD);
   const char *why = NULL;
-  int error = raft_wal_state_add(&scan->state, &f->batch, f->entries, &why);
+  int error = raft_wal_state_add(&scan->state, &f->batch, &f->body, &why);
   if (error == RAFT_E_CORRUPT) return broken_here(scan, why, scan->end);
   if (error != RAFT_OK) return error;
-  uint64_t offset = scan->end + RAFT_WAL_BATCH_BYTES + RAFT_WAL_RECORD_BYTES;
-  error =
-      raft_wal_map_add(&scan->map, scan->segment.number, offset, f->entries);
+  if (f->body.mark.is_reset) raft_wal_map_reset(&scan->map, f->body.mark.index);
+  error = raft_wal_map_add(&scan->map, scan->segment.number,
+                           scan->end + f->body.entries_at, f->body.entries);
   if (error != RAFT_OK) return error;
   assert(scan->map.last == scan->state.last);
   scan->end += f->size;

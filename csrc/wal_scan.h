@@ -80,7 +80,8 @@ void raft_wal_scan_init(struct raft_wal_scan *scan,
 void raft_wal_scan_free(struct raft_wal_scan *scan);
 
 /* Goes on to the next segment; `head` is its first sector, or what there is
- * of it. RAFT_OK, RAFT_E_CORRUPT or RAFT_E_VERSION (see scan->fault). */
+ * of it. RAFT_OK, RAFT_E_CORRUPT or RAFT_E_VERSION (see scan->fault), or
+ * RAFT_E_NOMEM. */
 int raft_wal_scan_open(struct raft_wal_scan *scan,
                        const struct raft_wal_file *file,
                        struct raft_slice head);

@@ -154,24 +154,41 @@ static raft_term term_at(const struct raft_wal_state *s, raft_index index) {
   assert(index <= s->last);
   for (size_t i = s->run_count; i > 0; i--)
     if (s->runs[i - 1].first <= index) return s->runs[i - 1].term;
-  assert(index == 0);
-  return 0;
+  assert(index == s->base_index);
+  return s->base_term;
+}
+
+static void drop_configs(struct raft_wal_state *s, raft_index from) {
+  assert(s->config_count <= RAFT_WAL_CONFIGS);
+  while (s->config_count > 0 && s->configs[s->config_count - 1].index >= from) {
+    struct raft_wal_config *c = &s->configs[--s->config_count];
+    release(s, c->payload, c->size);
+  }
 }
 
 /* Entries from `index` on were overwritten. [Raft 5.3] */
 static void truncate(struct raft_wal_state *s, raft_index index) {
-  assert(index >= 1);
+  assert(index > s->base_index);
   assert(index <= s->last);
   cut_tail(&s->tail, index);
   while (s->run_count > 0 && s->runs[s->run_count - 1].first >= index)
     s->run_count--;
-  while (s->config_count > 0 &&
-         s->configs[s->config_count - 1].index >= index) {
-    struct raft_wal_config *c = &s->configs[--s->config_count];
-    release(s, c->payload, c->size);
-  }
+  drop_configs(s, index);
   s->last = index - 1;
   s->last_term = term_at(s, s->last);
+}
+
+void raft_wal_state_reset(struct raft_wal_state *s, raft_index index,
+                          raft_term term) {
+  assert((index == 0) == (term == 0));
+  s->tail.first = index + 1;
+  cut_tail(&s->tail, index + 1);
+  s->run_count = 0;
+  drop_configs(s, 0);
+  s->base_index = s->last = index;
+  s->base_term = s->last_term = term;
+  s->last_time = 0; /* the snapshot knows it */
+  assert(s->tail.count == 0);
 }
 
 /* ---- adding -------------------------------------------------------------- */
@@ -231,8 +248,9 @@ static int add_entry(struct raft_wal_state *s, const uint8_t *bytes,
 /* Why the entry cannot come next, or NULL. */
 static const char *entry_fault(const struct raft_wal_state *s,
                                const struct raft_entry *e) {
-  assert(e->index >= 1);
+  assert(s->base_index <= s->last);
   if (e->index > s->last + 1) return "entries are missing before this one";
+  if (e->index <= s->base_index) return "an entry of before the log's begin";
   if (e->term < term_at(s, e->index - 1)) return "the terms of entries fall";
   if (e->term > s->term) return "an entry of a term that had not begun";
   return NULL;
@@ -265,8 +283,20 @@ static const char *hard_fault(const struct raft_wal_state *s,
   return b->vote == s->vote ? NULL : "a second vote in one term";
 }
 
+/* Why the mark cannot be in this batch, or NULL; after its entries. What lies
+ * before the base was in the log when it was marked. */
+static const char *mark_fault(const struct raft_wal_state *s,
+                              const struct raft_wal_mark *mark) {
+  assert(s->base_index <= s->last);
+  if (mark->index == 0 || mark->is_reset) return NULL;
+  if (mark->index > s->last) return "a snapshot of entries that are not there";
+  if (mark->index < s->base_index) return NULL;
+  if (term_at(s, mark->index) == mark->term) return NULL;
+  return "a snapshot of another log";
+}
+
 int raft_wal_state_add(struct raft_wal_state *s, const struct raft_wal_batch *b,
-                       struct raft_slice entries, const char **why) {
+                       const struct raft_wal_body *body, const char **why) {
   assert(s->tail.from <= s->tail.size);
   assert(why != NULL);
   *why = hard_fault(s, b);
@@ -274,7 +304,14 @@ int raft_wal_state_add(struct raft_wal_state *s, const struct raft_wal_batch *b,
   s->term = b->term;
   s->vote = b->vote;
   if (b->commit > s->commit) s->commit = b->commit;
-  return add_entries(s, entries, why);
+  *why = "a snapshot of a term that had not begun";
+  if (body->mark.term > s->term) return RAFT_E_CORRUPT;
+  if (body->mark.is_reset)
+    raft_wal_state_reset(s, body->mark.index, body->mark.term);
+  int error = add_entries(s, body->entries, why);
+  if (error != RAFT_OK) return error;
+  *why = mark_fault(s, &body->mark);
+  return *why == NULL ? RAFT_OK : RAFT_E_CORRUPT;
 }
 
 /* ---- the result ---------------------------------------------------------- */
@@ -299,12 +336,14 @@ void raft_wal_state_result(const struct raft_wal_state *s,
       .term = s->term,
       .vote = s->vote,
       .commit = s->commit < s->last ? s->commit : s->last,
+      .base_index = s->base_index,
+      .base_term = s->base_term,
       .last = s->last,
       .runs = s->runs,
       .run_count = s->run_count,
       .tail_first = t.first,
       .tail = {t.count > 0 ? t.bytes + t.from : NULL, t.size - t.from},
-      .last_time = s->last > 0 ? s->last_time : 0,
+      .last_time = s->last > s->base_index ? s->last_time : 0,
       .config = config_at(s, 0),
       .config_before = config_at(s, 1),
   };

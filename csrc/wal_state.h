@@ -50,8 +50,11 @@ struct raft_wal_state {
   raft_term term;      /* hard state of the newest batch */
   raft_id vote;
   raft_index commit;     /* highest hint seen */
-  raft_index last;       /* newest entry; 0 none */
-  raft_term last_term;   /* its term; 0 none */
+  raft_index base_index; /* the entry before the oldest of the log: a snapshot
+                            covers it; 0 from the beginning */
+  raft_term base_term;   /* its term; 0 iff there is none */
+  raft_index last;       /* newest entry; base_index when there is none */
+  raft_term last_term;   /* its term; base_term when there is none */
   raft_ms last_time;     /* its stamp; 0 none */
   struct raft_run *runs; /* Invariant: first and term ascend strictly */
   size_t run_count;
@@ -65,10 +68,14 @@ void raft_wal_state_init(struct raft_wal_state *s, size_t memory_bytes,
                          raft_alloc alloc, void *ud);
 void raft_wal_state_free(struct raft_wal_state *s);
 
-/* Takes in a batch and its entries. RAFT_OK; RAFT_E_CORRUPT with the reason in
- * *why; RAFT_E_NOMEM. After an error the state is good for nothing. */
+/* The log begins behind this entry; all that was added before is void. */
+void raft_wal_state_reset(struct raft_wal_state *s, raft_index index,
+                          raft_term term);
+
+/* Takes in a batch and what is in it. RAFT_OK; RAFT_E_CORRUPT with the reason
+ * in *why; RAFT_E_NOMEM. After an error the state is good for nothing. */
 int raft_wal_state_add(struct raft_wal_state *s, const struct raft_wal_batch *b,
-                       struct raft_slice entries, const char **why);
+                       const struct raft_wal_body *body, const char **why);
 
 /* What the core starts from; points into the state. */
 void raft_wal_state_result(const struct raft_wal_state *s,

@@ -81,6 +81,10 @@ void raft_wal_writer_put(struct raft_wal_writer *w, struct raft_wal_batch *b,
                          const struct raft_slice *entries, size_t count,
                          uint8_t *out) {
   assert(w->segment.number >= 1);
+  if (b->mark.is_reset) {
+    w->last = b->mark.index;
+    w->last_term = b->mark.term;
+  }
   for (size_t i = 0; i < count; i++)
     note_entries(w, entries[i]);
   b->salt = w->segment.salt;

@@ -42,8 +42,8 @@ bool raft_wal_writer_fits(const struct raft_wal_writer *w, uint64_t entry_bytes,
  * Moves *last on. */
 bool raft_wal_writer_accepts(struct raft_slice entries, raft_index *last);
 
-/* Writes the next batch into `out`. Of `b` term, vote, commit and kind are
- * read, the rest is filled in. The entries were accepted. */
+/* Writes the next batch into `out`. Of `b` term, vote, commit, kind and mark
+ * are read, the rest is filled in. The entries were accepted. */
 void raft_wal_writer_put(struct raft_wal_writer *w, struct raft_wal_batch *b,
                          const struct raft_slice *entries, size_t count,
                          uint8_t *out);

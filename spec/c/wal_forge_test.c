@@ -153,13 +153,13 @@ static void heads_of_batches(void) {
 /* The body of the first batch, changed and signed. */
 static int body_error(size_t at, uint32_t value) {
   struct raft_wal_batch b;
-  struct raft_slice entries;
+  struct raft_wal_body body;
   uint8_t head[SECTOR];
   memcpy(head, kept, SECTOR);
   raft_put_u32(head + at, value);
   sign_body(head);
   EQ(raft_wal_batch_decode(head, SECTOR, &b), RAFT_OK);
-  return raft_wal_batch_entries(&b, head, SECTOR, &entries);
+  return raft_wal_batch_body(&b, head, SECTOR, &body);
 }
 
 static void bodies_of_batches(void) {

@@ -29,7 +29,8 @@ static void close_state(void) {
 static int add_bytes(raft_term term, struct raft_slice entries,
                      const char **why) {
   struct raft_wal_batch b = {.number = 1, .term = term};
-  return raft_wal_state_add(&state, &b, entries, why);
+  const struct raft_wal_body body = {.entries = entries};
+  return raft_wal_state_add(&state, &b, &body, why);
 }
 
 /* A batch of one entry. */

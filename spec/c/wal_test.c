@@ -129,7 +129,7 @@ static void a_batch_survives_the_trip(void) {
   uint8_t bytes[RAFT_WAL_SECTOR];
   struct raft_wal_batch b;
   struct raft_wal_batch got;
-  struct raft_slice entries;
+  struct raft_wal_body body;
   size_t size = encode_batch(bytes, &b);
   EQ(raft_wal_batch_bytes(size - 80), RAFT_WAL_SECTOR);
   EQ(raft_wal_batch_decode(bytes, size, &got), RAFT_OK);
@@ -142,29 +142,32 @@ static void a_batch_survives_the_trip(void) {
   EQ(got.vote, b.vote);
   EQ(got.commit, b.commit);
   EQ(got.kind, b.kind);
-  EQ(raft_wal_batch_entries(&got, bytes, size, &entries), RAFT_OK);
-  EQ(entries.size, size - 80);
-  CHECK(entries.data == bytes + 80);
+  EQ(raft_wal_batch_body(&got, bytes, size, &body), RAFT_OK);
+  EQ(body.entries.size, size - 80);
+  CHECK(body.entries.data == bytes + 80);
+  EQ(body.entries_at, 80);
+  EQ(body.mark.index, 0);
 }
 
 static void a_batch_without_entries_is_one_sector(void) {
   uint8_t bytes[RAFT_WAL_SECTOR];
   struct raft_wal_batch b = batch();
-  struct raft_slice entries = {bytes, 1};
+  struct raft_wal_body body;
   b.kind = RAFT_WAL_MARK;
   raft_wal_batch_encode(&b, NULL, 0, bytes);
   EQ(raft_wal_batch_bytes(0), RAFT_WAL_SECTOR);
   EQ(raft_wal_batch_decode(bytes, sizeof bytes, &b), RAFT_OK);
-  EQ(raft_wal_batch_entries(&b, bytes, sizeof bytes, &entries), RAFT_OK);
-  EQ(entries.size, 0);
+  EQ(raft_wal_batch_body(&b, bytes, sizeof bytes, &body), RAFT_OK);
+  EQ(body.entries.size, 0);
+  EQ(body.mark.index, 0);
 }
 
 static int read_batch(const uint8_t *bytes, size_t size) {
   struct raft_wal_batch b;
-  struct raft_slice entries;
+  struct raft_wal_body body;
   int error = raft_wal_batch_decode(bytes, size, &b);
   if (error != RAFT_OK) return error;
-  return raft_wal_batch_entries(&b, bytes, size, &entries);
+  return raft_wal_batch_body(&b, bytes, size, &body);
 }
 
 static void every_flipped_bit_of_a_batch_is_seen(void) {

@@ -40,6 +40,9 @@ struct wal_file *wal_files_segment(struct wal_files *f, unsigned sectors) {
   raft_wal_writer_open(&f->now.writer, 0x5a17 + f->count, file->size,
                        file->bytes);
   file->number = f->now.writer.segment.number;
+  EQ(raft_wal_map_open(&f->now.map, file->number,
+                       f->now.writer.segment.next_index),
+     RAFT_OK);
   return file;
 }
 
@@ -63,6 +66,14 @@ size_t wal_entries(raft_index first, raft_index last, raft_term term,
   return size;
 }
 
+uint64_t wal_files_mark(struct wal_files *f, const struct raft_wal_mark *mark,
+                        const uint8_t *entries, size_t size) {
+  f->mark = *mark;
+  uint64_t offset = wal_files_put(f, RAFT_WAL_DATA, entries, size);
+  f->mark = (struct raft_wal_mark){0};
+  return offset;
+}
+
 uint64_t wal_files_put(struct wal_files *f, enum raft_wal_kind kind,
                        const uint8_t *entries, size_t size) {
   struct wal_file *file = &f->files[f->count - 1];
@@ -73,14 +84,15 @@ uint64_t wal_files_put(struct wal_files *f, enum raft_wal_kind kind,
       .term = f->term,
       .vote = f->vote,
       .commit = f->commit,
+      .mark = f->mark,
   };
-  CHECK(raft_wal_writer_fits(&f->now.writer, size, 0));
+  size_t mark = f->mark.index > 0 ? RAFT_WAL_MARK_BYTES : 0;
+  CHECK(raft_wal_writer_fits(&f->now.writer, size + mark, 0));
   raft_wal_writer_put(&f->now.writer, &b, &slice, size > 0 ? 1 : 0,
                       file->bytes + offset);
-  EQ(raft_wal_map_add(&f->now.map, file->number,
-                      offset + RAFT_WAL_BATCH_BYTES + RAFT_WAL_RECORD_BYTES,
-                      slice),
-     RAFT_OK);
+  if (f->mark.is_reset) raft_wal_map_reset(&f->now.map, f->mark.index);
+  uint64_t at = offset + mark + RAFT_WAL_BATCH_BYTES + RAFT_WAL_RECORD_BYTES;
+  EQ(raft_wal_map_add(&f->now.map, file->number, at, slice), RAFT_OK);
   return offset;
 }
 

@@ -25,6 +25,7 @@ struct wal_files {
   raft_term term; /* hard state of the next batches */
   raft_id vote;
   raft_index commit;
+  struct raft_wal_mark mark; /* of the batch that is put next */
   size_t count;
   struct wal_file files[WAL_FILES_MAX];
 };
@@ -42,6 +43,10 @@ size_t wal_entries(raft_index first, raft_index last, raft_term term,
 /* A batch with these entries (size 0: none). Returns its offset. */
 uint64_t wal_files_put(struct wal_files *f, enum raft_wal_kind kind,
                        const uint8_t *entries, size_t size);
+
+/* A batch with this mark before its entries. */
+uint64_t wal_files_mark(struct wal_files *f, const struct raft_wal_mark *mark,
+                        const uint8_t *entries, size_t size);
 
 /* The same with entries [first, last] of `term`, of 10 bytes each. */
 uint64_t wal_files_add(struct wal_files *f, raft_index first, raft_index last,
