@@ -9,13 +9,46 @@
 /* ---- one state ----------------------------------------------------------- */
 
 static const char *check_marks(const struct raft *r) {
-  if (r->applied < r->log.base_index) return "applied lies below base";
+  bool installs = r->snapshots.installing != 0;
+  if (r->applied < r->log.base_index && !installs)
+    return "applied lies below base";
   if (r->apply_handed < r->applied) return "applied what was not handed out";
   if (r->commit < r->apply_handed) return "applying what is not committed";
   if (r->log.last < r->commit) return "commit lies past the log";
   if (raft_log_last_term(&r->log) > r->term)
     return "an entry is of a term still to come";
   return NULL;
+}
+
+/* A mark, or what was made of it. */
+static const char *check_marked(const struct raft *r) {
+  const struct raft_snapshots *s = &r->snapshots;
+  if (s->marked > s->index) return "a mark of a snapshot to come";
+  if (s->told > s->marked) return "compacting what no mark covers";
+  if (s->reset.index != 0 && s->reset.index != r->log.base_index)
+    return "the log does not begin where it began anew";
+  if (s->mark.index != 0 && s->mark.index != s->index)
+    return "an old snapshot is to be marked";
+  if (s->mark_seq > r->log.seq_handed || s->reset_seq > s->mark_seq)
+    return "a mark is in no batch";
+  return NULL;
+}
+
+static const char *check_snapshots(const struct raft *r) {
+  const struct raft_snapshots *s = &r->snapshots;
+  raft_index covered = s->installing != 0 ? s->installing : r->applied;
+  if (s->index < r->log.base_index) return "base lies past the snapshot";
+  if (s->index > covered) return "a snapshot of what is not applied";
+  if (covered > r->apply_handed) return "installing what is not committed";
+  if (s->index > 0 && raft_log_term(&r->log, s->index) != s->term)
+    return "the snapshot is of another log";
+  if (s->installing != 0 && s->installing != s->index)
+    return "installing what is not the newest snapshot";
+  if (s->installing != 0 && s->installing <= r->applied)
+    return "installing what is applied";
+  if (s->is_install_due && s->installing == 0)
+    return "nothing is to be installed";
+  return check_marked(r);
 }
 
 static const char *check_hard(const struct raft *r) {
@@ -171,9 +204,10 @@ static const char *check_marks_sent(const struct raft *r) {
 
 static const char *check_leader(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
-  if (raft_log_term(&r->log, r->term_start) != r->term)
+  bool has_start = r->term_start > r->log.base_index; /* or is compacted */
+  if (has_start && raft_log_term(&r->log, r->term_start) != r->term)
     return "a leader's term does not start where it says";
-  if (raft_log_term(&r->log, r->term_start - 1) == r->term)
+  if (has_start && raft_log_term(&r->log, r->term_start - 1) == r->term)
     return "a leader's term starts earlier than it says";
   if (r->pending_bytes != raft_log_bytes(&r->log, r->commit, r->log.last))
     return "pending_bytes is not the sum";
@@ -236,11 +270,17 @@ static const char *check_outbox(const struct raft_outbox *o, raft_seq newest) {
 const char *raft_check(const struct raft *r) {
   assert(r != NULL);
   const char *(*const checks[])(const struct raft *) = {
-      check_marks,  check_hard,
-      check_repair, check_role,
-      check_ballot, check_ack,
-      check_config, check_times,
-      check_reads,  r->state == RAFT_LEADER ? check_leader : check_follower,
+      check_marks,
+      check_snapshots,
+      check_hard,
+      check_repair,
+      check_role,
+      check_ballot,
+      check_ack,
+      check_config,
+      check_times,
+      check_reads,
+      r->state == RAFT_LEADER ? check_leader : check_follower,
   };
   const char *broken = raft_log_check(&r->log);
   for (size_t i = 0; broken == NULL && i < sizeof checks / sizeof *checks; i++)
@@ -263,6 +303,8 @@ struct raft_facts raft_facts_of(const struct raft *r) {
       .state = r->state,
       .leader = r->leader,
       .base = log->base_index,
+      .snapshot = r->snapshots.index,
+      .marked = r->snapshots.marked,
       .last = log->last,
       .stored = log->stored,
       .commit = r->commit,
@@ -303,6 +345,8 @@ static const char *check_growth(const struct raft_facts *b,
   if (r->apply_handed < b->apply_handed) return "entries are applied twice";
   if (r->applied < b->applied) return "applied goes back";
   if (r->log.base_index < b->base) return "base goes back";
+  if (r->snapshots.index < b->snapshot) return "the snapshot goes back";
+  if (r->snapshots.marked < b->marked) return "a mark is forgotten";
   if (r->log.seq_handed < b->seq_handed) return "batch numbers go back";
   if (r->log.seq_stored < b->seq_stored) return "what was durable is not";
   if (r->ballot.round < b->ballot_round) return "ballots go back";
@@ -336,9 +380,12 @@ static const char *check_log(const struct raft_facts *b, const struct raft *r) {
     return "a leader changed its own log"; /* [Raft 5.3] append-only */
   bool kept = has_kept(r, b->stored, b->stored_term);
   if (kept && r->log.stored < b->stored) return "a durable entry is not";
+  /* Nobody committed it, and a snapshot of another log came over it? */
+  bool is_void =
+      b->config_index > b->commit && b->config_index <= r->log.base_index;
   bool kept_config =
       b->config_index == 0 || has_kept(r, b->config_index, b->config_term);
-  if (kept_config && r->config_index < b->config_index)
+  if (kept_config && !is_void && r->config_index < b->config_index)
     return "a configuration was forgotten";
   return NULL;
 }

@@ -23,7 +23,8 @@ struct raft_facts { /* what of one state the next one is measured by */
   raft_id vote; /* in `term`, 0 nobody */
   enum raft_state state;
   raft_id leader; /* 0: none known */
-  raft_index base, last, stored, commit, apply_handed, applied;
+  raft_index base, snapshot, marked, last, stored, commit, apply_handed,
+      applied;
   raft_term last_term, stored_term, commit_term; /* of the entries there */
   raft_index config_index;
   raft_term config_term;

@@ -1,7 +1,8 @@
 /* lua_core.c - the module raft.core, and a replica as a userdata.
  *
  *   core = raft_core.new{ id=, incarnation=, seed=, election_min_ms=, ... }
- *   core:start(now, recovery)   core:tick(now)   core:receive(now, reader, s)
+ *   core:start(now, recovery [, snapshot])   core:tick(now)
+ *   core:receive(now, reader, s)
  *   core:stored(now, seq)       core:applied(now, index)
  *   core:loaded(now, peer or false, first, bytes)
  *   core:propose(now, command, ...)       -> index of the first | nil, code
@@ -193,7 +194,12 @@ static int core_close(lua_State *L) {
 static int core_start(lua_State *L) {
   struct raft_lua_core *c;
   struct raft_event ev = event_of(L, &c, RAFT_EV_START);
-  if (!lua_isnoneornil(L, 3)) ev.start = raft_lua_check_recovery(L, 3);
+  struct raft_recovery found;
+  if (!lua_isnoneornil(L, 3)) {
+    found = *raft_lua_check_recovery(L, 3);
+    if (lua_toboolean(L, 4)) found.snapshot = raft_lua_check_snapshot(L, 4);
+    ev.start = &found;
+  }
   return raft_lua_step(L, c, &ev);
 }
 
@@ -421,6 +427,7 @@ static int core_status(lua_State *L) {
   set(L, "commit", s.commit);
   set(L, "applied", s.applied);
   set(L, "memory_first", s.memory_first);
+  set(L, "snapshot", s.snapshot);
   set(L, "memory_bytes", s.memory_bytes);
   set(L, "pending_bytes", s.pending_bytes);
   set(L, "reads", s.read_count);
@@ -487,6 +494,11 @@ static void open_core(lua_State *L) {
       {"unreachable", core_unreachable},
       {"space", core_space},
       {"transfer", core_transfer},
+      {"snapshot_made", raft_lua_snapshot_made},
+      {"snapshot_received", raft_lua_snapshot_received},
+      {"snapshot_meta", raft_lua_snapshot_meta},
+      {"compacted", raft_lua_compacted},
+      {"shipped", raft_lua_shipped},
       {"wall", core_wall},
       {"reader", raft_lua_reader},
       {"effects", raft_lua_effects},

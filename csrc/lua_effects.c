@@ -1,7 +1,8 @@
 /* lua_effects.c - core:effects(): the batch of a turn, one effect a step.
  *
- *   for kind, after, a, b, c, d, e in core:effects() do
- *     "store",     after, seq, bytes, term, vote, commit
+ *   for kind, after, a, b, c, d, e, f, g, h in core:effects() do
+ *     "store",     after, seq, bytes, term, vote, commit, mark_index,
+ *                  mark_term, is_reset
  *     "send",      after, peer, bytes
  *     "load",      after, peer or false, first, last
  *     "apply",     after, first, last
@@ -9,6 +10,9 @@
  *     "role",      after, state, term, leader or false
  *     "config",    after, index
  *     "forwarded", after, token, true or code, index, term
+ *     "ship",      after, peer, index
+ *     "install",   after, index, term
+ *     "compact",   after, index
  *
  * An effect is consumed only after its values were pushed, so that a failed
  * push loses nothing: the next call of effects() goes on where it stopped.
@@ -78,7 +82,9 @@ static int push_store(lua_State *L, const struct raft_effect *fx) {
   push_parts(L, fx, 1);
   push_integers(L, fx->store.term, fx->store.vote);
   lua_pushinteger(L, (lua_Integer)fx->store.commit);
-  return 5;
+  push_integers(L, fx->store.mark_index, fx->store.mark_term);
+  lua_pushboolean(L, fx->store.is_reset);
+  return 8;
 }
 
 static int push_role(lua_State *L, const struct raft_effect *fx) {
@@ -109,6 +115,12 @@ static int push_send(lua_State *L, const struct raft_effect *fx,
   return 2;
 }
 
+static int push_ship(lua_State *L, const struct raft_effect *fx) {
+  raft_lua_push_name(L, 1, fx->ship.to);
+  lua_pushinteger(L, (lua_Integer)fx->ship.index);
+  return 2;
+}
+
 static int push_details(lua_State *L, const struct raft_effect *fx,
                         uint32_t joined) {
   switch (fx->kind) {
@@ -120,9 +132,10 @@ static int push_details(lua_State *L, const struct raft_effect *fx,
   case RAFT_FX_ROLE: return push_role(L, fx);
   case RAFT_FX_CONFIG: lua_pushinteger(L, (lua_Integer)fx->config); return 1;
   case RAFT_FX_FORWARDED: return push_forwarded(L, fx);
-  case RAFT_FX_SHIP:
+  case RAFT_FX_SHIP: return push_ship(L, fx);
   case RAFT_FX_INSTALL:
-  case RAFT_FX_COMPACT:
+    return push_integers(L, fx->install.index, fx->install.term);
+  case RAFT_FX_COMPACT: lua_pushinteger(L, (lua_Integer)fx->compact); return 1;
   case RAFT_FX_NONE: break;
   }
   return 0;

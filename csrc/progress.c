@@ -48,6 +48,7 @@ static void enter(struct raft_progress *p, enum raft_progress_state state,
   p->next = next;
   p->is_probing = false;
   p->snapshot_index = 0;
+  p->is_shipped = false;
   if (state != RAFT_REPLICATE) forget_flights(p);
   assert(p->count == 0 || state == RAFT_REPLICATE);
 }
@@ -160,6 +161,13 @@ void raft_progress_snapshot(struct raft_progress *p, raft_index index) {
   assert(p->match < p->next);
 }
 
+void raft_progress_shipped(struct raft_progress *p) {
+  assert(p->state == RAFT_SNAPSHOT);
+  assert(p->snapshot_index > p->match);
+  enter(p, RAFT_PROBE, p->snapshot_index + 1);
+  forget_told(p);
+}
+
 /* ---- invariants ---------------------------------------------------------- */
 
 static const char *check_flights(const struct raft_progress *p) {
@@ -192,5 +200,7 @@ const char *raft_progress_check(const struct raft_progress *p,
     return "a probe outside of PROBE";
   if ((p->snapshot_index != 0) != (p->state == RAFT_SNAPSHOT))
     return "a snapshot index outside of SNAPSHOT, or none in it";
+  if (p->is_shipped && p->state != RAFT_SNAPSHOT)
+    return "shipped outside of SNAPSHOT";
   return check_flights(p);
 }

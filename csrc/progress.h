@@ -31,15 +31,18 @@ struct raft_progress {
   bool is_loading;  /* a LOAD for it is out */
   raft_index snapshot_index; /* what is being installed.
                                 Invariant: 0 unless SNAPSHOT */
-  raft_index commit_sent;    /* newest commit index it was told */
-  uint64_t round_acked;      /* newest read round it confirmed */
-  uint64_t round_sent;       /* newest read round it was asked to confirm */
-  raft_ms heard;             /* when it last spoke; 0 never */
-  raft_ms wall;              /* the wall clock it last reported; 0 unknown */
-  bool is_avoiding;          /* it said that it is no heir, or lacks entries */
-  uint32_t head, count;      /* ring of flights, oldest at head.
+  bool is_shipped;           /* it was sent all of that, and owes the answer.
+                      Invariant: only in SNAPSHOT */
+  bool is_resting; /* a transfer failed: none before the next heartbeat */
+  raft_index commit_sent; /* newest commit index it was told */
+  uint64_t round_acked;   /* newest read round it confirmed */
+  uint64_t round_sent;    /* newest read round it was asked to confirm */
+  raft_ms heard;          /* when it last spoke; 0 never */
+  raft_ms wall;           /* the wall clock it last reported; 0 unknown */
+  bool is_avoiding;       /* it said that it is no heir, or lacks entries */
+  uint32_t head, count;   /* ring of flights, oldest at head.
                                 Invariant: count <= RAFT_INFLIGHT_MAX */
-  size_t bytes;              /* Invariant: sum of bytes over the ring */
+  size_t bytes;           /* Invariant: sum of bytes over the ring */
   struct raft_inflight flights[RAFT_INFLIGHT_MAX]; /* Invariant: last ascends
                                 from above match to next - 1; empty unless
                                 REPLICATE */
@@ -81,6 +84,10 @@ void raft_progress_probe(struct raft_progress *p);
 /* What it needs is compacted: nothing is sent until `index` > match is
  * installed (accept) or has failed (probe). */
 void raft_progress_snapshot(struct raft_progress *p, raft_index index);
+
+/* It was sent the snapshot, and no answer of its own said so: probe behind it,
+ * for it may have lost it again. Only in SNAPSHOT. */
+void raft_progress_shipped(struct raft_progress *p);
 
 /* NULL, or the invariant of one progress that is broken; `last` is that of the
  * leader's log. */

@@ -212,14 +212,17 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
   assert(!r->is_started);
   assert(r->log.last == 0);
   static const struct raft_recovery empty;
-  if (rec == NULL) rec = &empty;
-  int rc = raft_config_recover(r, rec);
+  struct raft_recovery merged = rec != NULL ? *rec : empty;
+  rec = &merged;
+  int rc = raft_snapshot_merge(&merged);
+  if (rc == RAFT_OK) rc = raft_config_recover(r, rec);
   if (rc == RAFT_OK) rc = raft_log_recover(&r->log, rec);
-  if (rc == RAFT_OK) {
-    rc = judge_recovery(r, rec);
-    if (rc != RAFT_OK) raft_log_free(&r->log);
-  }
+  if (rc == RAFT_OK) rc = raft_snapshot_recover(r, rec);
+  if (rc == RAFT_OK) rc = judge_recovery(r, rec);
   if (rc != RAFT_OK) {
+    raft_log_free(&r->log);
+    memset(&r->snapshots, 0, sizeof r->snapshots);
+    r->applied = r->apply_handed = r->commit = r->applied_time = 0;
     memset(&r->config, 0, sizeof r->config);
     memset(&r->config_before, 0, sizeof r->config_before);
     r->config_index = r->config_before_index = 0;
@@ -230,7 +233,6 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
   r->term = rec->term;
   r->vote = rec->vote;
   r->last_time = rec->last_time;
-  r->applied = r->apply_handed = r->commit = rec->base_index;
   /* The hint may be older than a lost tail; what is left of it is true. */
   raft_index hint = rec->commit < rec->last ? rec->commit : rec->last;
   if (hint > r->commit) r->commit = hint;
@@ -253,6 +255,7 @@ static int stored(struct raft *r, raft_seq seq) {
   if (seq <= r->log.seq_stored) return RAFT_OK;
   raft_log_stored(&r->log, seq);
   raft_election_stored(r);
+  raft_snapshot_stored(r);
   raft_advance_commit(r);
   assert(r->log.seq_stored == seq);
   return RAFT_OK;
@@ -263,6 +266,7 @@ static int applied(struct raft *r, raft_index index) {
   assert(r->apply_handed <= r->commit);
   if (index < r->applied || index > r->apply_handed) return RAFT_E_USAGE;
   r->applied = index;
+  raft_snapshot_applied(r, index);
   const struct raft_block *w = r->log.window;
   if (w != NULL && index >= w->first + w->count - 1)
     raft_log_window_drop(&r->log);
@@ -315,11 +319,12 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
   case RAFT_EV_TRANSFER: return transfer(r, ev);
   case RAFT_EV_AVOID: return raft_on_avoid(r, ev->avoid);
   case RAFT_EV_SPACE: r->is_out_of_space = !ev->has_space; return RAFT_OK;
-  case RAFT_EV_CHANGE:
-  case RAFT_EV_COMPACTED:
-  case RAFT_EV_SNAPSHOT_MADE:
+  case RAFT_EV_COMPACTED: return raft_on_compacted(r, ev->compacted);
+  case RAFT_EV_SNAPSHOT_MADE: return raft_on_snapshot_made(r, ev->snapshot);
   case RAFT_EV_SNAPSHOT_RECEIVED:
-  case RAFT_EV_SHIPPED: return RAFT_E_UNSUPPORTED;
+    return raft_on_snapshot_received(r, ev->snapshot);
+  case RAFT_EV_SHIPPED: raft_on_shipped(r, ev); return RAFT_OK;
+  case RAFT_EV_CHANGE: return RAFT_E_UNSUPPORTED;
   case RAFT_EV_NONE: break;
   }
   return RAFT_E_USAGE;
@@ -382,12 +387,23 @@ static void emit_config(struct raft *r) {
   fx->config = r->told_config = r->config_index;
 }
 
+static void put_mark(struct raft *r, struct raft_effect *fx) {
+  const struct raft_place *mark = raft_mark_due(r);
+  assert(fx->kind == RAFT_FX_STORE);
+  if (mark == NULL) return;
+  fx->store.mark_index = mark->index;
+  fx->store.mark_term = mark->term;
+  fx->store.is_reset = mark == &r->snapshots.reset;
+  raft_mark_handed(r, fx->store.seq);
+}
+
 /* Everything not yet given to the disk becomes one batch. */
 static void emit_store(struct raft *r) {
   assert(r->log.handed <= r->log.last);
   assert(r->log.store_count <= RAFT_STORES_MAX);
   bool has_entries = r->log.handed < r->log.last;
-  if (!r->hard_changed && !has_entries) return;
+  bool has_mark = raft_mark_due(r) != NULL;
+  if (!r->hard_changed && !has_entries && !has_mark) return;
   if (r->log.store_count == RAFT_STORES_MAX) return; /* next turn */
   raft_index first = r->log.handed + 1;
   uint32_t max = raft_log_slices_max(&r->log, first);
@@ -409,6 +425,7 @@ static void emit_store(struct raft *r) {
   fx->store.commit = r->commit;
   fx->store.first = first;
   fx->store.last = last;
+  put_mark(r, fx);
   if (r->hard_changed) r->hard_seq = fx->store.seq;
   r->hard_changed = false;
 }
@@ -440,7 +457,7 @@ static raft_index readable_from(const struct raft *r, raft_index first) {
  * not handed out: its APPLY would be born before the STORE it waits for. */
 static void emit_apply(struct raft *r) {
   assert(r->apply_handed <= r->commit);
-  if (r->apply_handed == r->commit) return;
+  if (r->apply_handed == r->commit || r->snapshots.is_install_due) return;
   raft_index first = r->apply_handed + 1;
   raft_index last = readable_from(r, first);
   if (last > r->log.handed) last = r->log.handed;
@@ -469,11 +486,14 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   bool is_role_told = emit_role(r);
   emit_config(r);
   emit_store(r);
+  if (raft_mark_due(r) != NULL) emit_store(r); /* a batch holds one */
+  raft_emit_install(r);
   raft_emit_acks(r);
   raft_emit_appends(r);
   raft_emit_transfer(r);
   emit_apply(r);
   if (is_role_told) raft_emit_reads(r);
+  raft_emit_compact(r);
   raft_log_evict(&r->log, r->options.memory_bytes_max, r->applied);
   struct raft_outbox full = r->out;
   r->out = r->taken;

@@ -200,9 +200,11 @@ static bool is_ready(const struct raft *r, const struct raft_read *read,
   bool is_confirmed = r->state == RAFT_LEADER
                           ? read->round <= confirmed && r->commit >= read->index
                           : read->index != 0;
-  /* A READ is born after the APPLY that it waits for. */
+  /* A READ is born after the APPLY or INSTALL that it waits for. */
   bool is_ours = read->from == r->options.self;
-  return is_confirmed && (!is_ours || r->apply_handed >= read->index);
+  bool is_handed =
+      r->apply_handed >= read->index && !r->snapshots.is_install_due;
+  return is_confirmed && (!is_ours || is_handed);
 }
 
 static void ask_leader(struct raft *r) {

@@ -8,6 +8,7 @@
  *   lease.c        when a leader may read without asking     [Thesis 6.4.1]
  *   transfer.c     leadership handed over                    [Thesis 3.10]
  *   repair.c       a log that damage has cut short
+ *   snapshot.c     snapshots made, received, shipped, and what may go then
  *   forward.c      proposals: our own, and those of followers
  *
  * Every step reserves what its handlers may need before anything changes, so
@@ -68,6 +69,26 @@ struct raft_read {  /* a read that waits */
                         leader */
 };
 
+/* Our snapshots. Invariants: base <= index <= applied, where an install that is
+ * under way counts as applied; marked <= index; told <= marked. */
+struct raft_snapshots {
+  raft_index index; /* the newest one, made or received; 0 none */
+  raft_term term;   /* of the entry there. Invariant: as the log has it */
+  raft_ms time;     /* its stamp */
+  struct raft_place reset; /* the log began anew, and no batch holds that yet;
+                             index 0: none. Invariant: index is base */
+  struct raft_place mark;  /* of the newest one, to be written; likewise */
+  raft_seq reset_seq;      /* batch that holds the newest reset; 0 none */
+  raft_seq mark_seq;       /* batch that holds the newest mark; 0 none.
+                             Invariant: both <= log.seq_handed */
+  raft_index marked;       /* the newest one whose mark is durable */
+  raft_index told;         /* newest COMPACT effect */
+  raft_index installing;   /* an INSTALL of it is to be reported as applied; 0:
+                             none. Invariant: 0, or index and > applied */
+  bool is_install_due;     /* has no INSTALL effect yet.
+                             Invariant: only while installing */
+};
+
 struct raft {
   struct raft_options options;
   bool is_started;
@@ -104,6 +125,7 @@ struct raft {
                              commit <= log.last */
   raft_index apply_handed; /* newest entry in an APPLY effect */
   raft_index applied;      /* reported by the driver */
+  raft_ms applied_time;    /* stamp of the entry there; 0 unknown */
   bool is_apply_loading;   /* a LOAD for applying is out */
   raft_ms last_time;       /* stamp of the newest entry. Invariant: stamps do
                              not fall along the log */
@@ -115,6 +137,8 @@ struct raft {
                               0: none */
   raft_index config_before_index; /* Invariant: < config_index unless 0, and
                                      committed */
+
+  struct raft_snapshots snapshots;
 
   struct raft_ballot ballot;
   struct raft_ack ack;
@@ -246,6 +270,26 @@ bool raft_is_repairing(const struct raft *r);
 void raft_repair_grown(struct raft *r);
 /* The newest entry that others may believe us to have. */
 struct raft_place raft_repair_place(const struct raft *r);
+
+/* snapshot.c */
+int raft_on_snapshot_made(struct raft *r, const struct raft_snapshot *s);
+int64_t raft_on_snapshot_received(struct raft *r,
+                                  const struct raft_snapshot *s);
+int raft_on_compacted(struct raft *r, raft_index index);
+void raft_on_shipped(struct raft *r, const struct raft_event *ev);
+void raft_snapshot_stored(struct raft *r);
+void raft_snapshot_applied(struct raft *r, raft_index index);
+/* Before a start: configurations and stamp, from log and snapshot. */
+int raft_snapshot_merge(struct raft_recovery *rec);
+int raft_snapshot_recover(struct raft *r, const struct raft_recovery *rec);
+/* The mark for the next store batch, or NULL; and that a batch holds it. */
+const struct raft_place *raft_mark_due(const struct raft *r);
+void raft_mark_handed(struct raft *r, raft_seq seq);
+raft_seq raft_reset_after(const struct raft *r); /* batch that holds it, or 0 */
+void raft_ship_tick(struct raft_progress *p);    /* with each heartbeat */
+bool raft_emit_ship(struct raft *r, struct raft_progress *p); /* at take */
+void raft_emit_install(struct raft *r);
+void raft_emit_compact(struct raft *r);
 
 /* forward.c */
 int64_t raft_on_propose(struct raft *r, const struct raft_event *ev);

@@ -228,8 +228,11 @@ void raft_emit_acks(struct raft *r) {
     return; /* next turn */
   raft_seq hard = raft_hard_after(r);
   raft_seq log = raft_log_after(&r->log, r->ack.index);
+  raft_seq reset = raft_reset_after(r); /* what came before it is void */
+  if (reset > log) log = reset;
   raft_seq after = log > hard ? log : hard;
-  if (r->ack.is_prompt && after > hard) send_ack(r, r->log.stored, hard);
+  raft_index stored = reset > 0 ? 0 : r->log.stored;
+  if (r->ack.is_prompt && after > hard) send_ack(r, stored, hard);
   send_ack(r, r->ack.index, after);
   r->ack = (struct raft_ack){0};
 }
@@ -310,7 +313,7 @@ static bool send_some(struct raft *r, struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
   assert(p->match < p->next);
   if (p->state == RAFT_SNAPSHOT || p->next > r->log.last) return false;
-  if (p->next <= r->log.base_index) return false; /* needs a snapshot */
+  if (p->next <= r->log.base_index) return false; /* a transfer rests */
   if (!raft_progress_can_send(p, r->options.inflight_bytes_max)) return false;
   if (p->next < r->log.memory_first) {
     ask_load(r, p);
@@ -341,6 +344,7 @@ void raft_emit_appends(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
   for (uint32_t i = 0; i < r->peer_count; i++) {
     struct raft_progress *p = &r->peers[i];
+    (void)raft_emit_ship(r, p); /* or not; then there may be entries */
     while (send_some(r, p))
       continue;
     if (!needs_word(r, p)) continue;
@@ -354,7 +358,8 @@ int raft_on_loaded(struct raft *r, const struct raft_event *ev) {
   struct raft_progress *p = raft_find_peer(r, ev->loaded.peer);
   if (p == NULL || !p->is_loading) return RAFT_OK; /* asked in another life */
   if (ev->loaded.entries.size > LOADED_BYTES_MAX) return RAFT_E_USAGE;
-  bool is_wanted = p->state != RAFT_SNAPSHOT && p->next == ev->loaded.first &&
+  bool is_there = p->next == ev->loaded.first && p->next > r->log.base_index;
+  bool is_wanted = p->state != RAFT_SNAPSHOT && is_there &&
                    raft_progress_can_send(p, r->options.inflight_bytes_max);
   if (!is_wanted || ev->loaded.entries.size == 0) {
     p->is_loading = false;
@@ -443,8 +448,10 @@ void raft_leader_tick(struct raft *r) {
   }
   r->heartbeat_due = r->now + r->options.heartbeat_ms;
   if (r->config.leases) raft_open_round(r); /* its answers prolong it */
-  for (uint32_t i = 0; i < r->peer_count; i++)
+  for (uint32_t i = 0; i < r->peer_count; i++) {
+    raft_ship_tick(&r->peers[i]);
     send_empty(r, &r->peers[i]);
+  }
 }
 
 void raft_on_unreachable(struct raft *r, raft_id peer) {

@@ -37,6 +37,8 @@ void raft_status(const struct raft *r, struct raft_status *out) {
       .applied = r->applied,
       .is_repairing = raft_is_repairing(r),
       .memory_first = r->log.memory_first,
+      .snapshot = r->snapshots.index,
+      .config_index = r->config_index,
       .memory_bytes = r->log.memory_bytes,
       .pending_bytes = r->pending_bytes,
       .read_count = r->read_count,
@@ -124,7 +126,8 @@ static void add_peer(struct raft_digest_state *d,
       p->id,          p->state,      p->match,          p->next,
       p->is_probing,  p->is_loading, p->snapshot_index, p->commit_sent,
       p->round_acked, p->round_sent, p->heard,          p->wall,
-      p->count,       p->bytes,      p->is_avoiding,
+      p->count,       p->bytes,      p->is_avoiding,    p->is_shipped,
+      p->is_resting,
   };
   add_many(d, values, sizeof values / sizeof *values);
   for (uint32_t i = 0; i < p->count; i++) {
@@ -164,6 +167,19 @@ static void add_outbox(struct raft_digest_state *d,
   }
 }
 
+static void add_snapshots(struct raft_digest_state *d,
+                          const struct raft_snapshots *s) {
+  assert(s->marked <= s->index);
+  assert(s->told <= s->marked);
+  const uint64_t values[] = {
+      s->index,          s->term,       s->time,      s->reset.index,
+      s->reset.term,     s->mark.index, s->mark.term, s->reset_seq,
+      s->mark_seq,       s->marked,     s->told,      s->installing,
+      s->is_install_due,
+  };
+  add_many(d, values, sizeof values / sizeof *values);
+}
+
 static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
   assert(r->options.self != 0);
   const uint64_t values[] = {
@@ -186,6 +202,7 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
       r->commit,
       r->apply_handed,
       r->applied,
+      r->applied_time,
       r->last_time,
       r->lost.term,
       r->lost.index,
@@ -230,6 +247,7 @@ void raft_digest(const struct raft *r, uint64_t out[2]) {
   struct raft_digest_state d;
   raft_digest_begin(&d);
   add_scalars(&d, r);
+  add_snapshots(&d, &r->snapshots);
   add_log(&d, &r->log);
   add_config(&d, &r->config, r->config_index);
   add_config(&d, &r->config_before, r->config_before_index);

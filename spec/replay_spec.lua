@@ -249,7 +249,7 @@ describe("replay: a short life", function()
       { new, "\99\0" }, { new, "\5" }, { format.pack("tick", "", 1) },
       { format.pack("new", "", "no options") },
       { new, format.pack("receive", "", 5000, 3, "bytes") },
-      { new, format.pack("start", "", 5000, raft.codec.encode {}) },
+      { new, format.pack("start", "", 5000, raft.codec.encode {}, "") },
       { new, format.pack("form", "", 5000, "no configuration") },
       { new, format.pack("propose", "", 5000, "\9\0\0\0a") },
       { new, format.pack("tick", "", -1) },

@@ -54,7 +54,19 @@ function play.start(player, event)
   if event.recovery ~= "" then
     recovery = raft_core.recovery(decoded(event.recovery))
   end
-  return player.core:start(event.now, recovery)
+  local snapshot = event.snapshot ~= "" and decoded(event.snapshot) or nil
+  return player.core:start(event.now, recovery, snapshot)
+end
+
+for _, kind in ipairs { "snapshot_made", "snapshot_received" } do
+  play[kind] = function(player, event)
+    return player.core[kind](player.core, event.now, decoded(event.snapshot))
+  end
+end
+
+function play.shipped(player, event)
+  return player.core:shipped(event.now, event.peer, event.index,
+    event.is_done == 1)
 end
 
 function play.wall(player, event)
@@ -72,7 +84,7 @@ function play.receive(player, event)
 end
 
 for _, kind in ipairs { "tick", "stored", "applied", "read", "read_lease",
-  "unreachable" } do
+  "unreachable", "compacted" } do
   play[kind] = function(player, event)
     return player.core[kind](player.core, table.unpack(event))
   end
@@ -127,8 +139,8 @@ end
 -- All effects are run through, or the core would hand them out again.
 function play.take(player, event)
   local tell = player.words
-  for kind, after, a, b, c, d, e in player.core:effects() do
-    if tell then tell:effect(kind, after, a, b, c, d, e) end
+  for kind, after, a, b, c, d, e, f, g, h in player.core:effects() do
+    if tell then tell:effect(kind, after, a, b, c, d, e, f, g, h) end
   end
   compare(player, event, "the deadline", event.deadline,
     player.core:deadline() or NEVER)

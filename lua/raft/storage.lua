@@ -15,6 +15,7 @@
 local Blocking = require "raft.storage.blocking"
 local Files = require "raft.storage.files"
 local Reader = require "raft.storage.reader"
+local Removal = require "raft.storage.removal"
 local Writer = require "raft.storage.writer"
 local errors = require "raft.errors"
 local identity = require "raft.storage.identity"
@@ -74,6 +75,8 @@ local function open_all(self, options)
   self.reader = Reader.new(files, dir, state.wal)
   self.writer = Writer.new(files, dir, state, owner, chosen, self.events)
   self.writer:find_spare()
+  self.removal = Removal.new(files, dir, state.wal, owner, self.reader,
+    function(err) self.writer:fail(err) end)
 end
 
 -- The events of the writer, handed on to whoever listens now.
@@ -104,6 +107,7 @@ local function new(options)
     reader = false,
     replayer = false,     -- a reader that blocks
     writer = false,
+    removal = false,      -- of old segments
     on = { stored = false, failed = false, space = false },
     events = false,
     recovered = false,    -- for the core; may be set to false once used
@@ -162,9 +166,28 @@ end
 
 --- Makes entries and hard state durable, in the order of the calls. A store
 -- that comes after a failure or close is dropped.
-function Storage:store(seq, entries, term, vote, commit)
+-- @param mark_index, mark_term if not 0: before the entries, that a snapshot of
+--   this place is durable
+-- @param is_reset has the log another entry there, or none? Then all of it is
+--   void, and it starts anew behind the mark
+function Storage:store(seq, entries, term, vote, commit, mark_index, mark_term,
+    is_reset)
   if self.closing or self.writer.is_stopped then return end
-  self.writer:store(seq, entries, term, vote, commit)
+  self.writer:store(seq, entries, term, vote, commit, mark_index, mark_term,
+    is_reset)
+end
+
+--- A durable snapshot covers entries up to `index`, and nobody wants them any
+-- more: removes the segments that hold nothing else, oldest first. done(err),
+-- from the loop; files that stay behind after an error go at the next start.
+function Storage:remove_before(index, done)
+  if self.closing or self.writer.is_stopped then return end
+  self.removal:remove_before(index, done)
+end
+
+--- The newest index behind which lie at least so many bytes of log; 0: none.
+function Storage:index_before(bytes)
+  return self.writer.wal:before(bytes)
 end
 
 --- Reads durable entries back: done(err, encoded), from the loop. At least one
@@ -211,6 +234,7 @@ function Storage:status()
   local segment, offset, size, last = self.writer.wal:position()
   return {
     disk_ms = self.writer.disk_ms,              -- smoothed, of one write
+    first_segment = self.owner.fields.first_segment,
     segment = segment,                          -- number of the newest
     segment_offset = offset,
     segment_bytes = size,

@@ -9,16 +9,17 @@ local M = {}
 
 local LOAD_BYTES <const> = 1 << 20  -- of older entries, read at a time
 
-local perform = {}  -- effect kind -> function(driver, a, b, c, d, e)
+local perform = {}  -- effect kind -> function(driver, a, b, c, ...)
 
 -- Kinds that keep the order of their birth; all others are performed at once
 -- when what they wait for is durable.
-local IS_ORDERED <const> = { store = true, apply = true, read = true }
+local IS_ORDERED <const> = { store = true, apply = true, read = true,
+  install = true }
 
 ------------------------------------------------------------------- the kinds --
 
-function perform.store(driver, seq, bytes, term, vote, commit)
-  driver.storage:store(seq, bytes, term, vote, commit)
+function perform.store(driver, ...)
+  driver.storage:store(...)
 end
 
 -- A string that found no place is lost, and with it what only it carried: the
@@ -87,19 +88,19 @@ function M.new()
   }
 end
 
-local function hold(held, kind, after, a, b, c, d, e)
+local function hold(held, kind, after, ...)
   local list = IS_ORDERED[kind] and held.ordered or held.others
-  list:push({ kind = kind, after = after, a, b, c, d, e })
+  list:push({ kind = kind, after = after, ... })
 end
 
 --- Performs, or holds, the batch of this turn.
 function M.take(driver, held)
   local stored, ordered = driver.stored, held.ordered
-  for kind, after, a, b, c, d, e in driver.core:effects() do
+  for kind, after, a, b, c, d, e, f, g, h in driver.core:effects() do
     if after <= stored and (not IS_ORDERED[kind] or ordered:is_empty()) then
-      perform[kind](driver, a, b, c, d, e)
+      perform[kind](driver, a, b, c, d, e, f, g, h)
     else
-      hold(held, kind, after, a, b, c, d, e)
+      hold(held, kind, after, a, b, c, d, e, f, g, h)
     end
     if driver.is_closed then return end
   end
@@ -109,7 +110,7 @@ local function release(driver, list)
   local head = list:peek()
   while head and head.after <= driver.stored and not driver.is_closed do
     list:pop()
-    perform[head.kind](driver, head[1], head[2], head[3], head[4], head[5])
+    perform[head.kind](driver, table.unpack(head, 1, 8))
     head = list:peek()
   end
 end

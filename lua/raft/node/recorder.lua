@@ -133,7 +133,7 @@ local StandIn = { __name = "raft.core (recorded)" }
 StandIn.__index = StandIn
 
 for _, name in ipairs { "deadline", "entry", "term_at", "config", "status",
-  "digest", "check", "close" } do
+  "digest", "check", "close", "snapshot_meta" } do
   StandIn[name] = function(self, ...) return self.core[name](self.core, ...) end
 end
 
@@ -158,12 +158,23 @@ local function telling(name, fields)
 end
 
 for _, name in ipairs { "tick", "stored", "applied", "read", "read_lease",
-  "unreachable" } do
+  "unreachable", "compacted" } do
   StandIn[name] = telling(name, as_is)
 end
 
-StandIn.start = telling("start", function(now, recovery)
-  return now, recovery and codec.encode(recovery:fields()) or ""
+StandIn.start = telling("start", function(now, recovery, snapshot)
+  return now, recovery and codec.encode(recovery:fields()) or "",
+    format.snapshot(snapshot)
+end)
+
+for _, name in ipairs { "snapshot_made", "snapshot_received" } do
+  StandIn[name] = telling(name, function(now, snapshot)
+    return now, format.snapshot(snapshot)
+  end)
+end
+
+StandIn.shipped = telling("shipped", function(now, peer, index, is_done)
+  return now, peer, index, is_done and 1 or 0
 end)
 
 StandIn.loaded = telling("loaded", function(now, peer, first, entries)

@@ -1,6 +1,7 @@
 --- The bytes of a recording: a head, then records; each holds the events of
 -- one turn. See docs/FORMATS.md. Written by node/recorder.lua, read by
 -- replay/source.lua.
+local codec = require "raft.codec"
 local core = require "raft.core"
 local errors = require "raft.errors"
 
@@ -21,7 +22,7 @@ local COMMAND <const> = "<s4"
 -- numbers. In front of the fields stand the number and the core's answer.
 local EVENTS <const> = {
   { "new", "s4", "options" },               -- raft.codec
-  { "start", "i8s4", "now", "recovery" },   -- raft.codec of its fields
+  { "start", "i8s4s4", "now", "recovery", "snapshot" },  -- raft.codec of both
   { "wall", "i8", "wall" },
   { "reader", "s1i8", "peer", "incarnation" },
   { "tick", "i8", "now" },
@@ -41,6 +42,10 @@ local EVENTS <const> = {
   { "finish", "s1", "digest" },
   { "read_lease", "i8i8", "now", "token" },
   { "avoid", "i8B", "now", "is_avoiding" },
+  { "snapshot_made", "i8s4", "now", "snapshot" },  -- raft.codec of its fields
+  { "snapshot_received", "i8s4", "now", "snapshot" },
+  { "compacted", "i8i8", "now", "index" },
+  { "shipped", "i8s1i8B", "now", "peer", "index", "is_done" },
 }
 
 local PREFIX <const> = "<Bs1"
@@ -95,6 +100,13 @@ function M.split(bytes)
     commands[#commands + 1], at = COMMAND:unpack(bytes, at)
   end
   return commands
+end
+
+--- What a core is told of a snapshot, as bytes; "" of none.
+function M.snapshot(t)
+  if not t then return "" end
+  return codec.encode({ index = t.index, term = t.term, time = t.time,
+    config_index = t.config_index, config = t.config })
 end
 
 ------------------------------------------------------------ head and records --

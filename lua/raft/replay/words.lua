@@ -143,6 +143,29 @@ function events.space(self, event)
     event.has_space == 1 and "room on its disk again" or "a full disk")
 end
 
+local function place(t)
+  return ("%d/t%d"):format(t.index, t.term)
+end
+
+function events.snapshot_made(self, event)
+  self:say("%s has made a snapshot of %s", self.id,
+    place(codec.decode(event.snapshot)))
+end
+
+function events.snapshot_received(self, event)
+  self:say("%s has received a snapshot of %s", self.id,
+    place(codec.decode(event.snapshot)))
+end
+
+function events.compacted(self, event)
+  self:say("%s lets go of all up to %d", self.id, event.index)
+end
+
+function events.shipped(self, event)
+  self:say("%s has shipped its snapshot of %d to %s: %s", self.id, event.index,
+    event.peer, event.is_done == 1 and "done" or "failed")
+end
+
 function events.read_lease(self, event)
   self:say("%s is asked for a read, by a lease if it has one (%d)", self.id,
     event.token)
@@ -166,10 +189,17 @@ end
 
 local effects = {}
 
-function effects.store(self, _, seq, bytes, term, vote)
+function effects.store(self, _, seq, bytes, term, vote, _, mark_index,
+    mark_term, is_reset)
   local what = {}
+  if mark_index > 0 then
+    what[1] = ("a snapshot of %d/t%d is %s"):format(mark_index, mark_term,
+      is_reset and "all it has" or "there")
+  end
   local entries = frames.entries(bytes)
-  if entries[1] then what[1] = "entries " .. frames.entry_words(entries) end
+  if entries[1] then
+    what[#what + 1] = "entries " .. frames.entry_words(entries)
+  end
   what[#what + 1] = "term " .. term
   if vote ~= 0 then
     what[#what + 1] = "vote for " .. (self.names[vote] or "somebody")
@@ -205,6 +235,19 @@ end
 
 function effects.config(self, _, index)
   self:say("%s follows the configuration at %d", self.id, index)
+end
+
+function effects.ship(self, _, peer, index)
+  self:say("%s ships its snapshot of %d to %s", self.id, index, peer)
+end
+
+function effects.install(self, after, index, term)
+  self:say("%s installs the snapshot of %d/t%d (once batch %d is on disk)",
+    self.id, index, term, after)
+end
+
+function effects.compact(self, _, index)
+  self:say("%s may let go of all up to %d", self.id, index)
 end
 
 function effects.forwarded(self, _, token, verdict, index, term)

@@ -236,6 +236,14 @@ function Files:rename_later(from, to, done)
   self:later("rename", from, nil, done, from, to)
 end
 
+--- Removes a file that need not be there.
+function Files:remove_later(path, done)
+  self:later("unlink", path, nil, function(err)
+    if err and err.errno == "ENOENT" then err = nil end
+    done(err)
+  end, path)
+end
+
 --- Writes all bytes durably to a file opened as "durable" or "create". A short
 -- write is continued; an error is final.
 function Files:write_later(fd, bytes, offset, done)

@@ -60,8 +60,9 @@ function Memory:keep(bytes)
   runs[#runs + 1] = { first = first, last = last, bytes = bytes }
 end
 
-function Memory:store(seq, bytes)
+function Memory:store(seq, bytes, _, _, _, _, _, is_reset)
   if self.is_closed then return end
+  if is_reset then self.runs = {} end
   self:keep(bytes)
   local is_under_way = self.newest ~= false
   self.newest = seq
@@ -71,6 +72,27 @@ function Memory:store(seq, bytes)
     self.newest = false
     if self.on.stored then self.on.stored(newest) end
   end)
+end
+
+--- See Storage.
+function Memory:remove_before(index, done)
+  if self.is_closed then return end
+  local kept = {}
+  for _, run in ipairs(self.runs) do
+    if run.last > index then kept[#kept + 1] = run end
+  end
+  self.runs = kept
+  if done then self:soon(done) end
+end
+
+--- See Storage.
+function Memory:index_before(bytes)
+  local behind = 0
+  for i = #self.runs, 1, -1 do
+    behind = behind + #self.runs[i].bytes
+    if behind >= bytes then return self.runs[i].first - 1 end
+  end
+  return 0
 end
 
 -- The run that holds entry `index`.

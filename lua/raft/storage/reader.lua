@@ -49,6 +49,9 @@ function Reader:step(request)
   end
   if not segment then return self:finish(request) end
   self:with_segment(segment, function(open_err)
+    if open_err and self:is_gone(request, segment) then
+      return self:finish(request)
+    end
     if open_err then return self:finish(request, open_err) end
     self:fetch(size, offset, "", function(err, bytes)
       if err then return self:finish(request, err) end
@@ -60,6 +63,20 @@ function Reader:step(request)
       self:take(request, entries, cut_last)
     end)
   end)
+end
+
+-- Was the segment removed while the request waited for it?
+function Reader:is_gone(request, segment)
+  local now = self.wal:find(request.next)
+  return now ~= segment
+end
+
+--- Segments before this one leave. One that is being read stays open so long.
+function Reader:forget(oldest)
+  if not self.fd or self.segment >= oldest or self.queue[1] then return end
+  local fd = self.fd
+  self.fd = false
+  self.files:close_later(fd, function() end)
 end
 
 function Reader:take(request, entries, last)

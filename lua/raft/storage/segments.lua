@@ -84,6 +84,13 @@ local function refuse(dir, code, fault)
     segment = fault.segment }), 0)
 end
 
+-- Who removed them was killed before it was done.
+local function remove_older(files, dir, numbers, fields)
+  while numbers[1] and numbers[1] < fields.first_segment do
+    files:remove(M.path(dir, table.remove(numbers, 1)))
+  end
+end
+
 local function check_range(dir, numbers, fields)
   local newest = numbers[#numbers] or fields.first_segment - 1
   if newest < fields.last_segment then
@@ -147,6 +154,7 @@ function M.recover(files, dir, fields, options)
   local wal = core.wal_new(fields.first_segment, fields.starts,
     options.memory_bytes)  -- starts before this one
   local report = { truncated_bytes = 0, file = false, offset = 0 }
+  remove_older(files, dir, numbers, fields)
   files:sync_dir(dir)
   check_range(dir, numbers, fields)
   local fd

@@ -5,6 +5,7 @@
 -- that fails is the last: nothing is ever written to that file again, for
 -- nobody can say what of it is on the disk.
 local Spare = require "raft.storage.spare"
+local core = require "raft.core"
 local identity = require "raft.storage.identity"
 local segments = require "raft.storage.segments"
 
@@ -17,6 +18,7 @@ local JOIN_MAX <const> = 64           -- stores in one batch
 local JOIN_BYTES_MAX <const> = 1 << 20  -- of entries in one batch
 local SMOOTHING <const> = 8           -- disk_ms follows one in 8
 local MARK <const> = 2                -- kind of a batch that is a mark
+local MARK_BYTES <const> = core.WAL_MARK_BYTES  -- of a snapshot, in a batch
 
 --- @param state what segments.recover returned
 -- @param events stored(seq), failed(err), space(is_there, err)
@@ -71,10 +73,12 @@ function Writer:start()
 end
 
 --- Queues one store. Its answer is events.stored, from the loop.
-function Writer:store(seq, entries, term, vote, commit)
+function Writer:store(seq, entries, term, vote, commit, mark_index, mark_term,
+    is_reset)
   self.tail = self.tail + 1
   self.queue[self.tail] = { seq = seq, entries = entries, term = term,
-    vote = vote, commit = commit }
+    vote = vote, commit = commit, mark_index = mark_index or 0,
+    mark_term = mark_term or 0, is_reset = is_reset or false }
   self.waiting_bytes = self.waiting_bytes + #entries
   self:pump()
 end
@@ -82,12 +86,16 @@ end
 --------------------------------------------------------------------- joining --
 
 -- How many of the waiting stores one batch takes, and their bytes. Where
--- there is no room for entries, votes at the front go alone.
+-- there is no room for entries, votes at the front go alone. The mark of a
+-- snapshot comes before the entries of its batch, so its store begins one.
 function Writer:gather(is_votes_only)
   local count, bytes = 0, 0
   for i = self.head, math.min(self.tail, self.head + JOIN_MAX - 1) do
-    local size = #self.queue[i].entries
+    local store = self.queue[i]
+    local size = #store.entries
     if is_votes_only and size > 0 then break end
+    if store.mark_index > 0 and count > 0 then break end
+    if store.mark_index > 0 then size = size + MARK_BYTES end
     if count > 0 and bytes + size > JOIN_BYTES_MAX then break end
     count, bytes = count + 1, bytes + size
   end
@@ -113,9 +121,11 @@ function Writer:pump()
   self:quiet()  -- it waits for space
 end
 
--- Takes `count` stores off the queue: their entries, and the last of them.
+-- Takes `count` stores off the queue: their entries, the last of them, and the
+-- first.
 function Writer:take(count)
   local list, last = {}, nil
+  local first = self.queue[self.head]
   for i = self.head, self.head + count - 1 do
     last = self.queue[i]
     self.queue[i] = nil
@@ -123,23 +133,24 @@ function Writer:take(count)
     self.waiting_bytes = self.waiting_bytes - #last.entries
   end
   self.head = self.head + count
-  return list, last
+  return list, last, first
 end
 
 --------------------------------------------------------------------- writing --
 
 function Writer:write(count)
-  local list, last = self:take(count)
+  local list, last, first = self:take(count)
   self.term, self.vote, self.commit = last.term, last.vote, last.commit
-  self:put("data", list, function() self.events.stored(last.seq) end)
+  self:put("data", list, function() self.events.stored(last.seq) end,
+    first.mark_index, first.mark_term, first.is_reset)
 end
 
 -- One batch: done() once it is durable. What waits is written first, so that
 -- the disk works while the core does.
-function Writer:put(kind, list, done)
+function Writer:put(kind, list, done, mark_index, mark_term, is_reset)
   self.is_busy = true
   local bytes, offset = self.wal:batch(kind, self.term, self.vote, self.commit,
-    list)
+    list, mark_index or 0, mark_term or 0, is_reset or false)
   local from = self.files.uv.hrtime()
   self.write_from = from
   self.files:write_later(self.fd, bytes, offset, function(err)

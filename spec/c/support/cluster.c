@@ -178,7 +178,7 @@ static void free_node(struct cluster *c, uint32_t i) {
   struct cluster_node *n = &c->nodes[i];
   if (n->raft != NULL) cluster_crash(c, i, 0);
   free(n->held);
-  for (raft_index k = 1; k <= n->disk.last; k++)
+  for (raft_index k = n->disk.base + 1; k <= n->disk.last; k++)
     free(n->disk.log[k].bytes);
 }
 
@@ -190,6 +190,7 @@ void cluster_free(struct cluster *c) {
     free_node(c, i);
   cluster_drop_all(c);
   free(c->packets);
+  free(c->transfers);
   EQ(c->memory.live, 0); /* nothing leaks */
   free(c);
 }
@@ -232,7 +233,7 @@ size_t cluster_entries(raft_index first, const raft_term *terms, uint32_t count,
 /* The newest configuration of the log, and the one before it. */
 static void recover_configs(const struct cluster_disk *d,
                             struct raft_recovery *rec) {
-  for (raft_index i = 1; i <= d->last; i++) {
+  for (raft_index i = d->base + 1; i <= d->last; i++) {
     if (d->log[i].kind != RAFT_ENTRY_CONFIG) continue;
     rec->config_before = rec->config;
     rec->config.index = i;
@@ -245,7 +246,7 @@ static void recover_configs(const struct cluster_disk *d,
 static uint8_t *recover_tail(const struct cluster *c,
                              const struct cluster_disk *d,
                              struct raft_recovery *rec) {
-  raft_index count = d->last;
+  raft_index count = d->last - d->base;
   if (c->options.tail_max > 0 && count > c->options.tail_max)
     count = c->options.tail_max;
   rec->tail_first = d->last - count + 1;
@@ -265,7 +266,7 @@ static uint8_t *recover_tail(const struct cluster *c,
 static size_t recover_runs(const struct cluster_disk *d,
                            struct raft_run *runs) {
   size_t count = 0;
-  for (raft_index i = 1; i <= d->last; i++) {
+  for (raft_index i = d->base + 1; i <= d->last; i++) {
     if (count > 0 && runs[count - 1].term == d->log[i].term) continue;
     runs[count++] = (struct raft_run){.first = i, .term = d->log[i].term};
   }
@@ -281,6 +282,7 @@ static raft_ms time_of(const struct cluster_record *record) {
 static int start(struct cluster *c, uint32_t node) {
   const struct cluster_disk *d = &c->nodes[node].disk;
   static struct raft_run runs[CLUSTER_LOG];
+  cluster_choose_snapshot(c, node);
   struct raft_recovery rec = {
       .term = d->term,
       .vote = d->vote,
@@ -288,7 +290,10 @@ static int start(struct cluster *c, uint32_t node) {
       .last = d->last,
       .runs = runs,
       .run_count = recover_runs(d, runs),
-      .last_time = d->last > 0 ? time_of(&d->log[d->last]) : 0,
+      .last_time = d->last > d->base ? time_of(&d->log[d->last]) : 0,
+      .base_index = d->base,
+      .base_term = d->base_term,
+      .snapshot = cluster_view(&d->newest),
       .lost_last = d->lost_last,
       .lost_term = d->lost_term,
   };
@@ -326,9 +331,11 @@ int cluster_restart(struct cluster *c, uint32_t node) {
   while (n->raft == NULL) /* a refused allocation? the next one will do */
     n->raft = make_raft(c, node);
   n->reported = none;
-  n->performed = n->told = 0;
+  n->compact = 0;
+  n->performed = n->told = n->disk.newest.index;
   n->read_count = 0;
   cluster_say(c, "%s starts", n->name);
+  cluster_choose_snapshot(c, node);
   int rc = start(c, node);
   cluster_note(c, node, rc == RAFT_OK ? NULL : "a recovery failed");
   (void)cluster_flush(c, node); /* nothing done is fine */
@@ -393,6 +400,7 @@ static void complete(struct cluster *c, uint32_t node) {
   d->term = b.term;
   d->vote = b.vote;
   d->commit = b.commit;
+  if (b.is_reset) cluster_take_mark(c, node, &b);
   for (size_t at = 0; at < b.size;) {
     struct raft_entry e;
     raft_entry_view(b.bytes + at, &e);
@@ -400,6 +408,7 @@ static void complete(struct cluster *c, uint32_t node) {
     at += raft_entry_bytes(&e);
     end_repair(c, d);
   }
+  if (!b.is_reset) cluster_take_mark(c, node, &b);
   free_batch(&b);
 }
 
@@ -426,7 +435,11 @@ static void say_store(struct cluster *c, uint32_t node,
     cluster_say(c, "%s writes term %" PRIu64 "%s%s", n->name, fx->store.term,
                 fx->store.vote != 0 ? " and its vote for " : ", no vote yet",
                 fx->store.vote != 0 ? name_of(c, fx->store.vote) : "");
-  if (has_entries && fx->store.first <= n->disk.last)
+  if (fx->store.mark_index > 0)
+    cluster_say(c, "%s writes that its snapshot of %" PRIu64 "/t%" PRIu64 "%s",
+                n->name, fx->store.mark_index, fx->store.mark_term,
+                fx->store.is_reset ? " is all it has" : " is there");
+  if (has_entries && !fx->store.is_reset && fx->store.first <= n->disk.last)
     cluster_say(c, "%s drops its own entries from %" PRIu64 " on", n->name,
                 fx->store.first);
   if (has_entries)
@@ -449,6 +462,9 @@ static void perform_store(struct cluster *c, uint32_t node,
       .commit = fx->store.commit,
       .first = fx->store.first,
       .last = fx->store.last,
+      .mark_index = fx->store.mark_index,
+      .mark_term = fx->store.mark_term,
+      .is_reset = fx->store.is_reset,
       .bytes = h->bytes,
       .size = h->size,
   };
@@ -477,7 +493,7 @@ static void perform_send(struct cluster *c, uint32_t node,
   cluster_say(c, "%s", words);
 }
 
-static void report_applied(struct cluster *c, uint32_t node) {
+void cluster_report_applied(struct cluster *c, uint32_t node) {
   struct cluster_node *n = &c->nodes[node];
   if (n->told == n->performed) return;
   n->told = n->performed;
@@ -487,7 +503,7 @@ static void report_applied(struct cluster *c, uint32_t node) {
 }
 
 void cluster_applied(struct cluster *c, uint32_t node) {
-  report_applied(c, node);
+  cluster_report_applied(c, node);
   (void)cluster_flush(c, node);
 }
 
@@ -507,7 +523,7 @@ static void perform_apply(struct cluster *c, uint32_t node,
   }
   cluster_say(c, "%s applies %s", n->name,
               range(fx->apply.first, fx->apply.last));
-  if (!n->is_apply_held) report_applied(c, node);
+  if (!n->is_apply_held) cluster_report_applied(c, node);
 }
 
 /* A few entries at a time: loads may be answered in part. */
@@ -518,6 +534,7 @@ static void perform_load(struct cluster *c, uint32_t node,
   uint8_t bytes[4096];
   size_t size = 0;
   raft_index i = fx->load.first;
+  if (i <= d->base) i = fx->load.last + 1; /* not there any more */
   for (; i <= fx->load.last && i <= d->last && i < fx->load.first + 3; i++) {
     memcpy(bytes + size, d->log[i].bytes, d->log[i].size);
     size += d->log[i].size;
@@ -614,12 +631,14 @@ static void perform(struct cluster *c, uint32_t node, struct cluster_held *h) {
   case RAFT_FX_ROLE: perform_role(c, node, &h->fx); break;
   case RAFT_FX_FORWARDED: perform_forwarded(c, node, &h->fx); break;
   case RAFT_FX_CONFIG: break;
-  case RAFT_FX_NONE:
-  case RAFT_FX_SHIP:
-  case RAFT_FX_INSTALL:
+  case RAFT_FX_SHIP: cluster_begin_ship(c, node, &h->fx); break;
+  case RAFT_FX_INSTALL: cluster_install(c, node, &h->fx); break;
   case RAFT_FX_COMPACT:
-    cluster_note(c, node, "an effect of another age");
+    c->nodes[node].compact = h->fx.compact;
+    if (!c->nodes[node].keeps_log)
+      (void)cluster_compact(c, node, h->fx.compact);
     break;
+  case RAFT_FX_NONE: cluster_note(c, node, "an effect of no kind"); break;
   }
 }
 
@@ -643,7 +662,7 @@ static void hold(struct cluster_node *n, const struct raft_effect *fx) {
 
 static bool is_ordered(const struct raft_effect *fx) {
   return fx->kind == RAFT_FX_STORE || fx->kind == RAFT_FX_APPLY ||
-         fx->kind == RAFT_FX_READ;
+         fx->kind == RAFT_FX_READ || fx->kind == RAFT_FX_INSTALL;
 }
 
 static bool is_due(const struct cluster *c, const struct cluster_node *n,

@@ -15,6 +15,7 @@
 #ifndef RAFT_CLUSTER_H
 #define RAFT_CLUSTER_H
 
+#include "config.h"
 #include "entry.h"
 #include "raft.h"
 #include "test.h"
@@ -40,12 +41,30 @@ struct cluster_options {
   uint64_t fail_in; /* the allocation that fails; 0: none */
 };
 
+struct cluster_snapshot { /* a file: what it says of itself is all there is */
+  raft_index index;       /* 0: none */
+  raft_term term;
+  raft_ms time;
+  raft_index config_index;
+  uint8_t config[RAFT_CONFIG_BYTES_MAX];
+  size_t config_size;
+};
+
+struct cluster_transfer { /* a snapshot on its way */
+  uint32_t from, to;
+  raft_index asked; /* as the effect had it */
+  struct cluster_snapshot file;
+};
+
 struct cluster_batch { /* one write */
   raft_seq seq;
   raft_term term;
   raft_id vote;
   raft_index commit;
   raft_index first, last;
+  raft_index mark_index;
+  raft_term mark_term;
+  bool is_reset;
   uint8_t *bytes;
   size_t size;
 };
@@ -61,7 +80,10 @@ struct cluster_disk {
   raft_term term; /* durable from here on */
   raft_id vote;
   raft_index commit;
-  raft_index last;
+  raft_index base, last; /* entries (base, last] are there */
+  raft_term base_term;
+  struct cluster_snapshot newest, other; /* durable files; other: one that was
+                            received or made, and no mark is durable yet */
   struct cluster_record log[CLUSTER_LOG + 1]; /* by index */
   raft_index lost_last; /* the newest entry that damage took, until the log is
                            as new again; 0: none */
@@ -90,6 +112,9 @@ struct cluster_node {
   bool is_disk_held;  /* writes wait for cluster_disk */
   bool is_apply_held; /* applies are not reported */
   bool is_load_held;  /* loads are not answered */
+  bool is_ship_held;  /* what it ships does not arrive by itself */
+  bool keeps_log;     /* COMPACT is not followed */
+  raft_index compact; /* newest COMPACT effect */
   int64_t wall_ahead; /* its wall clock against the others' */
   struct cluster_disk disk;
   struct cluster_held *held;
@@ -120,6 +145,7 @@ struct cluster_counts { /* what a run has met */
   uint64_t torn_stores, accepted_forwards, refused_forwards, commits;
   uint64_t leader_reads, follower_reads, void_reads, full_windows;
   uint64_t busy, failed_allocations, full_disks, rots, repairs;
+  uint64_t snapshots, ships, installs, compactions, resets;
 };
 
 struct cluster {
@@ -135,6 +161,8 @@ struct cluster {
   struct cluster_packet *packets; /* in order of sending */
   uint32_t packet_count, packet_room;
   bool cut[CLUSTER_NODES][CLUSTER_NODES]; /* from, to */
+  struct cluster_transfer *transfers;     /* in order of their beginning */
+  uint32_t transfer_count, transfer_room;
 
   uint32_t leaders[CLUSTER_TERMS]; /* position + 1 of a term's leader */
   uint8_t campaigns[CLUSTER_TERMS];
@@ -205,6 +233,24 @@ void cluster_swap(struct cluster *c, uint32_t node);
 /* Before a start: the log [2, ..] of these terms, entry 1 being there. */
 void cluster_write_log(struct cluster *c, uint32_t node, raft_term term,
                        const raft_term *terms, uint32_t count);
+
+/* ---- snapshots (cluster_snap.c) ------------------------------------------ */
+
+/* One of the state as applied now, durable at once; the core hears of it.
+ * RAFT_E_BUSY, or what the core answers. */
+int64_t cluster_snapshot(struct cluster *c, uint32_t node);
+
+/* COMPACTED, and the entries leave the disk. */
+int64_t cluster_compact(struct cluster *c, uint32_t node, raft_index index);
+
+/* A transfer has arrived whole: its receiver hears of it, then its sender. */
+void cluster_arrive(struct cluster *c, uint32_t transfer);
+
+/* It has arrived, and only the receiver hears of it; the file is kept. */
+int64_t cluster_receive_snapshot(struct cluster *c, uint32_t transfer);
+
+/* It ends so for its sender, and is over. */
+void cluster_shipped(struct cluster *c, uint32_t transfer, bool is_done);
 
 /* ---- the network --------------------------------------------------------- */
 

@@ -17,7 +17,8 @@ static const char *check_leader(struct cluster *c, uint32_t node,
   if (*leader != 0) return NULL;
   *leader = node + 1;
   c->seen_counts.elections++;
-  for (raft_index i = r->log.base_index + 1; i <= c->commit; i++)
+  raft_index first = r->log.base_index > 0 ? r->log.base_index : 1;
+  for (raft_index i = first; i <= c->commit; i++)
     if (raft_log_term(&r->log, i) != c->committed[i])
       return "a leader lacks a committed entry";
   return NULL;
@@ -60,6 +61,7 @@ static const char *check_entries(struct cluster *c, const struct raft *r,
                                  const struct raft_facts *before) {
   if (r->log.last > CLUSTER_LOG) return "the test ran out of log";
   for (raft_index i = before->commit + 1; i <= r->log.last; i++) {
+    if (i <= r->log.base_index) continue;
     const char *broken = check_entry(c, r, i);
     if (broken != NULL) return broken;
   }
@@ -74,7 +76,8 @@ static bool is_durable(const struct cluster *c, raft_index i, raft_term term) {
     const struct cluster_disk *d = &c->nodes[k].disk;
     for (uint32_t m = 0; m < c->config.count; m++)
       if (c->config.members[m].id == c->nodes[k].id &&
-          ((d->last >= i && d->log[i].term == term) || d->lost[i] == term))
+          ((d->last >= i && (i <= d->base || d->log[i].term == term)) ||
+           d->lost[i] == term))
         mask |= 1u << m;
   }
   return raft_quorum_has(&c->config, RAFT_COMMIT, mask);
@@ -83,7 +86,9 @@ static bool is_durable(const struct cluster *c, raft_index i, raft_term term) {
 /* [Raft 5.4.3] state machine safety. */
 static const char *check_commit(struct cluster *c, const struct raft *r,
                                 const struct raft_facts *before) {
-  for (raft_index i = before->commit + 1; i <= r->commit; i++) {
+  raft_index first = before->commit + 1;
+  if (first < r->log.base_index) first = r->log.base_index;
+  for (raft_index i = first; i <= r->commit; i++) {
     raft_term term = raft_log_term(&r->log, i);
     if (i <= c->commit) {
       if (c->committed[i] != term) return "two entries committed at an index";

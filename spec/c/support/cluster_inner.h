@@ -14,6 +14,20 @@ uint8_t *cluster_copy(const void *data, size_t size);
 /* Puts a frame on the network; it owns the bytes now. */
 void cluster_post(struct cluster *c, const struct cluster_packet *p);
 
+/* Tells the core what is applied, if it does not know. */
+void cluster_report_applied(struct cluster *c, uint32_t node);
+
+/* Effects and the disk, where snapshots are concerned (cluster_snap.c). */
+void cluster_begin_ship(struct cluster *c, uint32_t node,
+                        const struct raft_effect *fx);
+void cluster_install(struct cluster *c, uint32_t node,
+                     const struct raft_effect *fx);
+void cluster_take_mark(struct cluster *c, uint32_t node,
+                       const struct cluster_batch *b);
+void cluster_void_applies(struct cluster *c, uint32_t node, raft_index index);
+void cluster_choose_snapshot(struct cluster *c, uint32_t node);
+struct raft_snapshot cluster_view(const struct cluster_snapshot *file);
+
 /* Steps a frame that has arrived. */
 int64_t cluster_hear(struct cluster *c, uint32_t node, uint32_t from,
                      struct raft_slice frame);

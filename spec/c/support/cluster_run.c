@@ -92,11 +92,22 @@ static bool work_on(struct cluster *c, uint32_t node) {
   return has_done;
 }
 
+/* The first transfer that nobody holds back. */
+static bool arrive_one(struct cluster *c) {
+  for (uint32_t i = 0; i < c->transfer_count; i++) {
+    if (c->nodes[c->transfers[i].from].is_ship_held) continue;
+    cluster_arrive(c, i);
+    return true;
+  }
+  return false;
+}
+
 void cluster_work(struct cluster *c) {
   uint32_t idle = 0; /* twice, for what lacked memory the first time */
   for (uint32_t turn = 0; turn < 20000 && idle < 2; turn++) {
     bool has_done = c->packet_count > 0;
     if (c->packet_count > 0) cluster_deliver(c, 0);
+    has_done = arrive_one(c) || has_done;
     for (uint32_t i = 0; i < c->count; i++)
       has_done = work_on(c, i) || has_done;
     if (c->broken != NULL) return;
