@@ -1,4 +1,4 @@
-/* snapfile.h - the file of a snapshot: a head, records of bytes, an end. A leaf.
+/* snapfile.h - the file of a snapshot: a head, records, an end. A leaf.
  *
  *     head | record | record | ... | end
  *

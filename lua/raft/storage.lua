@@ -166,15 +166,12 @@ end
 
 --- Makes entries and hard state durable, in the order of the calls. A store
 -- that comes after a failure or close is dropped.
--- @param mark_index, mark_term if not 0: before the entries, that a snapshot of
---   this place is durable
--- @param is_reset has the log another entry there, or none? Then all of it is
---   void, and it starts anew behind the mark
-function Storage:store(seq, entries, term, vote, commit, mark_index, mark_term,
-    is_reset)
+-- @param ... seq, entries, term, vote, commit; and of the snapshot whose mark
+--   stands before the entries its index and term, and is_reset: is the log
+--   before it void? See csrc/raft.h, STORE
+function Storage:store(...)
   if self.closing or self.writer.is_stopped then return end
-  self.writer:store(seq, entries, term, vote, commit, mark_index, mark_term,
-    is_reset)
+  self.writer:store(...)
 end
 
 --- A durable snapshot covers entries up to `index`, and nobody wants them any

@@ -1,5 +1,5 @@
-/* shipping_test.c - what a leader does for a follower whose entries are gone, and
- * when entries may go. [Raft 7] docs/SNAPSHOTS.md */
+/* shipping_test.c - what a leader does for a follower whose entries are gone,
+ * and when entries may go. [Raft 7] docs/SNAPSHOTS.md */
 #include "alone.h"
 
 #include "replica.h"
