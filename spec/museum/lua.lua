@@ -18,7 +18,7 @@ local replace = require "spec.museum.replace"
 
 local M = {}
 
-M.CHAPTERS = { "storage", "driver", "simulation", "core" }
+M.CHAPTERS = { "storage", "driver", "simulation", "core", "leases" }
 
 local SECONDS_MAX <const> = 30  -- one run of a scenario
 

@@ -212,8 +212,48 @@ return {
   plant("46", "read.c", "raft_quorum_value(&r->config, acked)",
     "r->read_round"),
 
-  plant("53", "transfer.c",
-    "if (heir->match < r->log.last) return RAFT_E_BUSY;", NOTHING),
+  plant("47", "lease.c", "if (r->is_lease_void) return false;", NOTHING),
+
+  -- By its own heartbeats since: none while the process stood still.
+  plant("48", "lease.c", "r->now - mark->sent < length_of(r)", [[
+      (raft_ms)(r->mark_count - i) * r->options.heartbeat_ms < length_of(r)]]),
+
+  -- From when the answers came.
+  plant("48b", "lease.c", "return is_fresh(r, held_round(r));", [[
+    uint64_t heard[RAFT_MEMBERS_MAX] = {0};
+    for (uint32_t i = 0; i < r->config.count; i++) {
+      const struct raft_progress *p = raft_peer_at(r, i);
+      heard[i] = p != NULL ? p->heard : r->now;
+    }
+    (void)is_fresh(r, held_round(r));
+    return r->now - raft_quorum_value(&r->config, heard) < length_of(r);]]),
+
+  plant("49", "election.c", "!m->vote.transfer && raft_is_sticky(r)", "false"),
+  plant("49", "raft.c",
+    "m->kind == RAFT_MSG_VOTE && !m->vote.transfer && raft_is_sticky(r)",
+    "false"),
+
+  -- Any answer will do.
+  plant("49b", "lease.c", "return raft_quorum_value(&r->config, acked);", [[
+    uint64_t newest = raft_quorum_value(&r->config, acked);
+    for (uint32_t i = 0; i < r->config.count; i++)
+      if (acked[i] != UINT64_MAX && acked[i] > newest) newest = acked[i];
+    return newest;]]),
+
+  plant("49c", "election.c",
+    "return r->now - r->started < raft_election_min(r);", "return false;"),
+
+  plant("49d", "election.c", "r->leader == 0 && !r->config.leases",
+    "r->leader == 0"),
+
+  plant("50", "lease.c", "(kept_min(r) - 1u) * (raft_ms)9 / 10",
+    "kept_min(r) - 1u"),
+
+  plant("52", "transfer.c", "r->now + r->options.election_max_ms",
+    "r->now + (1u << 30)"),
+
+  plant("53", "transfer.c", "r->is_heir_told || p->match < r->log.last",
+    "r->is_heir_told"),
 
   plant("54", "election.c", [[
   r->ballot.is_transfer = true;

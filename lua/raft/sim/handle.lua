@@ -96,6 +96,7 @@ forwarded("query", { args = 1, is_optional = true, kind = "query",
   options = read_options })
 forwarded("read", { args = 0, kind = "read", options = read_options })
 forwarded("ready", { args = 0 })
+forwarded("transfer", { args = 1, is_optional = true })
 
 -- stop is answered by its own callback, which has no result to give.
 Handle.stop = waiting.method {
