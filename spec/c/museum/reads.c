@@ -183,7 +183,7 @@ static void the_next_heartbeat_ends_a_transfer(void) {
   alone_end(c);
 }
 
-/* Its heir dies: after a while the leader is what it was, and takes commands. */
+/* Its heir dies: in a while the leader is what it was, and takes commands. */
 static void a_transfer_to_the_dead_stops_all_writes(void) {
   struct cluster *c = museum_led(3);
   EQ(transfer(c, N2), RAFT_OK);
