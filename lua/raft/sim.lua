@@ -34,11 +34,12 @@ for name, method in pairs(faults.methods) do Sim[name] = method end
 
 --------------------------------------------------------------- what is asked --
 
---- id -> address, a new table each time.
+--- id -> address and priority, as the option `members` has it: a new table.
 function Sim:addresses()
   local addresses = {}
   for _, id in ipairs(self.ids) do
-    addresses[id] = self.members[id].address
+    addresses[id] = { address = self.members[id].address,
+      priority = self.options.priority[id] or 0 }
   end
   return addresses
 end

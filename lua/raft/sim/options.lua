@@ -45,6 +45,18 @@ local function either(value, path)
   return schema.integer(1, NODES_MAX, "nodes")(value, path)
 end
 
+local priority = schema.integer(0, 255)
+
+-- Id -> a number; who is not named has 0.
+local function priorities(value, path)
+  schema.any_table(value, path)
+  local result = {}
+  for id, number_of in pairs(value) do
+    result[id] = priority(number_of, schema.join(path, id))
+  end
+  return result
+end
+
 local network = schema.fields {
   { "delay", range, default = { 0.1, 1 } },
   { "loss", share, default = 0 },
@@ -77,6 +89,7 @@ local fields = schema.fields {
   { "clock", clock },
   { "crash", schema.one_of { "power", "process" }, default = "power" },
   { "may_fail", schema.boolean, default = false },
+  { "priority", priorities, default = {} },
   { "trace", sink, default = false },
 }
 
