@@ -39,7 +39,7 @@ const char *raft_hello_check(const struct raft_hello *h) {
   assert(h != NULL);
   if (h->version_min == 0) return "version_min";
   if (h->version_max < h->version_min) return "version_max";
-  if (h->purpose < RAFT_HELLO_PEER || h->purpose > RAFT_HELLO_SNAPSHOT)
+  if (h->purpose < RAFT_HELLO_PEER || h->purpose > RAFT_HELLO_JOIN)
     return "purpose";
   if (h->formed && raft_bytes_are_zero(h->identity, sizeof h->identity))
     return "identity";

@@ -9,7 +9,7 @@
  *
  * A hello is a table with the fields of struct raft_hello; identity is a string
  * of 16 bytes, or nil when neither formed nor promised; purpose is "peer",
- * "client" or "snapshot".
+ * "client", "snapshot" or "join".
  * 64-bit numbers are Lua integers, so large ones look negative.
  */
 #include "lua_raft.h"
@@ -23,6 +23,7 @@ static const char *const purposes[] = {
     [RAFT_HELLO_PEER] = "peer",
     [RAFT_HELLO_CLIENT] = "client",
     [RAFT_HELLO_SNAPSHOT] = "snapshot",
+    [RAFT_HELLO_JOIN] = "join",
 };
 
 static const uint8_t *check_bytes(lua_State *L, int arg, size_t *size) {
@@ -82,9 +83,9 @@ static uint8_t get_purpose(lua_State *L) {
   uint8_t purpose = 0;
   if (lua_getfield(L, 1, "purpose") == LUA_TNIL) purpose = RAFT_HELLO_PEER;
   const char *text = lua_tostring(L, -1);
-  for (uint8_t i = RAFT_HELLO_PEER; i <= RAFT_HELLO_SNAPSHOT; i++)
+  for (uint8_t i = RAFT_HELLO_PEER; i <= RAFT_HELLO_JOIN; i++)
     if (text != NULL && strcmp(text, purposes[i]) == 0) purpose = i;
-  if (purpose == 0) fail_field(L, "purpose", "peer, client or snapshot");
+  if (purpose == 0) fail_field(L, "purpose", "peer, client, snapshot or join");
   lua_pop(L, 1);
   return purpose;
 }

@@ -148,6 +148,7 @@ enum raft_hello_purpose {
   RAFT_HELLO_PEER = 1,
   RAFT_HELLO_CLIENT = 2,
   RAFT_HELLO_SNAPSHOT = 3,
+  RAFT_HELLO_JOIN = 4, /* add me; answered by REFUSE, whatever comes of it */
 };
 
 struct raft_hello {

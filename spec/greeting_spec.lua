@@ -436,4 +436,97 @@ describe("greeting", function()
       assert.equal(is_fatal, Greeting.is_fatal(code), code)
     end
   end)
+
+  -- A member that was added and whose directory nobody knows yet: known = ANY.
+  describe("a member that was added", function()
+    local ANY <const> = Greeting.ANY
+
+    local function adding(id)
+      return formed { expected = function(name)
+        if name == id then return ANY end
+        return name == "n1" and OURS or nil
+      end }
+    end
+
+    it("is told that any directory will do", function()
+      assert.equal(ANY, adding("n4"):hello("n4", "h:1").known)
+      assert.equal(0, adding("n4"):hello("n5", "h:1").known)
+    end)
+
+    it("comes in with whatever directory it has", function()
+      local verdict = adding("n2"):judge(hello_of { plan = 0 }, false)
+      assert.is_true(verdict.accept)
+      verdict = adding("n2"):judge(member { incarnation = 12345 }, false)
+      assert.is_true(verdict.accept)
+    end)
+
+    it("adopts the cluster that has added it, and no other", function()
+      local joiner = greeting_of { plan = 0, voters = {} }
+      local verdict = joiner:judge(member { known = ANY }, false)
+      assert.is_true(verdict.accept)
+      assert.equal(IDENTITY, verdict.adopt)
+      assert_refused(joiner:judge(member { known = 0 }, false), "busy")
+      joiner:promise_to(OTHER_IDENTITY)
+      assert_refused(joiner:judge(member { known = ANY }, false),
+        "cluster_mismatch")
+    end)
+
+    it("forms nothing of its own", function()
+      local joiner = greeting_of { plan = 0, voters = {} }
+      assert.is_nil((joiner:formation()))
+      assert_refused(joiner:judge(hello_of(), false), "busy",
+        "waits to be added")
+      assert_refused(greeting_of():judge(hello_of { plan = 0 }, false), "busy")
+    end)
+
+    -- Fault O6: who was there before with another directory is not added so.
+    it("is refused while the configuration counts another directory", function()
+      assert_refused(formed():judge(hello_of { plan = 0, incarnation = 9 },
+        false), "rolled_back", "remove n2 from the cluster")
+    end)
+  end)
+
+  describe("judge_knock", function()
+    local function knock(changes)
+      local hello = hello_of { purpose = "join", id = "n4", to = "", plan = 0,
+        incarnation = 104 }
+      for name, value in pairs(changes or {}) do hello[name] = value end
+      return hello
+    end
+
+    local function judged(greeting, hello)
+      local verdict, is_welcome = greeting:judge_knock(hello)
+      assert.is_false(verdict.accept)
+      return verdict, is_welcome
+    end
+
+    it("has a stranger added, and asks it to wait", function()
+      local verdict, is_welcome = judged(formed(), knock())
+      assert.is_true(is_welcome)
+      assert_refused(verdict, "busy", "n4 is being added to cluster shop")
+    end)
+
+    local refused = {
+      { "of another cluster", formed(), { cluster = "other" },
+        "cluster_mismatch" },
+      { "of another version", formed(), { version_min = 2, version_max = 2 },
+        "unsupported" },
+      { "with our id", formed(), { id = "n1" }, "duplicate_id" },
+      { "that is a member", formed(), { id = "n2", incarnation = THEIRS },
+        "busy" },
+      { "that is a member with another directory", formed(), { id = "n2",
+        incarnation = 9 }, "rolled_back" },
+      { "without an address", formed(), { address = "" }, "bad_membership" },
+      { "before the cluster has formed", greeting_of(), {}, "busy" },
+      { "when we are no member", formed { expected = function() end }, {},
+        "busy" },
+    }
+    for _, case in ipairs(refused) do
+      it("adds none " .. case[1], function()
+        local verdict, is_welcome = judged(case[2], knock(case[3]))
+        assert.is_false(is_welcome)
+        assert_refused(verdict, case[4])
+      end)
+    end
+  end)
 end)

@@ -340,7 +340,7 @@ describe("members", function()
     assert.equal("quorum.commit: n2 and n3 could commit alone, and witnesses "
       .. "keep no commands", said { n1 = "h:1", n2 = w,
       n3 = { address = "h:3", role = "witness" } })
-    assert.equal("quorum: a cluster needs a voter",
+    assert.equal("members: a cluster needs a voter",
       said { n1 = { address = "h:1", role = "learner" } })
   end)
 

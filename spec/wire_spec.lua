@@ -95,7 +95,7 @@ describe("raft.core: hello", function()
       { { group = -1 }, "hello.group: expected 0%.%.4294967295, got %-1" },
       { { version_max = 256 }, "hello.version_max: expected 0%.%.255" },
       { { version_min = 0 }, "hello.version_min: not valid" },
-      { { purpose = "friend" }, "hello.purpose: expected peer, client or" },
+      { { purpose = "friend" }, "hello.purpose: expected peer, client, snap" },
       { { identity = "short" }, "hello.identity: expected 16 bytes" },
       { { identity = 5 }, "hello.identity: expected a string or nil" },
       { { identity = false }, "hello.formed: who is formed has an identity" },

@@ -20,6 +20,28 @@ function M.plan(options)
     leases = options.leases, election_min_ms = options.election_timeout.min }
 end
 
+--- The role that a member is to reach, false when it is to leave.
+function M.goal(member)
+  if member.goal ~= nil then return member.goal end
+  if member.next_role ~= nil then return member.next_role end
+  return member.role
+end
+
+--- Is a member what it shall be, in all halves?
+function M.is_reached(member)
+  return member.role == M.goal(member)
+    and (member.next_role == nil or member.next_role == member.role)
+end
+
+--- Is there nothing under way in it? (Whether it is committed, its index says.)
+function M.is_settled(config)
+  if config.joint or config.next_quorum ~= nil then return false end
+  for _, member in pairs(config.members) do
+    if not M.is_reached(member) then return false end
+  end
+  return true
+end
+
 --- Its members for people, of the shape of the option `members`: a new table.
 -- Where it is not what it shall be, `goal` is the role that is to be reached,
 -- false for a member that leaves.
@@ -41,7 +63,8 @@ end
 function M.check(config)
   local rule, where, words = quorum.resolve(config.quorum, config.members)
   if rule == nil then
-    return nil, where == "" and "quorum" or "quorum." .. where, words
+    local path = { [""] = "quorum", members = "members" }
+    return nil, path[where] or "quorum." .. where, words
   end
   config.quorum = rule or nil
   local ok, broken = raft_core.config_check(config)

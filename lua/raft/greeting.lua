@@ -22,14 +22,16 @@ local GROUP <const> = 0
 local STRANGERS_MAX <const> = 1024    -- ids remembered beyond the members
 
 M.is_fatal = rules.is_fatal
+M.ANY = rules.ANY
 
 --- @param options id, cluster, incarnation, starts, nonce: ours;
---   plan: the digest of the members table we were started with;
+--   plan: the digest of the members table we were started with, 0 none;
 --   voters: the ids of its voters;
 --   identity: of the formed cluster, or false;
 --   promise: the identity we have promised to form, durably, or false;
 --   expected(id) -> the incarnation that the configuration in force has for
---   this id, nil when it is no member or nothing has formed
+--   this id, M.ANY while its directory is not known, nil when it is no member
+--   or nothing has formed
 function M.new(options)
   local voters = table.move(options.voters, 1, #options.voters, 1, {})
   table.sort(voters)
@@ -85,6 +87,11 @@ function Greeting:judge(hello, living)
   return { accept = true, adopt = adopt or false }
 end
 
+--- Judges who knocks: a refusal in any case, and true when it shall be added.
+function Greeting:judge_knock(hello)
+  return rules.judge_knock(self, hello)
+end
+
 ------------------------------------------------------------------- forming --
 
 --- A link is up with an unformed node that was accepted.
@@ -119,7 +126,7 @@ end
 -- @return id -> incarnation of all of them; or nil and who is missing, sorted
 function Greeting:formation()
   local found, missing = {}, {}
-  if self.identity then return nil, missing end
+  if self.identity or #self.voters == 0 then return nil, missing end
   for _, id in ipairs(self.voters) do
     found[id] = id == self.id and self.incarnation or self.met[id]
     if not found[id] then missing[#missing + 1] = id end

@@ -47,6 +47,34 @@ local function check_addresses(ids, members, path)
   end
 end
 
+-- What node:change asks of a member: what is not named stays as it is.
+local change_fields = schema.fields {
+  { "address", M.address },
+  { "role", schema.one_of { "voter", "learner", "witness" } },
+  { "priority", schema.integer(0, PRIORITY_MAX) },
+}
+
+--- The rule for the fields that a change may have; those left out are false.
+function M.change(value, path)
+  if value == false then return false end
+  if type(value) == "table" then return change_fields(value, path) end
+  return change_fields({ address = M.address(value, path) }, path)
+end
+
+--- The rule for a whole change: id = "host:port", a table, or false to remove.
+function M.changes(value, path)
+  if type(value) ~= "table" then
+    schema.refuse(path, 'a table: id = "host:port", or false to remove', value)
+  end
+  local result = {}
+  for id, wanted in pairs(value) do
+    local at = schema.join(path, id)
+    schema.name(id, at)
+    result[id] = M.change(wanted, at)
+  end
+  return result
+end
+
 --- The ids of such a table, sorted by their bytes.
 function M.ids(map)
   local ids = {}

@@ -4,6 +4,7 @@
 -- coroutine and return `result`, or `nil, err`. See docs/API.md.
 local Driver = require "raft.node.driver"
 local Machine = require "raft.machine"
+local changing = require "raft.node.changing"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local inside = require "raft.node.inside"
@@ -56,12 +57,6 @@ local function method(name, spec)
   Node[name] = waiting.method(spec)
 end
 
--- nil, or the error for a node that is not running.
-local function not_running(driver)
-  if driver.state == "running" then return nil end
-  return view.ended_error(driver, false)
-end
-
 local function deadline_of(driver, opts)
   return opts.timeout and driver:now() + opts.timeout
 end
@@ -110,7 +105,7 @@ method("propose", {
         .. type(command) .. " (raft.codec.encode makes one of any plain value)",
         3)
     end
-    local err = not_running(driver)
+    local err = view.not_running(driver)
     if not err then driver:tell_wall() end
     local max = driver.options.max_command_bytes
     if not err and #command > max then
@@ -128,6 +123,13 @@ method("propose", {
   end,
 })
 
+--------------------------------------------------------------- membership --
+
+-- node:add(id, address), node:remove(id), node:change { id = ... }
+for _, name in ipairs { "add", "remove", "change" } do
+  method(name, changing[name])
+end
+
 ------------------------------------------------------------------- reads --
 
 local CONSISTENCIES <const> =
@@ -140,7 +142,7 @@ local read_options = {
 
 -- Waits until local state is fresh enough, then answers done().
 local function barrier(driver, opts, answer, done)
-  local err = not_running(driver)
+  local err = view.not_running(driver)
   if err then return answer(err) end
   driver.reads:barrier(opts, deadline_of(driver, opts), answer, done)
   driver:wants_flush()

@@ -237,13 +237,14 @@ end
 -- @param rule what M.rule returned, or the rule of a configuration, or nil
 -- @param members id -> { role= }, the roles that are to be reached
 -- @return false for the majority, or { election=, commit= } of sizes or sets;
---   or nil, where in it ("" is all of it), and what is wrong in words
+--   or nil, where in it ("" is all of it, "members": it is not its fault), and
+--   what is wrong in words
 function M.resolve(rule, members)
   local ids, witnesses = voters_of(members)
   if witnesses + 1 == 1 << #ids then
     local words = #ids == 0 and "a cluster needs a voter"
       or "witnesses alone are no cluster: one voter is needed"
-    return nil, "", words
+    return nil, "members", words
   end
   local majority = #ids // 2 + 1
   rule = rule or { election = majority, commit = majority }
@@ -251,6 +252,30 @@ function M.resolve(rule, members)
     return check_sizes(rule, ids, witnesses)
   end
   return check_sets(rule, ids, witnesses)
+end
+
+-------------------------------------------------------------------- equality --
+
+-- Sets in a form of their own: names in order, and sets in order.
+local function canonical(sets)
+  local lines = {}
+  for i, set in ipairs(sets) do
+    local names_in = table.move(set, 1, #set, 1, {})
+    lines[i] = table.concat(plain.sort_keys(names_in, true), " ")
+  end
+  return table.concat(plain.sort_keys(lines, true), "; ")
+end
+
+local function is_same(a, b)
+  if type(a) ~= type(b) then return false end
+  if type(a) ~= "table" then return a == b end
+  return canonical(a) == canonical(b)
+end
+
+--- Do two rules of configurations (nil or false: the majority) say the same?
+function M.same(a, b)
+  if not a or not b then return not a and not b end
+  return is_same(a.election, b.election) and is_same(a.commit, b.commit)
 end
 
 return M

@@ -199,7 +199,7 @@ end
 function Transport:dialed(dialer, stream, channel)
   local link = Link.new(self, stream, dialer, dialer.address)
   if channel then
-    link.purpose, link.channel, channel.link = Channels.PURPOSE, channel, link
+    link.purpose, link.channel, channel.link = channel.purpose, channel, link
   end
   self.connections:add(link)
   dialer.link = link

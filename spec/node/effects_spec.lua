@@ -34,6 +34,10 @@ local function new_driver()
     ask_again = function() note("ask again") end,
   }
   driver.transfers = { ask_again = function() end }
+  driver.membership = { changes = {
+    ask_again = function() note("ask changes again") end,
+    forwarded = function() return false end,
+  } }
   driver.peers = { cut = function(_, peer) note("cut", peer) end }
   driver.logger = { info = function() end }
   function driver.now() return 0 end
@@ -118,15 +122,17 @@ describe("effects", function()
 
   it("tell of a new role, and have the flush look again", function()
     local driver = new_driver()
-    assert.equal("ask again, flush, event role candidate",
+    assert.equal("ask again, ask changes again, flush, event role candidate",
       take(driver, { { "role", 0, "candidate", 2, false } }))
-    assert.equal("ask again, flush, event role leader, event leader n1",
+    assert.equal("ask again, ask changes again, flush, event role leader, "
+      .. "event leader n1",
       take(driver, { { "role", 0, "leader", 2, "n1" } }))
-    assert.equal("ask again, flush", take(driver,
+    assert.equal("ask again, ask changes again, flush", take(driver,
       { { "role", 0, "leader", 2, "n1" } }))
-    assert.equal("ask again, flush, event leader n1",
+    assert.equal("ask again, ask changes again, flush, event leader n1",
       take(driver, { { "role", 0, "leader", 3, "n1" } }))
-    assert.equal("ask again, flush, event role follower, event leader none",
+    assert.equal("ask again, ask changes again, flush, event role follower, "
+      .. "event leader none",
       take(driver, { { "role", 0, "follower", 4, false } }))
   end)
 end)

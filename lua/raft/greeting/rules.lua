@@ -1,10 +1,17 @@
 --- The rules by which a hello is refused, asked in turn.
 -- Each is a function(greeting, hello, living): nil, or the refusing verdict.
 -- `living` is the link that is up with this id, false when there is none.
+local address = require "raft.address"
+
 local M = {}
 
 local VERSION <const> = 1             -- of the wire format, both ends of ours
 local IDENTITY_SHOWN <const> = 8      -- digits of an identity in a text
+local NO_PLAN <const> = 0             -- of who waits to be added
+
+-- What a configuration says of a member that was added and whose directory is
+-- not known yet: whichever comes first is the one.
+local ANY <const> = -1
 
 local FATAL <const> = { rolled_back = true, duplicate_id = true }
 
@@ -41,14 +48,15 @@ local function rule(fn)
   RULES[#RULES + 1] = fn
 end
 
-rule(function(_, hello)
+local function same_version(_, hello)
   if hello.version_min <= VERSION and VERSION <= hello.version_max then
     return nil
   end
   return refuse("unsupported", "%s speaks versions %d to %d of the wire "
     .. "format, this node version %d", hello.id, hello.version_min,
     hello.version_max, VERSION)
-end)
+end
+rule(same_version)
 
 local SERVED <const> = { peer = true, snapshot = true }
 
@@ -61,11 +69,12 @@ rule(function(self, hello)
   end
 end)
 
-rule(function(self, hello)
+local function same_cluster(self, hello)
   if hello.cluster == self.cluster then return nil end
   return refuse("cluster_mismatch", "%s belongs to cluster %s, %s to cluster "
     .. "%s", hello.id, hello.cluster, self.id, self.cluster)
-end)
+end
+rule(same_cluster)
 
 rule(function(self, hello)
   if hello.to == self.id then return nil end
@@ -73,11 +82,12 @@ rule(function(self, hello)
     .. "is the address right?", self.id, hello.to)
 end)
 
-rule(function(self, hello)
+local function another_id(self, hello)
   if hello.id ~= self.id then return nil end
   return refuse("duplicate_id", "%s is the id of the node you have reached: "
     .. "two nodes cannot have one id", self.id)
-end)
+end
+rule(another_id)
 
 rule(function(self, hello)
   if not self.identity or not hello.formed
@@ -102,6 +112,9 @@ end)
 rule(function(self, hello)
   if self.identity or hello.formed or hello.plan == self.plan then
     return nil
+  elseif hello.plan == NO_PLAN or self.plan == NO_PLAN then
+    return refuse("busy", "one of %s and %s waits to be added to a cluster, "
+      .. "and the other has not formed one", hello.id, self.id)
   end
   return refuse("cluster_mismatch", "the members tables of %s and %s differ: "
     .. "all nodes of a new cluster start with the same one", hello.id, self.id)
@@ -139,7 +152,8 @@ end)
 -- know none, either they have yet to hear who is in, or they will tell us that
 -- we are not when we dial them.
 rule(function(self, hello)
-  if self.identity or not hello.formed or hello.known == self.incarnation then
+  if self.identity or not hello.formed or hello.known == self.incarnation
+    or hello.known == ANY then
     return nil
   end
   if hello.known == 0 then
@@ -162,7 +176,9 @@ end
 
 rule(function(self, hello, living)
   local expected = self.expected(hello.id)
-  if not expected or expected == hello.incarnation then return nil end
+  if not expected or expected == ANY or expected == hello.incarnation then
+    return nil
+  end
   if is_contested(hello, living)
     and living.hello.incarnation == expected then
     return refuse("duplicate_id", "%s is alive at %s, and you have another "
@@ -212,7 +228,45 @@ rule(function(self, hello, living)
     living.hello.address)
 end)
 
+------------------------------------------------------------------ who knocks --
+
+-- Those that are asked of everybody, and what only a member can do: add it.
+local KNOCKS <const> = { same_version, same_cluster, another_id }
+
+KNOCKS[#KNOCKS + 1] = function(self)
+  if self.identity and self.expected(self.id) then return nil end
+  return refuse("busy", "%s is no member of a formed cluster itself: ask "
+    .. "another, or try again", self.id)
+end
+
+KNOCKS[#KNOCKS + 1] = function(self, hello)
+  local expected = self.expected(hello.id)
+  if not expected then return nil end
+  if expected == ANY or expected == hello.incarnation then
+    return refuse("busy", "%s is a member, and is dialed where it was added",
+      hello.id)
+  end
+  return refuse("rolled_back", "%s is a member with another directory: %s",
+    hello.id, way_in(hello.id))
+end
+
+KNOCKS[#KNOCKS + 1] = function(_, hello)
+  if address.parse(hello.address) then return nil end
+  return refuse("bad_membership", "%s does not say where it listens", hello.id)
+end
+
+--- Judges who asks to be added: always a refusal, and true when it shall be.
+function M.judge_knock(self, hello)
+  for _, broken in ipairs(KNOCKS) do
+    local no = broken(self, hello)
+    if no then return no, false end
+  end
+  return refuse("busy", "%s is being added to cluster %s", hello.id,
+    self.cluster), true
+end
+
 M.list = RULES
+M.ANY = ANY
 M.VERSION = VERSION
 
 return M

@@ -7,6 +7,7 @@
 -- the disk, is final: nothing held is sent. The loop never sleeps on work.
 local Machine = require "raft.machine"
 local Health = require "raft.node.health"
+local Membership = require "raft.node.membership"
 local effects = require "raft.node.effects"
 local errors = require "raft.errors"
 local proposals = require "raft.node.proposals"
@@ -49,6 +50,7 @@ function M.new(options, node)
     leader = false,           -- id or false
     formed = false,           -- does the cluster exist?
     config = false,           -- in force, as core:config() gives it
+    config_index = 0,         -- of its entry
     stored = 0,               -- newest durable batch
     held = effects.new(),     -- what waits for the disk
     applied = 0,
@@ -69,12 +71,15 @@ function M.new(options, node)
     loop_lag_ms = 0,          -- how late the loop woke us, of late
     started_at = 0,           -- now() at start
     recorder = false,         -- of what the core is told; or none
+    joining = false,          -- asks to be added
     proposals = false, reads = false, transfers = false, health = false,
+    membership = false,
   }, Driver)
   self.proposals = proposals.new(self)
   self.reads = reads.new(self)
   self.transfers = transfers.new(self)
   self.health = Health.new(self)
+  self.membership = Membership.new(self)
   return self
 end
 
@@ -94,6 +99,7 @@ function Driver:flush()
     self.proposals.outbox:dispatch()
     self.reads:dispatch()
     self.transfers:dispatch()
+    self.membership:dispatch()
     effects.take(self, self.held)
     rounds = rounds + 1
   until not self.is_dirty or rounds == ROUNDS_MAX or self.is_closed
@@ -202,6 +208,7 @@ function Driver:tick()
   self.proposals:sweep(now)
   self.reads:sweep(now)
   self.transfers:sweep(now)
+  self.membership:sweep(now)
 end
 
 local function earlier(a, b)
@@ -224,6 +231,7 @@ function Driver:on_prepare()
   if self.is_closed then return end
   local waiters = earlier(earlier(self.proposals.soonest, self.reads.soonest),
     self.transfers.soonest)
+  waiters = earlier(waiters, self.membership:next_time())
   self.clock:arm(earlier(self.core:deadline(), waiters))
   self.clock:stay_awake(self:has_work())
   self.is_wall_fresh = false  -- it sleeps now

@@ -57,6 +57,7 @@ function perform.role(driver, role, term, leader)
   driver.role, driver.term, driver.leader = role, term, leader
   driver.reads:ask_again()
   driver.transfers:ask_again()
+  driver.membership.changes:ask_again()
   driver:wants_flush()
   if role ~= was_role then
     driver.logger:info("became " .. role, { term = term })
@@ -68,12 +69,12 @@ function perform.role(driver, role, term, leader)
 end
 
 function perform.config(driver, index)
-  driver.config = driver.core:config() or false
-  driver.peers:connect()
-  driver:emit("membership", driver:members(), index)
+  driver.membership:in_force(index)
 end
 
-function perform.forwarded(driver, token, verdict, index, term)
+function perform.forwarded(driver, token, verdict, index, term, missing)
+  local changes = driver.membership.changes
+  if changes:forwarded(token, verdict, index, term, missing) then return end
   if driver.transfers:forwarded(token, verdict, term) then return end
   driver.proposals.outbox:forwarded(token, verdict, index, term)
 end

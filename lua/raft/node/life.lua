@@ -7,6 +7,7 @@
 -- Every waiter is answered exactly once, however the node ends.
 local Clock = require "raft.clock"
 local Emitter = require "raft.emitter"
+local Joining = require "raft.node.joining"
 local Logger = require "raft.logger"
 local Machine = require "raft.machine"
 local Peers = require "raft.node.peers"
@@ -76,7 +77,7 @@ function STEPS.core(driver)
       { path = driver.options.dir })
   end
   driver.started_at = now
-  driver.config = driver.core:config() or false
+  driver.membership:recover()
   driver.peers = Peers.new(driver)
   return driver.peers:recover()
 end
@@ -102,9 +103,11 @@ function STEPS.run(driver)
   driver.has_turns, driver.state = true, "running"
   M.replay(driver)
   if driver.is_closed then return nil end
-  driver.peers:connect()
-  driver.peers:compare_options()
+  driver.membership:connect()
+  driver.membership:compare_options()
   driver.peers:try_form()
+  driver.joining = Joining.new(driver)
+  driver.joining:begin()
   return true
 end
 
@@ -126,6 +129,7 @@ end
 
 -- Closes all that is open; again: nothing. Nothing that was held is sent.
 local function shut(driver)
+  if driver.joining then driver.joining:stop() end
   if driver.transport then driver.transport:close_now() end
   if driver.storage then driver.storage:abort() end
   driver:end_turns()
@@ -185,6 +189,9 @@ local function answer_all(driver)
   local function unsent() return view.ended_error(driver, false) end
   driver.reads:finish(unsent)
   driver.transfers:finish(unsent)
+  driver.membership.changes:finish(function(is_sent)
+    return view.ended_error(driver, is_sent)
+  end)
 end
 
 -- Whoever asked for a stop hears that it is over, however it came.

@@ -47,12 +47,13 @@ function M.new(driver)
   return self
 end
 
---- The incarnation that the configuration in force has for this id.
+--- The incarnation that the configuration in force has for this id; ANY while
+-- it is not known; nil when it is no member.
 function Peers:expected(id)
   local config = self.driver.config
   local member = config and config.members[id]
-  if not member or member.incarnation == 0 then return nil end
-  return member.incarnation
+  if not member then return nil end
+  return member.incarnation ~= 0 and member.incarnation or Greeting.ANY
 end
 
 --- What we say to a peer.
@@ -169,8 +170,20 @@ end
 
 ------------------------------------------------------------------ greeting --
 
+-- Who is nobody's peer yet asks to be added: never more than an answer.
+function Peers:judge_knock(hello)
+  local verdict, is_welcome = self.greeting:judge_knock(hello)
+  if is_welcome then
+    self.driver:defer(function()
+      self.driver.membership:invite(hello.id, hello.address)
+    end)
+  end
+  return false, verdict
+end
+
 --- Judges a hello: true, or false and the refusal to send.
 function Peers:judge(hello)
+  if hello.purpose == "join" then return self:judge_knock(hello) end
   local living = self.driver.transport:living(hello.id)
   local verdict = self.greeting:judge(hello, living)
   if verdict.fault then
@@ -249,6 +262,7 @@ function Peers:closed(link)
   self.greeting:left(link.id)
   driver.proposals.outbox:link_lost(link.id)
   driver.transfers:ask_again()
+  driver.membership.changes:ask_again()
   driver:step(driver.core:unreachable(driver:now(), link.id))
 end
 
@@ -256,43 +270,6 @@ end
 function Peers:cut(id)
   local link = self.links[id]
   if link then link:close("too much waits on it") end
-end
-
-------------------------------------------------------------------- members --
-
-local function addresses_of(members)
-  local addresses = {}
-  for id, member in pairs(members) do addresses[id] = member.address end
-  return addresses
-end
-
---- Keeps links with the members of the configuration in force.
-function Peers:connect()
-  local config = self.driver.config
-  local members = config and config.members or self.driver.options.members
-  self.driver.transport:peers(addresses_of(members))
-end
-
-local function is_as_in(options, config)
-  for id, member in pairs(options.members) do
-    local known = config.members[id]
-    local is_same = known and known.address == member.address
-      and known.role == member.role and known.priority == member.priority
-    if not is_same then return false end
-  end
-  for id in pairs(config.members) do
-    if not options.members[id] then return false end
-  end
-  return true
-end
-
---- Says so when the options differ from what the log knows.
-function Peers:compare_options()
-  local config = self.driver.config
-  if not config or is_as_in(self.driver.options, config) then return end
-  self.driver:warn(errors.new("bad_membership", "the members option differs "
-    .. "from the configuration in the log, which counts: change it with "
-    .. "node:change"))
 end
 
 return M

@@ -54,6 +54,14 @@ function M.why_no_leader(driver)
   return what_is_missing(driver) .. (refusal and "; " .. refusal or "")
 end
 
+--- The error for a call on a node that is no member any more.
+-- @param is_sent is it in a log, or on its way to one?
+function M.removed_error(driver, is_sent)
+  return errors.new("not_leader", ("%s was removed from cluster %s: ask a "
+    .. "member"):format(driver.id, driver.options.cluster),
+    { outcome = is_sent and "unknown" or "none", retry = false })
+end
+
 local STATE_WORDS <const> = { new = "has not been started",
   starting = "is starting", stopping = "is stopping" }
 
@@ -69,6 +77,14 @@ function M.ended_error(driver, is_sent)
   local words = STATE_WORDS[driver.state] or "is closed"
   return errors.new("closed", ("node %s %s"):format(driver.id, words),
     { outcome = outcome })
+end
+
+--- nil, or the error for a call on a node that does not run.
+function M.not_running(driver)
+  if driver.state ~= "running" then return M.ended_error(driver, false) end
+  if driver.membership.is_removed then
+    return M.removed_error(driver, false)
+  end
 end
 
 return M

@@ -27,11 +27,12 @@ local function owner_of_dialer(channel)
   }
 end
 
-local function new(channels, id)
+local function new(channels, id, purpose)
   return setmetatable({
     channels = channels,
     transport = channels.transport,
-    id = id,           -- the peer
+    id = id,           -- the peer; "" where it is not known
+    purpose = purpose,
     hello = false,     -- what it said, once open
     is_dialed = false,
     handlers = false,  -- open(channel), bytes(channel, chunk),
@@ -43,8 +44,8 @@ local function new(channels, id)
 end
 
 --- Dials a peer. Whatever happens is told from the loop.
-function M.dial(channels, id, where, handlers)
-  local channel = new(channels, id)
+function M.dial(channels, purpose, id, where, handlers)
+  local channel = new(channels, id, purpose)
   channel.is_dialed, channel.handlers = true, handlers
   channel.dialer = Dialer.new(owner_of_dialer(channel), id, where)
   channel.dialer:start()
@@ -53,7 +54,7 @@ end
 
 --- The channel of a link that was accepted and is open.
 function M.accept(channels, link)
-  local channel = new(channels, link.id)
+  local channel = new(channels, link.id, link.purpose)
   channel.link, channel.hello, link.channel = link, link.hello, channel
   return channel
 end

@@ -1,5 +1,7 @@
 --- Connections beside the links: what is large has its own, so that nothing
--- small waits behind it. There is one purpose so far, `snapshot`.
+-- small waits behind it. Two purposes: `snapshot`; and `join`, on which a node
+-- that belongs nowhere asks one that it does not know by name to be added, and
+-- which never opens: its answer is a refusal.
 --
 -- A channel is greeted and judged as a link is, watched as a link is, and is no
 -- rival of one. It is dialed once: trying again is up to the owner. Of those
@@ -12,6 +14,7 @@ Channels.__index = Channels
 local M = {}
 
 local PURPOSE <const> = "snapshot"
+local KNOCK <const> = "join"
 
 --- @param transport sockets, limits, handlers, report, is_closed,
 --   dialed(dialer, stream, channel), dial_failed(dialer, reason),
@@ -45,9 +48,18 @@ end
 --- A new one, dialed: it, or nil and "busy".
 function Channels:open(id, where, handlers)
   if self:is_full(true) then return nil, "busy" end
-  local channel = Channel.dial(self, id, where, handlers)
+  local channel = Channel.dial(self, PURPOSE, id, where, handlers)
   self.list[#self.list + 1] = channel
   return channel
+end
+
+--- Asks whoever is at this address to add us, once. What is said comes to the
+-- owner's handler refused.
+-- @return true, or nil and "busy"
+function Channels:knock(where)
+  if self.transport.is_closed or self:is_full(true) then return nil, "busy" end
+  self.list[#self.list + 1] = Channel.dial(self, KNOCK, "", where, {})
+  return true
 end
 
 -- The one that this peer has dialed to us, or nil.
@@ -106,7 +118,5 @@ end
 function Channels:close()
   for _, channel in ipairs(self.list) do channel:rest() end
 end
-
-M.PURPOSE = PURPOSE
 
 return M

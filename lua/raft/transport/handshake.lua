@@ -40,7 +40,7 @@ local function refused(transport, link, frame)
   transport.report:count("refused_by_peer")
   transport.report:complain(link.address, "refused by the peer",
     { code = code, reason = text })
-  local peer = link.id or link.address
+  local peer = link.id ~= "" and link.id or link.address
   link:close("refused by the peer")
   transport:tell("refused", peer, code, text)
 end
@@ -62,7 +62,9 @@ end
 -- judge speaks first: that the clusters differ says more than that names do.
 local function wrong_place(transport, link, hello)
   local text
-  if hello.to ~= transport.id then
+  if hello.purpose == "join" then
+    return nil  -- who knocks cannot know whom it meets
+  elseif hello.to ~= transport.id then
     text = ("this is %s, and the greeting is for %s: is the address right?")
       :format(transport.id, hello.to)
   elseif link.is_dialed and hello.id ~= link.id then

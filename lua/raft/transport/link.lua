@@ -23,7 +23,7 @@ function M.new(owner, stream, dialer, address)
     dialer = dialer,
     is_dialed = dialer and true,
     id = dialer and dialer.id,  -- the peer; false until it has said so
-    purpose = "peer",   -- "snapshot" for that of a channel
+    purpose = "peer",   -- "snapshot" or "join" for that of a channel
     channel = false,    -- the channel it carries
     address = address,  -- "host:port": what we dialed, or where it came from
     hello = false,      -- what the peer said in its hello
