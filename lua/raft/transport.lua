@@ -4,11 +4,11 @@
 -- sent whole or not at all. What a stranger sends costs its connection, never
 -- the node. Handlers are called from the loop, not after close, and inside a
 -- call of the owner only where that is link:close(reason). For one id,
--- closed(old) comes before open(new). A channel is a connection of its own
--- beside the link (transport/channels.lua), for what is large.
+-- closed(old) comes before open(new). A channel (channels.lua) is for what is
+-- large, beside the link.
 --
--- Limits. What is sent may be lost: the owner repeats what matters. Nothing
--- here is encrypted, and an id is believed once the owner's judge admits it.
+-- Limits. What is sent may be lost: the owner repeats what matters. Nothing is
+-- encrypted here, and an id is believed once the judge admits it.
 local Channels = require "raft.transport.channels"
 local Condemned = require "raft.transport.condemned"
 local Connections = require "raft.transport.connections"
@@ -56,9 +56,8 @@ function M.new(options)
     connections = connections,
     condemned = Condemned.new(sockets, connections),
     watch = Watch.new(sockets, bounds, connections, report),
-    listener = false,    -- set below: it reports to us
-    dialers = false,     -- of the peers; set below, too
-    channels = false,
+    listener = false,    -- set below: these three report to us
+    dialers = false, channels = false,
     is_closed = false,
   }, Transport)
   self.listener = Listener.new(sockets, options.listen, self)
@@ -113,6 +112,8 @@ function Transport:send(id, bytes)
   return false
 end
 
+--- A number of [0, 1), for those who wait before they come again.
+function Transport:random() return self.sockets:random() end
 --- Is a link with this peer up?
 function Transport:has(id)
   return self.connections.up[id] ~= nil
@@ -248,9 +249,8 @@ function Transport:hand_over(link)
   self:tell_of(link, "bytes", rest)
 end
 
---- The rule for two links with one peer has another one live.
 function Transport:close_superfluous(link)
-  self.report:count("duplicates")
+  self.report:count("duplicates")  -- another one with this peer lives
   link:close("superfluous")
 end
 
@@ -273,7 +273,7 @@ function Transport:ended(link, was_open, reason)
   self:tell_of(link, "closed")
 end
 
---- Closes a link soon, from the loop; it counts as gone from now on.
+--- Closes a link soon; it counts as gone from now on.
 function Transport:condemn(link, reason)
   if not self.is_closed then self.condemned:add(link, reason) end
 end

@@ -11,6 +11,8 @@ local Joining = require "raft.node.joining"
 local Logger = require "raft.logger"
 local Machine = require "raft.machine"
 local Peers = require "raft.node.peers"
+local Receiving = require "raft.node.receiving"
+local Shipping = require "raft.node.shipping"
 local Stopping = require "raft.node.stopping"
 local errors = require "raft.errors"
 local option_rules = require "raft.options"
@@ -86,6 +88,8 @@ function STEPS.listen(driver)
   -- Who writes to a peer that died must get an error, not a signal. A host
   -- of virtual sockets has no signals.
   if driver.host.ignore_sigpipe then driver.host.ignore_sigpipe() end
+  driver.shipping = Shipping.new(driver)
+  driver.receiving = Receiving.new(driver)
   driver.transport = parts.transport(driver)
   return driver.transport:listen()
 end
@@ -129,7 +133,12 @@ end
 
 -- Closes all that is open; again: nothing. Nothing that was held is sent.
 local function shut(driver)
+<<<<<<< HEAD
   if driver.joining then driver.joining:stop() end
+=======
+  if driver.shipping then driver.shipping:close() end
+  if driver.receiving then driver.receiving:close() end
+>>>>>>> 3e63b33 (node: shipping and receiving snapshots)
   if driver.transport then driver.transport:close_now() end
   if driver.storage then driver.storage:abort() end
   driver:end_turns()
@@ -143,6 +152,7 @@ local function undo(driver)
   if driver.core then driver.core:close() end
   driver.transport, driver.storage, driver.recorder = false, false, false
   driver.clock, driver.core, driver.peers = false, false, false
+  driver.shipping, driver.receiving = false, false
   driver.state = "new"
 end
 

@@ -57,7 +57,7 @@ end
 --- The transport: it does not listen yet.
 function M.transport(driver)
   local min = driver.options.election_timeout.min
-  local peers = driver.peers
+  local peers, receiving = driver.peers, driver.receiving
   return Transport.new {
     uv = driver.uv, id = driver.id, logger = driver.logger,
     listen = driver.options.listen,
@@ -69,6 +69,7 @@ function M.transport(driver)
       bytes = function(link, chunk) peers:received(link, chunk) end,
       closed = function(link) peers:closed(link) end,
       refused = function(peer, code, text) peers:refused(peer, code, text) end,
+      channel = function(channel) return receiving:accept(channel) end,
     },
     limits = { ping_ms = min, alive_ms = 2 * min, silence_ms = 4 * min },
   }

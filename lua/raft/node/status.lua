@@ -4,11 +4,12 @@ local view = require "raft.node.view"
 local M = {}
 
 -- Of each peer, as a leader sees it.
-local function peers_of(core)
+local function peers_of(core, shipping)
   local peers = {}
   for id, peer in pairs(core.peers) do
     peers[id] = { match = peer.match, next = peer.next, state = peer.state,
-      lag = math.max(0, core.last - peer.match) }
+      lag = math.max(0, core.last - peer.match),
+      snapshot = shipping:progress(id) }
   end
   return peers
 end
@@ -18,7 +19,7 @@ local function fill_from_core(status, driver)
   for _, name in ipairs { "first", "last", "commit", "stored", "bad_frames" } do
     status[name] = core[name]
   end
-  status.peers = peers_of(core)
+  status.peers = peers_of(core, driver.shipping)
   status.pending_bytes = core.pending_bytes
   status.memory_bytes = core.memory_bytes
   status.uptime = driver:now() - driver.started_at
