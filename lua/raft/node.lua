@@ -194,7 +194,7 @@ method("transfer", {
       error("node:transfer: expected the id of a member, got " .. type(id), 3)
     end
     local driver = inside.of(self)
-    local err = not_running(driver)
+    local err = view.not_running(driver)
     if err then return answer(err) end
     driver.transfers:submit { id = id or false, answer = answer,
       deadline = deadline_of(driver, opts) }

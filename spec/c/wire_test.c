@@ -649,7 +649,7 @@ static void a_hello_is_checked_field_by_field(void) {
   EQ_TEXT(raft_hello_check(&h), "purpose");
   h.purpose = RAFT_HELLO_SNAPSHOT;
   EQ_TEXT(raft_hello_check(&h), NULL);
-  h.purpose = 4;
+  h.purpose = RAFT_HELLO_JOIN + 1;
   EQ_TEXT(raft_hello_check(&h), "purpose");
   h = hello;
   h.formed = false; /* then it is promised */

@@ -1,5 +1,6 @@
--- Where leadership goes by itself, in the simulator: away from a disk that hangs
--- and a loop that is blocked, from who is about to block, and to who is preferred.
+-- Where leadership goes by itself, in the simulator: away from a disk that
+-- hangs and a loop that is blocked, from who is about to block, and to who is
+-- preferred.
 local helper = require "spec.support.helper"
 local inside = require "raft.node.inside"
 local sim = require "raft.sim"
@@ -59,7 +60,7 @@ local function term(s, id) return s:node(id):status().term end
 
 describe("leadership", function()
   it("leaves a node whose disk hangs, without an election time-out", function()
-    on_cluster({}, function(s, leader, others)
+    on_cluster({}, function(s, leader)
       local warned
       s:node(leader):on("warning", function(err) warned = err end)
       local before = term(s, leader)

@@ -58,11 +58,8 @@ function perform.role(driver, role, term, leader)
   driver.role, driver.term, driver.leader = role, term, leader
   driver.reads:ask_again()
   driver.transfers:ask_again()
-<<<<<<< HEAD
   driver.membership.changes:ask_again()
-=======
   driver.shipping:look_at_role()
->>>>>>> 3e63b33 (node: shipping and receiving snapshots)
   driver:wants_flush()
   if role ~= was_role then
     driver.logger:info("became " .. role, { term = term })
@@ -77,17 +74,13 @@ function perform.config(driver, index)
   driver.membership:in_force(index)
 end
 
-<<<<<<< HEAD
-function perform.forwarded(driver, token, verdict, index, term, missing)
-  local changes = driver.membership.changes
-  if changes:forwarded(token, verdict, index, term, missing) then return end
-=======
 function perform.ship(driver, peer, index)
   driver.shipping:ship(peer, index)
 end
 
-function perform.forwarded(driver, token, verdict, index, term)
->>>>>>> 3e63b33 (node: shipping and receiving snapshots)
+function perform.forwarded(driver, token, verdict, index, term, missing)
+  local changes = driver.membership.changes
+  if changes:forwarded(token, verdict, index, term, missing) then return end
   if driver.transfers:forwarded(token, verdict, term) then return end
   driver.proposals.outbox:forwarded(token, verdict, index, term)
 end

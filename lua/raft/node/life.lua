@@ -133,12 +133,9 @@ end
 
 -- Closes all that is open; again: nothing. Nothing that was held is sent.
 local function shut(driver)
-<<<<<<< HEAD
   if driver.joining then driver.joining:stop() end
-=======
   if driver.shipping then driver.shipping:close() end
   if driver.receiving then driver.receiving:close() end
->>>>>>> 3e63b33 (node: shipping and receiving snapshots)
   if driver.transport then driver.transport:close_now() end
   if driver.storage then driver.storage:abort() end
   driver:end_turns()
