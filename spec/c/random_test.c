@@ -105,8 +105,37 @@ static bool may_rot(const struct cluster *c, uint32_t node) {
 
 static void some_rot(struct cluster *c, uint32_t node) {
   struct cluster_disk *d = &c->nodes[node].disk;
-  if (is_up(c, node) || !may_rot(c, node) || d->last < 2) return;
-  cluster_rot(c, node, 1 + draw(c, (uint32_t)d->last - 1));
+  raft_index sure = d->newest.index > 0 ? d->newest.index : 1;
+  if (is_up(c, node) || !may_rot(c, node) || d->last <= sure) return;
+  cluster_rot(c, node, sure + draw(c, (uint32_t)(d->last - sure)));
+}
+
+static void some_snapshot(struct cluster *c, uint32_t node) {
+  if (is_up(c, node)) (void)cluster_snapshot(c, node); /* may be busy */
+  c->nodes[node].keeps_log = draw(c, 3) == 0;
+}
+
+/* As far as a driver may, and not always that far. */
+static void some_compaction(struct cluster *c, uint32_t node) {
+  raft_index upto = c->nodes[node].compact;
+  if (is_up(c, node) && upto > 0)
+    EQ(cluster_compact(c, node, upto - draw(c, (uint32_t)upto)), RAFT_OK);
+}
+
+/* It arrives, or half of that is heard of, or it fails. */
+static void some_transfer(struct cluster *c, uint32_t node) {
+  (void)node;
+  if (c->transfer_count == 0) return;
+  uint32_t any = draw(c, c->transfer_count);
+  uint32_t to = c->transfers[any].to;
+  switch (draw(c, 8)) {
+  case 0: cluster_shipped(c, any, false); break;
+  case 1: cluster_shipped(c, any, true); break; /* lost by its receiver */
+  case 2:
+    if (is_up(c, to)) (void)cluster_receive_snapshot(c, any); /* notes faults */
+    break;
+  default: cluster_arrive(c, any);
+  }
 }
 
 static void some_cut(struct cluster *c, uint32_t node) {
@@ -136,11 +165,12 @@ static const struct {
   uint32_t weight;
   void (*act)(struct cluster *c, uint32_t node);
 } actions[] = {
-    {400, some_frame}, {200, some_disk},    {250, some_flush},
-    {60, some_time},   {12, next_time},     {60, some_command},
-    {30, some_read},   {40, some_apply},    {4, some_crash},
-    {4, some_cut},     {2, some_partition}, {4, some_loss},
-    {4, some_swap},    {4, some_poverty},   {8, some_rot},
+    {400, some_frame},  {200, some_disk},     {250, some_flush},
+    {60, some_time},    {12, next_time},      {60, some_command},
+    {30, some_read},    {40, some_apply},     {4, some_crash},
+    {4, some_cut},      {2, some_partition},  {4, some_loss},
+    {4, some_swap},     {4, some_poverty},    {8, some_rot},
+    {6, some_snapshot}, {3, some_compaction}, {20, some_transfer},
 };
 
 static void act(struct cluster *c) {
@@ -247,6 +277,7 @@ static void meets_every_kind_of_trouble(void) {
   SEEN(leader_reads), SEEN(follower_reads), SEEN(void_reads);
   SEEN(full_windows), SEEN(busy), SEEN(failed_allocations), SEEN(full_disks);
   SEEN(rots), SEEN(repairs);
+  SEEN(snapshots), SEEN(ships), SEEN(installs), SEEN(compactions), SEEN(resets);
 #undef SEEN
 }
 

@@ -282,7 +282,6 @@ static raft_ms time_of(const struct cluster_record *record) {
 static int start(struct cluster *c, uint32_t node) {
   const struct cluster_disk *d = &c->nodes[node].disk;
   static struct raft_run runs[CLUSTER_LOG];
-  cluster_choose_snapshot(c, node);
   struct raft_recovery rec = {
       .term = d->term,
       .vote = d->vote,
@@ -332,10 +331,10 @@ int cluster_restart(struct cluster *c, uint32_t node) {
     n->raft = make_raft(c, node);
   n->reported = none;
   n->compact = 0;
+  cluster_choose_snapshot(c, node);
   n->performed = n->told = n->disk.newest.index;
   n->read_count = 0;
   cluster_say(c, "%s starts", n->name);
-  cluster_choose_snapshot(c, node);
   int rc = start(c, node);
   cluster_note(c, node, rc == RAFT_OK ? NULL : "a recovery failed");
   (void)cluster_flush(c, node); /* nothing done is fine */
@@ -400,7 +399,10 @@ static void complete(struct cluster *c, uint32_t node) {
   d->term = b.term;
   d->vote = b.vote;
   d->commit = b.commit;
-  if (b.is_reset) cluster_take_mark(c, node, &b);
+  if (b.is_reset) {
+    cluster_take_mark(c, node, &b);
+    end_repair(c, d);
+  }
   for (size_t at = 0; at < b.size;) {
     struct raft_entry e;
     raft_entry_view(b.bytes + at, &e);

@@ -24,6 +24,7 @@
 #define CLUSTER_NODES 7
 #define CLUSTER_LOG   1200 /* entries, at most */
 #define CLUSTER_TERMS 2400
+#define CLUSTER_FILES 8 /* snapshots whose mark is under way */
 
 struct cluster_options {
   uint32_t nodes;    /* all of them voters, unless roles say otherwise */
@@ -82,8 +83,9 @@ struct cluster_disk {
   raft_index commit;
   raft_index base, last; /* entries (base, last] are there */
   raft_term base_term;
-  struct cluster_snapshot newest, other; /* durable files; other: one that was
-                            received or made, and no mark is durable yet */
+  struct cluster_snapshot newest; /* a file whose mark is durable */
+  struct cluster_snapshot others[CLUSTER_FILES]; /* durable ones without */
+  uint32_t other_count;
   struct cluster_record log[CLUSTER_LOG + 1]; /* by index */
   raft_index lost_last; /* the newest entry that damage took, until the log is
                            as new again; 0: none */
@@ -239,6 +241,10 @@ void cluster_write_log(struct cluster *c, uint32_t node, raft_term term,
 /* One of the state as applied now, durable at once; the core hears of it.
  * RAFT_E_BUSY, or what the core answers. */
 int64_t cluster_snapshot(struct cluster *c, uint32_t node);
+
+/* Such a file is durable there; its core has heard of it. */
+void cluster_keep_file(struct cluster *c, uint32_t node,
+                       const struct raft_snapshot *s);
 
 /* COMPACTED, and the entries leave the disk. */
 int64_t cluster_compact(struct cluster *c, uint32_t node, raft_index index);

@@ -33,11 +33,50 @@ static bool is_fitting(const struct cluster_disk *d,
 /* At a start: what the log does not know was of a life that is over. */
 void cluster_choose_snapshot(struct cluster *c, uint32_t node) {
   struct cluster_disk *d = &c->nodes[node].disk;
-  bool is_newer = d->other.index > d->newest.index;
-  if (is_newer && is_fitting(d, &d->other)) d->newest = d->other;
-  d->other = (struct cluster_snapshot){0};
+  for (uint32_t i = 0; i < d->other_count; i++)
+    if (d->others[i].index > d->newest.index && is_fitting(d, &d->others[i]))
+      d->newest = d->others[i];
+  d->other_count = 0;
   bool is_there = d->newest.index == 0 || is_fitting(d, &d->newest);
   if (!is_there) cluster_note(c, node, "the log has lost its snapshot");
+}
+
+static const struct cluster_snapshot *
+newest_file(const struct cluster_disk *d) {
+  const struct cluster_snapshot *newest = &d->newest;
+  for (uint32_t i = 0; i < d->other_count; i++)
+    if (d->others[i].index > newest->index) newest = &d->others[i];
+  return newest;
+}
+
+void cluster_keep_file(struct cluster *c, uint32_t node,
+                       const struct raft_snapshot *s) {
+  struct cluster_disk *d = &c->nodes[node].disk;
+  if (s->index <= newest_file(d)->index) return;
+  if (d->other_count == CLUSTER_FILES) {
+    cluster_note(c, node, "more snapshots than ever should be");
+    return;
+  }
+  struct cluster_snapshot *file = &d->others[d->other_count++];
+  *file = (struct cluster_snapshot){.index = s->index,
+                                    .term = s->term,
+                                    .time = s->time,
+                                    .config_index = s->config_index,
+                                    .config_size = s->config.size};
+  memcpy(file->config, s->config.data, s->config.size);
+}
+
+/* The mark of a file is durable: older ones are of no more use. */
+static bool mark_file(struct cluster_disk *d, raft_index index) {
+  uint32_t kept = 0;
+  bool is_found = false;
+  for (uint32_t i = 0; i < d->other_count; i++) {
+    is_found = is_found || d->others[i].index == index;
+    if (d->others[i].index == index) d->newest = d->others[i];
+    if (d->others[i].index > index) d->others[kept++] = d->others[i];
+  }
+  d->other_count = kept;
+  return is_found;
 }
 
 static void forget_log(struct cluster_disk *d, raft_index upto) {
@@ -60,14 +99,10 @@ void cluster_take_mark(struct cluster *c, uint32_t node,
   if (b->is_reset) {
     forget_log(d, d->last);
     d->base = d->last = b->mark_index;
-    d->base_term = b->mark_term;
+    d->base_term = d->log[d->base].term = b->mark_term;
     c->seen_counts.resets++;
   }
-  if (d->other.index == b->mark_index) {
-    d->newest = d->other;
-    d->other = (struct cluster_snapshot){0};
-  }
-  if (d->newest.index < b->mark_index)
+  if (!mark_file(d, b->mark_index))
     cluster_note(c, node, "a mark of a snapshot that is not there");
 }
 
@@ -92,21 +127,14 @@ int64_t cluster_compact(struct cluster *c, uint32_t node, raft_index index) {
 
 int64_t cluster_snapshot(struct cluster *c, uint32_t node) {
   struct cluster_node *n = &c->nodes[node];
-  struct cluster_snapshot *file = &n->disk.other;
-  struct cluster_snapshot made = {0};
+  uint8_t config[RAFT_CONFIG_BYTES_MAX];
   struct raft_snapshot s;
-  int rc = raft_snapshot_meta(n->raft, made.config, &s);
+  int rc = raft_snapshot_meta(n->raft, config, &s);
   if (rc != RAFT_OK) return rc;
   if (s.index != n->told) cluster_note(c, node, "a snapshot of another state");
   if (s.index > c->commit || s.term != c->committed[s.index])
     cluster_note(c, node, "a snapshot of what is not committed");
-  made.index = s.index;
-  made.term = s.term;
-  made.time = s.time;
-  made.config_index = s.config_index;
-  made.config_size = s.config.size;
-  if (made.index > n->disk.newest.index) *file = made;
-  s = cluster_view(&made);
+  cluster_keep_file(c, node, &s);
   cluster_say(c, "%s makes a snapshot of all up to %" PRIu64 "/t%" PRIu64,
               n->name, s.index, s.term);
   c->seen_counts.snapshots++;
@@ -129,7 +157,7 @@ void cluster_begin_ship(struct cluster *c, uint32_t node,
   const struct cluster_disk *d = &n->disk;
   struct cluster_transfer t = {.from = node, .asked = fx->ship.index};
   t.to = place_of(c, fx->ship.to);
-  t.file = d->other.index > d->newest.index ? d->other : d->newest;
+  t.file = *newest_file(d);
   if (t.file.index < t.asked)
     cluster_note(c, node, "it is to ship a snapshot that it has not");
   c->seen_counts.ships++;
@@ -169,7 +197,7 @@ int64_t cluster_receive_snapshot(struct cluster *c, uint32_t transfer) {
   int64_t rc = cluster_step(c, t->to, &ev);
   if (rc < 0) cluster_note(c, t->to, "a snapshot was refused");
   if (rc <= 0) return rc;
-  n->disk.other = file;
+  cluster_keep_file(c, t->to, &s);
   cluster_void_applies(c, t->to, s.index);
   return rc;
 }
