@@ -194,7 +194,7 @@ void raft_wal_state_reset(struct raft_wal_state *s, raft_index index,
 /* ---- adding -------------------------------------------------------------- */
 
 static int add_run(struct raft_wal_state *s, const struct raft_entry *e) {
-  assert(e->term > s->last_term);
+  assert(e->term >= s->last_term);
   if (s->run_count == s->run_capacity) {
     size_t capacity = s->run_capacity ? s->run_capacity * 2 : FIRST_ROOM;
     size_t unit = sizeof(*s->runs);
@@ -233,7 +233,9 @@ static int add_entry(struct raft_wal_state *s, const uint8_t *bytes,
                      const struct raft_entry *e) {
   int error = RAFT_OK;
   assert(e->index == s->last + 1);
-  if (e->term != s->last_term) error = add_run(s, e);
+  /* The first one may go on with the term of the base. */
+  bool begins = s->last == s->base_index || e->term != s->last_term;
+  if (begins) error = add_run(s, e);
   if (error == RAFT_OK && e->kind == RAFT_ENTRY_CONFIG)
     error = add_config(s, e);
   if (error == RAFT_OK) error = keep(s, bytes, raft_entry_bytes(e));
