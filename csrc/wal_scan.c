@@ -67,7 +67,10 @@ static int begin_at(struct raft_wal_scan *scan,
                     const struct raft_wal_segment *s) {
   assert(scan->number == 0);
   assert(scan->state.last == 0);
-  if ((s->next_index == 1) != (s->last_term == 0) || s->batch == 0)
+  bool is_first = s->batch == 0; /* those before it were left empty */
+  bool is_sound = (s->next_index == 1) == (s->last_term == 0);
+  if (is_first && (s->next_index != 1 || s->chain != 0)) is_sound = false;
+  if (!is_sound)
     return broken(scan, "the head of the segment contradicts itself", s->number,
                   0);
   raft_wal_state_reset(&scan->state, s->next_index - 1, s->last_term);
