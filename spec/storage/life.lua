@@ -1,7 +1,8 @@
 --- Lives of a storage on a virtual disk, and what must be true of them.
 --
--- A life stores, votes, overwrites, adopts an identity, closes, is killed, and
--- loses power, all from one seed. It knows what it has asked for and what was
+-- A life stores, votes, overwrites, marks snapshots, begins its log anew behind
+-- one, lets old segments go, adopts an identity, closes, is killed, and loses
+-- power, all from one seed. It knows what it has asked for and what was
 -- reported, so it can say what a start must find: the state after the last
 -- store that was reported, or after one of those under way; nothing else.
 local Storage = require "raft.storage"
@@ -17,7 +18,10 @@ local SEGMENT_BYTES <const> = 1 << 15  -- the smallest: life is full of changes
 local Life = { __name = "spec.life" }
 Life.__index = Life
 
-local EMPTY <const> = { log = {}, term = 0, vote = 0, commit = 0 }
+local EMPTY <const> = { log = {}, term = 0, vote = 0, commit = 0,
+  base = 0,     -- the log begins behind this entry, or later: see `compacted`
+  last = 0,
+  marked = 0 }  -- newest snapshot
 
 --- @param bend function(uv) that changes what calls do, if wanted
 function M.new(seed, bend)
@@ -28,7 +32,8 @@ function M.new(seed, bend)
     disk = computer.disk,
     random = computer.world:random("life"),
     storage = false,
-    states = { [0] = EMPTY },  -- store -> { log=, term=, vote=, commit= }
+    states = { [0] = EMPTY },  -- store -> what it leads to, as EMPTY is
+    compacted = 0,       -- newest index up to which entries were to go
     asked = 0,           -- newest store
     reported = 0,        -- newest that was reported
     failure = false,     -- the error the storage failed with
@@ -55,6 +60,7 @@ function Life:expectation()
     states = self.states,
     from = self.reported,
     to = self.asked,
+    compacted = self.compacted,
     starts = self.starts,
     starts_to = self.starts_asked,
     incarnation = self.incarnation,
@@ -63,15 +69,12 @@ function Life:expectation()
   }
 end
 
-local function text_of(state)
-  state.text = state.text or table.concat(state.log)
-  return state.text
-end
-
-local function fits(state, found, bytes)
-  return #state.log == found.last and state.term == found.term
+local function fits(state, found, bytes, compacted)
+  return state.last == found.last and state.term == found.term
     and state.vote == found.vote and state.commit == found.commit
-    and text_of(state) == bytes
+    and found.base_index >= state.base
+    and found.base_index <= math.max(state.base, compacted)
+    and table.concat(state.log, "", found.base_index + 1, found.last) == bytes
 end
 
 local function check_identity(storage, expected)
@@ -92,10 +95,12 @@ end
 function M.judge(storage, expected)
   check_identity(storage, expected)
   local found = storage.recovered:fields()
-  local bytes, err = storage:read_now(1, found.last, 1 << 40)
+  local bytes, err = storage:read_now(found.base_index + 1, found.last, 1 << 40)
   if not bytes then error(err, 0) end
   for i = expected.to, expected.from, -1 do
-    if fits(expected.states[i], found, bytes) then return i end
+    if fits(expected.states[i], found, bytes, expected.compacted) then
+      return i
+    end
   end
   error(("found %d entries, term %d, vote %d, commit %d, which is none of "
     .. "the states %d to %d"):format(found.last, found.term, found.vote,
@@ -164,15 +169,20 @@ function Life:open()
 end
 
 -- Queues one store, and notes the state that it leads to.
-function Life:store(first, entries, term, vote)
+-- @param mark { index=, term=, is_reset= }, if wanted
+function Life:store(first, entries, term, vote, mark)
   local old = self.states[self.asked]
-  local log = table.move(old.log, 1, first - 1, 1, {})
+  local base = mark and mark.is_reset and mark.index or old.base
+  local log = table.move(old.log, base + 1, first - 1, base + 1, {})
   table.move(entries, 1, #entries, first, log)
-  local commit = math.max(old.commit, math.min(first - 1, #log))
+  local commit = math.max(old.commit, first - 1)
   self.asked = self.asked + 1
   self.states[self.asked] = { log = log, term = term, vote = vote,
-    commit = commit }
-  self.storage:store(self.asked, table.concat(entries), term, vote, commit)
+    commit = commit, base = base, last = first - 1 + #entries,
+    marked = mark and mark.index or old.marked }
+  self.storage:store(self.asked, table.concat(entries), term, vote, commit,
+    mark and mark.index or 0, mark and mark.term or 0,
+    mark and mark.is_reset or false)
 end
 
 local does = {}  -- what it may do: name -> function(life)
@@ -189,13 +199,13 @@ end
 function does.append(self)
   local state = self.states[self.asked]
   local term = math.max(1, state.term)
-  self:store(#state.log + 1, self:draw_entries(#state.log + 1, term), term,
+  self:store(state.last + 1, self:draw_entries(state.last + 1, term), term,
     state.vote)
 end
 
 function does.overwrite(self)
   local state = self.states[self.asked]
-  local first = math.max(1, #state.log - self.random:below(3))
+  local first = math.max(1, state.last - self.random:below(3))
   local term = state.term + 1
   first = math.max(first, state.commit + 1)
   self:store(first, self:draw_entries(first, term), term, 0)
@@ -203,7 +213,43 @@ end
 
 function does.vote(self)
   local state = self.states[self.asked]
-  self:store(#state.log + 1, {}, state.term + 1, self.random:between(1, 5))
+  self:store(state.last + 1, {}, state.term + 1, self.random:between(1, 5))
+end
+
+local function term_of(entry)
+  return (("<i8"):unpack(entry, 17))
+end
+
+-- A snapshot of what is committed and in the log.
+function does.snapshot(self)
+  local state = self.states[self.asked]
+  local index = state.commit - self.random:below(3)
+  if index <= math.max(state.base, state.marked) then return end
+  local entries, first = {}, state.last + 1
+  if self.random:chance(0.3) then
+    entries = self:draw_entries(first, state.term)
+  end
+  self:store(first, entries, state.term, state.vote, { index = index,
+    term = term_of(state.log[index]), is_reset = false })
+end
+
+-- A snapshot of another log, somewhere behind what is committed.
+function does.reset(self)
+  local state = self.states[self.asked]
+  local index = state.commit + self.random:between(1, 8)
+  local term = state.term + 1
+  local entries = self.random:chance(0.5) and self:draw_entries(index + 1, term)
+    or {}
+  self:store(index + 1, entries, term, 0, { index = index, term = term,
+    is_reset = true })
+end
+
+-- Up to a snapshot whose mark is durable.
+function does.compact(self)
+  local index = self.states[self.reported].marked - self.random:below(4)
+  if index <= 0 then return end
+  self.compacted = math.max(self.compacted, index)
+  self.storage:remove_before(index, function() end)
 end
 
 -- It blocks, so it is done when this returns, or the process is dead.
@@ -244,7 +290,7 @@ function does.power(self)
 end
 
 local OFTEN <const> = { "append", "append", "append", "append", "overwrite",
-  "vote", "rest", "burst", "adopt" }
+  "vote", "rest", "burst", "adopt", "snapshot", "compact" }
 local ENDS <const> = { "close", "kill", "power" }
 
 --- Waits, but not for what will never come.
@@ -268,6 +314,7 @@ end
 function Life:step()
   if not self.storage then return self:open() end
   local name = self.random:pick(self.random:chance(0.06) and ENDS or OFTEN)
+  if self.random:chance(0.02) then name = "reset" end
   does[name](self)
   if self:is_up() and self.random:chance(0.5) then self:settle() end
 end
@@ -328,6 +375,7 @@ function M.from(seed, image, expected, bend)
   life.disk:restore(image)
   for i = 0, expected.to do life.states[i] = expected.states[i] end
   life.asked, life.reported = expected.to, expected.from
+  life.compacted = expected.compacted
   life.starts, life.starts_asked = expected.starts, expected.starts_to
   life.incarnation, life.identity = expected.incarnation, expected.identity
   life.adopting = expected.adopting

@@ -120,14 +120,20 @@ function Identity:save_later(done)
   if not self.is_saving then self:save_copies() end
 end
 
-function Identity:save_copies()
+-- A save that waits may come between, and a write under way may then put older
+-- bytes over one of its copies: that one is written anew, while the other is
+-- left alone until it is durable.
+function Identity:save_copies(first)
+  first = first or 0
   self.is_saving, self.is_stale = true, false
   local bytes = encoded(self)
-  self.files:write_later(self.fd, bytes, 0, function(err)
+  self.files:write_later(self.fd, bytes, first * #bytes, function(err)
     if err then return self:saved(err) end
-    self.files:write_later(self.fd, bytes, #bytes, function(second_err)
-      if not second_err and self.is_stale then return self:save_copies() end
-      self:saved(second_err)
+    if self.is_stale then return self:save_copies(first) end
+    local second = 1 - first
+    self.files:write_later(self.fd, bytes, second * #bytes, function(again)
+      if not again and self.is_stale then return self:save_copies(second) end
+      self:saved(again)
     end)
   end)
 end
