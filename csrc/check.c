@@ -65,6 +65,7 @@ static const char *check_heir(const struct raft *r) {
     return "a lease beside an heir"; /* [Thesis 6.4.1] */
   if (r->heir == r->options.self) return "a leader inherits from itself";
   if (r->state == RAFT_LEADER) return NULL;
+  if (r->is_retiring) return "who does not lead hands over";
   if (r->heir != 0) return "an heir of somebody who does not lead";
   if (r->mark_count != 0 || r->is_lease_void)
     return "traces of leases without leading";
@@ -181,7 +182,14 @@ static const char *check_peer(const struct raft *r, uint32_t i) {
   const struct raft_progress *p = &r->peers[i];
   if (p->id == r->options.self) return "a leader that follows itself";
   if (i > 0 && r->peers[i - 1].id >= p->id) return "peers are out of order";
-  if (raft_config_find(&r->config, p->id) < 0) return "a peer, no member";
+  bool is_member = raft_config_find(&r->config, p->id) >= 0;
+  if (!is_member && p->leaving_index == 0) return "a peer, no member";
+  if (is_member && p->leaving_index != 0) return "a member that has left";
+  if (p->leaving_index > r->config_index) return "a peer leaves in the future";
+  if (p->lap_end > r->log.last) return "a lap ends beyond the log";
+  if (p->lap_began > r->now) return "a lap begins in the future";
+  if (p->lap_end == 0 && (p->lap_began != 0 || p->is_caught_up))
+    return "a peer caught up without a lap";
   if (p->commit_sent > r->commit) return "a peer was told of no commit";
   if (p->round_sent > r->read_round) return "a round was sent before its time";
   if (p->round_acked > p->round_sent) return "a round was answered unasked";
@@ -218,8 +226,10 @@ static const char *check_leader(const struct raft *r) {
   const char *broken = check_marks_sent(r);
   if (broken != NULL) return broken;
   bool is_member = raft_config_find(&r->config, r->options.self) >= 0;
-  if (r->peer_count + is_member != r->config.count)
-    return "a leader forgot a member";
+  uint32_t members = is_member;
+  for (uint32_t i = 0; i < r->peer_count; i++)
+    members += r->peers[i].leaving_index == 0;
+  if (members != r->config.count) return "a leader forgot a member";
   return NULL;
 }
 

@@ -50,6 +50,7 @@ void raft_become_follower(struct raft *r, raft_term term, raft_id leader) {
   r->peer_count = 0;
   raft_lease_reset(r);
   raft_transfer_end(r);
+  r->is_retiring = false;
   r->heartbeat_due = RAFT_NEVER;
   r->pending_bytes = 0;
   if (!was_passive || is_new_reign) raft_drop_reads(r);
@@ -132,6 +133,7 @@ void raft_on_vote(struct raft *r, raft_id from, const struct raft_message *m) {
     raft_set_election_timer(r);
   }
   answer_vote(r, from, m, granted);
+  if (!granted) raft_tell_removed(r, from);
 }
 
 /* ---- our own elections --------------------------------------------------- */

@@ -7,13 +7,16 @@
 #include <assert.h>
 #include <string.h>
 
+#include "bytes.h"
+#include "config.h"
 #include "crc32c.h"
 #include "replica.h"
 
 /* All commands of one forward travel in one frame. */
 #define FORWARD_BYTES_MAX (RAFT_FRAME_BYTES_MAX - RAFT_FRAME_FIXED_MAX)
 
-#define HEIR_BYTES 8 /* the id in a wish for a transfer */
+#define HEIR_BYTES   8 /* the id in a wish for a transfer */
+#define CHANGE_BYTES 9 /* before the target in a wish for a change */
 
 /* Is too much not committed yet, or, behind a disk or a state machine that
  * does not keep up, too much to be kept in memory? The first bounds what may be
@@ -136,6 +139,23 @@ int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
   return send_propose(r, &head, ev->propose.commands, bytes);
 }
 
+/* One command: based_on, forced, the target. */
+int raft_forward_change(struct raft *r, const struct raft_event *ev) {
+  assert(ev->kind == RAFT_EV_CHANGE);
+  assert(r->state != RAFT_LEADER);
+  uint8_t bytes[CHANGE_BYTES + RAFT_CONFIG_BYTES_MAX];
+  raft_put_u64(bytes, ev->change.based_on);
+  bytes[8] = ev->change.is_forced;
+  size_t size = CHANGE_BYTES +
+                raft_config_encode(ev->change.target, bytes + CHANGE_BYTES);
+  struct raft_message head = {.kind = RAFT_MSG_PROPOSE};
+  head.propose.token = ev->change.token;
+  head.propose.count = 1;
+  head.propose.kind = RAFT_PROPOSE_CHANGE;
+  struct raft_slice command = {bytes, size};
+  return send_propose(r, &head, &command, 4 + size);
+}
+
 int raft_forward_transfer(struct raft *r, raft_id to, uint64_t token) {
   assert(r->is_started);
   assert(r->state != RAFT_LEADER);
@@ -159,6 +179,7 @@ void raft_on_propose_reply(struct raft *r, const struct raft_message *m) {
   fx->forwarded.code = m->propose_reply.code;
   fx->forwarded.index = m->propose_reply.index;
   fx->forwarded.term = m->term;
+  fx->forwarded.missing = m->propose_reply.missing;
 }
 
 /* ---- a leader receives --------------------------------------------------- */
@@ -174,6 +195,30 @@ static bool read_heir(const struct raft_message *m, raft_id *to) {
   return true;
 }
 
+struct wish { /* for a change */
+  raft_index based_on;
+  bool is_forced;
+  struct raft_config target;
+};
+
+/* RAFT_OK, RAFT_E_CORRUPT, or the verdict: BAD_CONFIG. */
+static int read_change(const struct raft_message *m, struct wish *out) {
+  assert(m->kind == RAFT_MSG_PROPOSE);
+  assert(m->propose.kind == RAFT_PROPOSE_CHANGE);
+  struct raft_slice rest = m->tail;
+  struct raft_slice command;
+  if (m->propose.count != 1) return RAFT_E_CORRUPT;
+  /* unreachable: wire.c has read it */
+  if (raft_wire_command_next(&rest, &command) != RAFT_OK) return RAFT_E_CORRUPT;
+  if (command.size < CHANGE_BYTES || command.data[8] > 1) return RAFT_E_CORRUPT;
+  out->based_on = raft_get_u64(command.data);
+  out->is_forced = command.data[8] != 0;
+  int rc = raft_config_decode(command.data + CHANGE_BYTES,
+                              command.size - CHANGE_BYTES, &out->target);
+  if (rc == RAFT_OK || rc == RAFT_E_BAD_CONFIG) return rc;
+  return RAFT_E_CORRUPT;
+}
+
 /* Verifies the commands and makes room. RAFT_E_CORRUPT: a broken frame; any
  * other code is the verdict that the sender is told. */
 int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
@@ -184,6 +229,10 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   raft_id heir;
   if (m->propose.kind == RAFT_PROPOSE_TRANSFER)
     return read_heir(m, &heir) ? RAFT_OK : RAFT_E_CORRUPT;
+  if (m->propose.kind == RAFT_PROPOSE_CHANGE) {
+    struct wish wish;
+    return read_change(m, &wish);
+  }
   if (m->propose.kind != RAFT_PROPOSE_COMMANDS) return RAFT_E_UNSUPPORTED;
   struct raft_slice rest = m->tail;
   struct raft_slice command;
@@ -216,6 +265,25 @@ static void answer(struct raft *r, raft_id to, const struct raft_message *m,
   raft_send(r, to, raft_hard_after(r), &reply);
 }
 
+static void answer_change(struct raft *r, raft_id to,
+                          const struct raft_message *m) {
+  assert(r->state == RAFT_LEADER);
+  struct wish wish;
+  int verdict = read_change(m, &wish);
+  assert(verdict == RAFT_OK); /* it was read once */
+  int64_t rc = verdict;
+  if (rc == RAFT_OK)
+    rc = raft_change(r, &wish.target, wish.based_on, wish.is_forced);
+  if (rc == RAFT_E_NOMEM) rc = RAFT_E_BUSY;
+  struct raft_message reply = {.kind = RAFT_MSG_PROPOSE_REPLY, .term = r->term};
+  reply.propose_reply.token = m->propose.token;
+  reply.propose_reply.code = rc < 0 ? (int32_t)rc : RAFT_OK;
+  reply.propose_reply.index = rc < 0 ? 0 : (raft_index)rc;
+  if (rc == RAFT_E_NO_QUORUM)
+    reply.propose_reply.missing = raft_change_missing(r, &wish.target);
+  raft_send(r, to, raft_hard_after(r), &reply);
+}
+
 void raft_refuse_propose(struct raft *r, raft_id to,
                          const struct raft_message *m, int code) {
   assert(code != RAFT_OK);
@@ -236,6 +304,10 @@ void raft_on_propose_request(struct raft *r, raft_id from,
     (void)read_heir(m, &heir); /* it was read once */
     verdict = raft_on_transfer(r, heir);
     answer(r, from, m, verdict, verdict == RAFT_OK ? r->log.last : 0);
+    return;
+  }
+  if (m->propose.kind == RAFT_PROPOSE_CHANGE) {
+    answer_change(r, from, m);
     return;
   }
   raft_index first = r->log.last + 1;

@@ -38,30 +38,23 @@ bool raft_counts(const struct raft *r, const struct raft_event *ev) {
   return known == 0 || known == ev->receive.incarnation;
 }
 
+/* While a configuration may still be taken back, the longer patience of the two
+ * counts: a leader may rely on either. */
 uint32_t raft_election_min(const struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
-  if (r->config.count > 0) return r->config.election_min_ms;
-  return r->options.election_min_ms;
-}
-
-static bool is_peer_of(const struct raft *r, raft_id id) {
-  assert(id != 0);
-  return id != r->options.self;
+  if (r->config.count == 0) return r->options.election_min_ms;
+  uint32_t min = r->config.election_min_ms;
+  bool is_open = r->config_index > r->commit && r->config_before_index > 0;
+  if (is_open && r->config_before.election_min_ms > min)
+    min = r->config_before.election_min_ms;
+  return min;
 }
 
 /* Fresh progress for every member of the configuration but us. */
 void raft_peers_reset(struct raft *r) {
   assert(r->state == RAFT_LEADER);
   r->peer_count = 0;
-  for (uint32_t i = 0; i < r->config.count; i++) {
-    raft_id id = r->config.members[i].id;
-    if (!is_peer_of(r, id)) continue;
-    struct raft_progress *p = &r->peers[r->peer_count++];
-    memset(p, 0, sizeof *p);
-    p->id = id;
-    raft_progress_reset(p, r->log.last);
-    p->heard = r->now; /* it gets one time-out to speak */
-  }
+  raft_peers_follow(r);
   assert(r->peer_count <= r->config.count);
 }
 
@@ -76,6 +69,15 @@ const struct raft_progress *raft_peer_at(const struct raft *r,
   return NULL;
 }
 
+/* Who has become a voter waits for an election, who is none any more does not.
+ */
+static void wait_or_not(struct raft *r) {
+  if (r->state != RAFT_FOLLOWER) return;
+  bool waits = r->election_due != RAFT_NEVER;
+  if (waits != raft_is_candidate_material(r)) raft_set_election_timer(r);
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
+}
+
 void raft_config_append(struct raft *r, const struct raft_entry *e) {
   assert(e->kind == RAFT_ENTRY_CONFIG);
   assert(e->index > r->config_index);
@@ -84,8 +86,7 @@ void raft_config_append(struct raft *r, const struct raft_entry *e) {
   int rc = raft_config_decode(e->payload, e->size, &r->config);
   assert(rc == RAFT_OK); /* verified before it was appended */
   r->config_index = e->index;
-  if (r->state == RAFT_FOLLOWER && r->election_due == RAFT_NEVER)
-    raft_set_election_timer(r);
+  wait_or_not(r);
 }
 
 void raft_config_truncate(struct raft *r, raft_index from) {
@@ -96,6 +97,7 @@ void raft_config_truncate(struct raft *r, raft_index from) {
   r->config_index = r->config_before_index;
   memset(&r->config_before, 0, sizeof r->config_before);
   r->config_before_index = 0;
+  wait_or_not(r);
 }
 
 /* Every initial voter writes the very same entry 1 of term 1. It needs no vote:

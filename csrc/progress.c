@@ -140,6 +140,7 @@ void raft_progress_retract(struct raft_progress *p, raft_index match,
   assert(match <= hint);
   assert(hint < p->next);
   p->match = match;
+  p->is_caught_up = false;
   if (p->state != RAFT_SNAPSHOT) enter(p, RAFT_PROBE, hint + 1);
   forget_told(p);
   assert(p->match < p->next);

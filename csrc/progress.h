@@ -34,15 +34,23 @@ struct raft_progress {
   bool is_shipped;           /* it was sent all of that, and owes the answer.
                       Invariant: only in SNAPSHOT */
   bool is_resting; /* a transfer failed: none before the next heartbeat */
-  raft_index commit_sent; /* newest commit index it was told */
-  uint64_t round_acked;   /* newest read round it confirmed */
-  uint64_t round_sent;    /* newest read round it was asked to confirm */
-  raft_ms heard;          /* when it last spoke; 0 never */
-  raft_ms wall;           /* the wall clock it last reported; 0 unknown */
-  bool is_avoiding;       /* it said that it is no heir, or lacks entries */
-  uint32_t head, count;   /* ring of flights, oldest at head.
+  raft_index commit_sent;   /* newest commit index it was told */
+  uint64_t round_acked;     /* newest read round it confirmed */
+  uint64_t round_sent;      /* newest read round it was asked to confirm */
+  raft_ms heard;            /* when it last spoke; 0 never */
+  raft_ms wall;             /* the wall clock it last reported; 0 unknown */
+  bool is_avoiding;         /* it said that it is no heir, or lacks entries */
+  uint64_t incarnation;     /* of the directory that spoke last; 0 none */
+  raft_index lap_end;       /* it catches up to here, 0: need not.
+                                Invariant: <= last of the leader's log */
+  raft_ms lap_began;        /* Invariant: 0 without a lap */
+  bool is_caught_up;        /* its last lap was short. Only with a lap */
+  raft_index leaving_index; /* it is no member since this configuration, and is
+                                to hear of it; 0: a member */
+  raft_ms leaving_until;    /* given up then */
+  uint32_t head, count;     /* ring of flights, oldest at head.
                                 Invariant: count <= RAFT_INFLIGHT_MAX */
-  size_t bytes;           /* Invariant: sum of bytes over the ring */
+  size_t bytes;             /* Invariant: sum of bytes over the ring */
   struct raft_inflight flights[RAFT_INFLIGHT_MAX]; /* Invariant: last ascends
                                 from above match to next - 1; empty unless
                                 REPLICATE */

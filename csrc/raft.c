@@ -321,10 +321,10 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
   case RAFT_EV_SPACE: r->is_out_of_space = !ev->has_space; return RAFT_OK;
   case RAFT_EV_COMPACTED: return raft_on_compacted(r, ev->compacted);
   case RAFT_EV_SNAPSHOT_MADE: return raft_on_snapshot_made(r, ev->snapshot);
+  case RAFT_EV_CHANGE: return raft_on_change(r, ev);
   case RAFT_EV_SNAPSHOT_RECEIVED:
     return raft_on_snapshot_received(r, ev->snapshot);
   case RAFT_EV_SHIPPED: raft_on_shipped(r, ev); return RAFT_OK;
-  case RAFT_EV_CHANGE: return RAFT_E_UNSUPPORTED;
   case RAFT_EV_NONE: break;
   }
   return RAFT_E_USAGE;
@@ -334,7 +334,9 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
 static int reserve(struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
   assert(r->out.count <= r->out.capacity);
-  uint32_t sends = r->config.count + 4;
+  uint32_t peers =
+      r->peer_count > r->config.count ? r->peer_count : r->config.count;
+  uint32_t sends = peers + 4;
   int rc = raft_outbox_reserve(&r->out, sends, sends * RAFT_SEND_BYTES);
   if (rc != RAFT_OK || r->state != RAFT_CANDIDATE) return rc;
   return raft_log_reserve(&r->log, RAFT_ENTRY_HEADER_BYTES, 1);
@@ -483,6 +485,7 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   assert(batch != NULL);
   raft_log_settle(&r->log);
   raft_outbox_clear(&r->taken);
+  raft_conduct(r);
   bool is_role_told = emit_role(r);
   emit_config(r);
   emit_store(r);

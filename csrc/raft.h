@@ -297,8 +297,11 @@ struct raft_event {
       bool is_forced;      /* though no quorum of it can be reached? */
       uint64_t token;      /* names the answer where we do not lead */
     } change; /* on a leader the answer is the index of the entry that begins
-                 it; elsewhere 0, and FORWARDED follows. BUSY: another change
-                 is under way; BAD_CONFIG: raft_config_check says why */
+                 it, or of the one in force where that is the target already;
+                 elsewhere 0, and FORWARDED follows. BUSY: another change is
+                 under way, or our term has just begun; BAD_CONFIG:
+                 raft_config_check says why, or the step in between does not
+                 fit; NO_QUORUM: raft_change_missing says who */
     const struct raft_snapshot *snapshot; /* SNAPSHOT_MADE: durable, of entries
                                              applied here, as snapshot_meta
                                              said. SNAPSHOT_RECEIVED: durable,
@@ -458,6 +461,7 @@ struct raft_peer_status {
   raft_index match; /* known to be durable there and equal to ours */
   raft_index next;  /* the next entry to send */
   raft_ms heard;    /* when it last spoke; 0 never */
+  bool is_leaving;  /* no member any more: it is being told so */
 };
 
 struct raft_status {
@@ -493,6 +497,11 @@ const struct raft_config *raft_config_in_force(const struct raft *r,
  * applied. */
 int raft_snapshot_meta(const struct raft *r, uint8_t *config,
                        struct raft_snapshot *out);
+
+/* Why CHANGE said NO_QUORUM: mask of the places, in the target, of members that
+ * are to count and are not heard. 0 where we do not lead. */
+uint32_t raft_change_missing(const struct raft *r,
+                             const struct raft_config *target);
 
 /* The entry at `index`, of [first handed out .. not yet applied] or in memory.
  * False when it is not there. */

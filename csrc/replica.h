@@ -4,6 +4,7 @@
  *   election.c     time-outs, pre-vote, votes, becoming leader   [Raft 5.2]
  *   replication.c  appends, answers, commit                      [Raft 5.3]
  *   membership.c   which configuration is in force, forming      [Raft 6]
+ *   reconfig.c     a leader conducts a change of it              [Raft 6]
  *   read.c         ReadIndex, on leaders and followers       [Thesis 6.4]
  *   lease.c        when a leader may read without asking     [Thesis 6.4.1]
  *   transfer.c     leadership handed over                    [Thesis 3.10]
@@ -146,8 +147,8 @@ struct raft {
                                             position; 0 unknown */
 
   /* leader */
-  uint32_t peer_count; /* members but us. Invariant: all of them on a
-                             leader, 0 on others */
+  uint32_t peer_count; /* members but us, and who has just left. Invariant: all
+                             members on a leader, 0 on others */
   struct raft_progress peers[RAFT_MEMBERS_MAX]; /* Invariant: ids ascend;
                              commit_sent <= commit;
                              round_acked <= round_sent <= read_round */
@@ -167,6 +168,8 @@ struct raft {
                          Invariant: 0 unless LEADER, never self */
   raft_ms heir_due;   /* given up then. Invariant: RAFT_NEVER without heir */
   bool is_heir_told;  /* to campaign. Invariant: only of an heir */
+  bool is_retiring;   /* we hand over since we are no voter any more.
+                         Invariant: false unless LEADER */
 
   /* reads that wait: on a leader for rounds, on a follower for its answer */
   uint64_t read_context; /* newest context; starts at random: unique */
@@ -222,6 +225,17 @@ void raft_advance_commit(struct raft *r);
 void raft_emit_appends(struct raft *r); /* at take */
 void raft_emit_acks(struct raft *r);    /* at take */
 struct raft_progress *raft_find_peer(struct raft *r, raft_id id);
+
+/* reconfig.c */
+int64_t raft_on_change(struct raft *r, const struct raft_event *ev);
+int64_t raft_change(struct raft *r, const struct raft_config *target,
+                    raft_index based_on, bool is_forced);
+void raft_conduct(struct raft *r); /* at take */
+void raft_peers_follow(struct raft *r);
+void raft_tell_removed(struct raft *r, raft_id id);
+void raft_peer_speaks(struct raft *r, struct raft_progress *p,
+                      uint64_t incarnation);
+void raft_lap(struct raft *r, struct raft_progress *p); /* match has grown */
 
 /* membership.c */
 bool raft_is_candidate_material(const struct raft *r); /* may we campaign? */
@@ -294,6 +308,7 @@ void raft_emit_compact(struct raft *r);
 /* forward.c */
 int64_t raft_on_propose(struct raft *r, const struct raft_event *ev);
 int64_t raft_on_forward(struct raft *r, const struct raft_event *ev);
+int raft_forward_change(struct raft *r, const struct raft_event *ev);
 int raft_forward_transfer(struct raft *r, raft_id to, uint64_t token);
 int raft_propose_prepare(struct raft *r, const struct raft_message *m);
 void raft_on_propose_request(struct raft *r, raft_id from,

@@ -240,7 +240,7 @@ void raft_emit_acks(struct raft *r) {
 /* ---- the leader: sending ------------------------------------------------- */
 
 struct raft_progress *raft_find_peer(struct raft *r, raft_id id) {
-  assert(r->peer_count <= r->config.count);
+  assert(r->peer_count <= RAFT_MEMBERS_MAX);
   if (r->state != RAFT_LEADER) return NULL;
   for (uint32_t i = 0; i < r->peer_count; i++)
     if (r->peers[i].id == id) return &r->peers[i];
@@ -511,6 +511,7 @@ static void take_acceptance(struct raft *r, struct raft_progress *p,
     raft_progress_retract(p, index, index);
   else if (raft_progress_accept(p, index))
     raft_advance_commit(r);
+  raft_lap(r, p);
 }
 
 void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
@@ -519,11 +520,14 @@ void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
   assert(m->kind == RAFT_MSG_APPEND_REPLY);
   assert(m->term == r->term);
   struct raft_progress *p = raft_find_peer(r, ev->receive.from);
-  if (p == NULL || !raft_counts(r, ev)) return;
+  if (p == NULL) return;
+  bool is_leaving = p->leaving_index != 0;
+  if (!is_leaving && !raft_counts(r, ev)) return;
   if (m->append_reply.index > r->log.last) {
     r->bad_frames++; /* nobody has what we never sent */
     return;
   }
+  if (!is_leaving) raft_peer_speaks(r, p, ev->receive.incarnation);
   p->heard = r->now;
   p->wall = m->append_reply.wall;
   p->is_avoiding = m->append_reply.flags != 0;

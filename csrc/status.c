@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "change.h"
 #include "config.h"
 #include "digest.h"
 #include "replica.h"
@@ -18,6 +19,7 @@ static void copy_peers(const struct raft *r, struct raft_status *out) {
         .match = p->match,
         .next = p->next,
         .heard = p->heard,
+        .is_leaving = p->leaving_index != 0,
     };
   }
 }
@@ -35,10 +37,12 @@ void raft_status(const struct raft *r, struct raft_status *out) {
       .stored = r->log.stored,
       .commit = r->commit,
       .applied = r->applied,
+      .config_index = r->config_index,
+      .is_settled = r->config_index > 0 && r->config_index <= r->commit &&
+                    raft_change_is_settled(&r->config),
       .is_repairing = raft_is_repairing(r),
       .memory_first = r->log.memory_first,
       .snapshot = r->snapshots.index,
-      .config_index = r->config_index,
       .memory_bytes = r->log.memory_bytes,
       .pending_bytes = r->pending_bytes,
       .read_count = r->read_count,
@@ -123,10 +127,28 @@ static void add_peer(struct raft_digest_state *d,
   assert(p->count <= RAFT_INFLIGHT_MAX);
   assert(p->match < p->next);
   const uint64_t values[] = {
-      p->id,          p->state,      p->match,          p->next,
-      p->is_probing,  p->is_loading, p->snapshot_index, p->commit_sent,
-      p->round_acked, p->round_sent, p->heard,          p->wall,
-      p->count,       p->bytes,      p->is_avoiding,    p->is_shipped,
+      p->id,
+      p->state,
+      p->match,
+      p->next,
+      p->is_probing,
+      p->is_loading,
+      p->snapshot_index,
+      p->commit_sent,
+      p->round_acked,
+      p->round_sent,
+      p->heard,
+      p->wall,
+      p->count,
+      p->bytes,
+      p->is_avoiding,
+      p->incarnation,
+      p->lap_end,
+      p->lap_began,
+      p->is_caught_up,
+      p->leaving_index,
+      p->leaving_until,
+      p->is_shipped,
       p->is_resting,
   };
   add_many(d, values, sizeof values / sizeof *values);
@@ -157,9 +179,9 @@ static void add_outbox(struct raft_digest_state *d,
     raft_digest_u64(d, fx->after);
     if (fx->kind == RAFT_FX_SEND) raft_digest_u64(d, fx->to);
     if (fx->kind == RAFT_FX_FORWARDED) {
-      const uint64_t values[] = {fx->forwarded.token, fx->forwarded.index,
-                                 fx->forwarded.term,
-                                 (uint64_t)fx->forwarded.code};
+      const uint64_t values[] = {
+          fx->forwarded.token, fx->forwarded.index, fx->forwarded.term,
+          (uint64_t)fx->forwarded.code, fx->forwarded.missing};
       add_many(d, values, sizeof values / sizeof *values);
     }
     for (uint32_t k = 0; k < fx->part_count; k++)
@@ -227,6 +249,7 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
       r->heir,
       r->heir_due,
       r->is_heir_told,
+      r->is_retiring,
       r->read_context,
       r->life,
       r->is_read_due,

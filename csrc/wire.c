@@ -223,6 +223,7 @@ static void put_propose_reply(struct raft_out *out,
   raft_out_u64(out, m->propose_reply.token);
   raft_out_u64(out, m->propose_reply.index);
   raft_out_u32(out, (uint32_t)m->propose_reply.code);
+  raft_out_u32(out, m->propose_reply.missing);
 }
 
 /* An error code, known to us or not. */
@@ -245,6 +246,7 @@ static void get_propose_reply(struct raft_in *in, struct raft_message *m) {
   m->propose_reply.token = raft_in_u64(in);
   m->propose_reply.index = raft_in_u64(in);
   m->propose_reply.code = get_code(in);
+  m->propose_reply.missing = raft_in_u32(in);
 }
 
 static bool is_sound_propose_reply(const struct raft_message *m) {

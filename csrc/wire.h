@@ -112,6 +112,7 @@ struct raft_message {
       uint64_t token;
       int32_t code;     /* RAFT_OK or why it is in no log */
       raft_index index; /* of the first command */
+      uint32_t missing; /* NO_QUORUM: as in FORWARDED */
     } propose_reply;
     struct {
       uint64_t context; /* unique over restarts; answers echo it */

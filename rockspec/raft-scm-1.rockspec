@@ -62,6 +62,7 @@ build = {
         "csrc/quorum.c",
         "csrc/raft.c",
         "csrc/read.c",
+        "csrc/reconfig.c",
         "csrc/repair.c",
         "csrc/replication.c",
         "csrc/ship.c",

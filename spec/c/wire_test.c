@@ -82,7 +82,8 @@ static const struct sample samples[SAMPLES] = {
       .term = 5,
       .propose_reply = {.token = 0x1122334455667788u,
                         .code = RAFT_E_BUSY,
-                        .index = 12}}},
+                        .index = 12,
+                        .missing = 5}}},
     {"frame_read", {.kind = RAFT_MSG_READ, .term = 5, .read = {.context = 77}}},
     {"frame_read_reply",
      {.kind = RAFT_MSG_READ_REPLY,
@@ -204,6 +205,7 @@ static void codes_come_back_whatever_they_are(void) {
     encode(&m, &b);
     EQ(decode(&b, &got), RAFT_OK);
     EQ(got.propose_reply.code, codes[i]);
+    EQ(got.propose_reply.missing, m.propose_reply.missing);
   }
 }
 

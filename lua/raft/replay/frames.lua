@@ -86,6 +86,9 @@ local function propose(_, body)
   if kind == 2 then
     return ("asks that another shall lead (%016x)"):format(token)
   end
+  if kind == 1 then
+    return ("asks for another configuration (%016x)"):format(token)
+  end
   return ("forwards %d command%s (%016x)"):format(count,
     count == 1 and "" or "s", token)
 end

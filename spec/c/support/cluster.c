@@ -95,20 +95,25 @@ static void set_defaults(struct cluster_options *o) {
   if (o->memory_bytes_max == 0) o->memory_bytes_max = 1u << 20;
 }
 
+static void put_member(const struct cluster *c, struct raft_config *config,
+                       uint32_t node, uint8_t role) {
+  struct raft_member *m = &config->members[config->count++];
+  memset(m, 0, sizeof *m);
+  m->id = c->nodes[node].id;
+  m->role[0] = m->role[1] = m->goal = role;
+  memcpy(m->name, c->nodes[node].name, sizeof c->nodes[node].name);
+  snprintf(m->address, sizeof m->address, "h:%u", (unsigned)node + 1);
+}
+
 static void make_config(struct cluster *c) {
   struct raft_config *config = &c->config;
   config->election_min_ms = c->options.election_min_ms;
   config->leases = c->options.leases;
   config->rule[0].kind = config->rule[1].kind = RAFT_RULE_MAJORITY;
-  config->count = c->count;
-  for (uint32_t i = 0; i < c->count; i++) {
-    struct raft_member *m = &config->members[i];
+  for (uint32_t i = 0; i < c->count - c->options.strangers; i++) {
     uint8_t role = c->options.roles[i];
-    m->id = c->nodes[i].id;
-    m->incarnation = c->nodes[i].incarnation;
-    m->role[0] = m->role[1] = m->goal = role != 0 ? role : RAFT_ROLE_VOTER;
-    memcpy(m->name, c->nodes[i].name, sizeof c->nodes[i].name);
-    snprintf(m->address, sizeof m->address, "h:%u", (unsigned)i + 1);
+    put_member(c, config, i, role != 0 ? role : RAFT_ROLE_VOTER);
+    config->members[i].incarnation = c->nodes[i].incarnation;
   }
   raft_config_sort(config);
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
@@ -162,7 +167,8 @@ struct cluster *cluster_new(const struct cluster_options *options) {
     c->committed[1] = 1;
   }
   for (uint32_t i = 0; i < c->count; i++) {
-    if (!options->unformed) write_first(c, &c->nodes[i].disk);
+    bool is_member = i + options->strangers < c->count;
+    if (!options->unformed && is_member) write_first(c, &c->nodes[i].disk);
     (void)cluster_restart(c, i); /* what fails is noted */
   }
   return c;
@@ -619,6 +625,7 @@ static void perform_forwarded(struct cluster *c, uint32_t node,
   c->forwarded.code = fx->forwarded.code;
   c->forwarded.index = fx->forwarded.index;
   c->forwarded.term = fx->forwarded.term;
+  c->forwarded.missing = fx->forwarded.missing;
   c->seen_counts.accepted_forwards += is_taken;
   c->seen_counts.refused_forwards += !is_taken;
 }
@@ -794,6 +801,30 @@ int64_t cluster_read(struct cluster *c, uint32_t node) {
 
 int64_t cluster_read_lease(struct cluster *c, uint32_t node) {
   return ask_to_read(c, node, RAFT_EV_READ_LEASE);
+}
+
+struct raft_config cluster_target(const struct cluster *c, uint32_t node) {
+  return *raft_config_in_force(c->nodes[node].raft, NULL);
+}
+
+void cluster_want(const struct cluster *c, struct raft_config *target,
+                  uint32_t node, uint8_t goal) {
+  if (raft_config_find(target, c->nodes[node].id) < 0)
+    put_member(c, target, node, goal);
+  raft_config_sort(target);
+  int at = raft_config_find(target, c->nodes[node].id);
+  target->members[at].goal = goal;
+}
+
+int64_t cluster_change(struct cluster *c, uint32_t node,
+                       const struct raft_config *target, bool is_forced) {
+  struct raft_event ev = {.kind = RAFT_EV_CHANGE};
+  (void)raft_config_in_force(c->nodes[node].raft, &ev.change.based_on);
+  ev.change.target = target;
+  ev.change.is_forced = is_forced;
+  ev.change.token = ++c->next_token;
+  cluster_say(c, "somebody asks %s for a change", c->nodes[node].name);
+  return cluster_step(c, node, &ev);
 }
 
 void cluster_unreachable(struct cluster *c, uint32_t node, uint32_t peer) {

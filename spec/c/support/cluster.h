@@ -27,8 +27,9 @@
 #define CLUSTER_FILES 8 /* snapshots whose mark is under way */
 
 struct cluster_options {
-  uint32_t nodes;    /* all of them voters, unless roles say otherwise */
-  uint32_t unformed; /* 1: nobody has a configuration yet */
+  uint32_t nodes;     /* all of them voters, unless roles say otherwise */
+  uint32_t unformed;  /* 1: nobody has a configuration yet */
+  uint32_t strangers; /* so many of the last nodes are no members, and empty */
   uint8_t roles[CLUSTER_NODES]; /* 0: a voter */
   uint64_t seed;
   uint32_t election_min_ms, election_max_ms, heartbeat_ms; /* 0: 100 200 20 */
@@ -179,6 +180,7 @@ struct cluster {
     int code;
     raft_index index;
     raft_term term;
+    uint32_t missing;
   } forwarded;
   struct cluster_counts seen_counts;
   const char *broken; /* the first invariant that broke; NULL */
@@ -203,6 +205,19 @@ int64_t cluster_propose(struct cluster *c, uint32_t node, const char *command);
 int64_t cluster_forward(struct cluster *c, uint32_t node, const char *command);
 int64_t cluster_read(struct cluster *c, uint32_t node); /* the token */
 int64_t cluster_read_lease(struct cluster *c, uint32_t node);
+
+/* Asks this node, wherever the target came from, for a change based on the
+ * configuration that it has in force. */
+int64_t cluster_change(struct cluster *c, uint32_t node,
+                       const struct raft_config *target, bool is_forced);
+
+/* The configuration that this node has in force, as a target to be edited. */
+struct raft_config cluster_target(const struct cluster *c, uint32_t node);
+
+/* Edits a target: the goal of a node, which is added if it is none of it. */
+void cluster_want(const struct cluster *c, struct raft_config *target,
+                  uint32_t node, uint8_t goal);
+
 void cluster_unreachable(struct cluster *c, uint32_t node, uint32_t peer);
 int64_t cluster_form(struct cluster *c, uint32_t node);
 

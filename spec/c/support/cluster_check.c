@@ -3,6 +3,7 @@
 #include "cluster_inner.h"
 
 #include "check.h"
+#include "config.h"
 #include "digest.h"
 #include "quorum.h"
 #include "replica.h"
@@ -68,19 +69,20 @@ static const char *check_entries(struct cluster *c, const struct raft *r,
   return NULL;
 }
 
-/* What is committed lies on the disks of a commit quorum, or has: who lost it
+/* What is committed lies on the disks of a commit quorum of the configuration
+ * in force where it is counted, or has: who lost it
  * has acknowledged it before, and still votes by it. */
-static bool is_durable(const struct cluster *c, raft_index i, raft_term term) {
+static bool is_durable(const struct cluster *c, const struct raft *r,
+                       raft_index i, raft_term term) {
   uint32_t mask = 0;
   for (uint32_t k = 0; k < c->count; k++) {
     const struct cluster_disk *d = &c->nodes[k].disk;
-    for (uint32_t m = 0; m < c->config.count; m++)
-      if (c->config.members[m].id == c->nodes[k].id &&
-          ((d->last >= i && (i <= d->base || d->log[i].term == term)) ||
-           d->lost[i] == term))
-        mask |= 1u << m;
+    int at = raft_config_find(&r->config, c->nodes[k].id);
+    bool has_term = i <= d->base || d->log[i].term == term;
+    bool is_there = (d->last >= i && has_term) || d->lost[i] == term;
+    if (at >= 0 && is_there) mask |= 1u << at;
   }
-  return raft_quorum_has(&c->config, RAFT_COMMIT, mask);
+  return raft_quorum_has(&r->config, RAFT_COMMIT, mask);
 }
 
 /* [Raft 5.4.3] state machine safety. */
@@ -94,7 +96,7 @@ static const char *check_commit(struct cluster *c, const struct raft *r,
       if (c->committed[i] != term) return "two entries committed at an index";
       continue;
     }
-    if (i > 1 && !c->is_made_up && !is_durable(c, i, term))
+    if (i > 1 && !c->is_made_up && !is_durable(c, r, i, term))
       return "committed before a quorum had it";
     c->committed[i] = term;
     c->commit = i;
