@@ -12,6 +12,8 @@
  *   core:read_lease(now, token)
  *   core:transfer(now [, id [, token]]) -> true | nil, code
  *   core:avoid(now, is_avoiding)
+ *   core:change(now, token, config, based_on, is_forced)
+ *     -> index, 0: it was sent to the leader | nil, code [, missing]
  *   core:effects()  core:deadline()  core:entry(index)  core:status(t) ...
  *
  * Times are integers in ms. core:wall(ms) sets the wall clock of this turn.
@@ -291,6 +293,28 @@ static int core_form(lua_State *L) {
   return raft_lua_step(L, c, &ev);
 }
 
+/* NO_QUORUM says who is missing, as a mask of places in the target. */
+static int core_change(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_CHANGE);
+  struct raft_config target;
+  ev.change.token = (uint64_t)luaL_checkinteger(L, 3);
+  raft_lua_check_config(L, 4, &target);
+  ev.change.target = &target;
+  ev.change.based_on = (raft_index)luaL_checkinteger(L, 5);
+  ev.change.is_forced = lua_toboolean(L, 6) != 0;
+  int64_t rc = raft_step(c->r, &ev);
+  if (rc < 0) {
+    uint32_t missing = 0;
+    if (rc == RAFT_E_NO_QUORUM) missing = raft_change_missing(c->r, &target);
+    int pushed = raft_lua_fail(L, (int)rc);
+    lua_pushinteger(L, missing);
+    return pushed + 1;
+  }
+  lua_pushinteger(L, rc);
+  return 1;
+}
+
 static int core_unreachable(lua_State *L) {
   struct raft_lua_core *c;
   struct raft_event ev = event_of(L, &c, RAFT_EV_UNREACHABLE);
@@ -390,6 +414,8 @@ static void push_peer(lua_State *L, const struct raft_peer_status *p) {
   set(L, "match", p->match);
   set(L, "next", p->next);
   set(L, "heard", p->heard);
+  lua_pushboolean(L, p->is_leaving);
+  lua_setfield(L, -2, "is_leaving");
 }
 
 static void push_peers(lua_State *L, const struct raft_status *s) {
@@ -428,6 +454,9 @@ static int core_status(lua_State *L) {
   set(L, "applied", s.applied);
   set(L, "memory_first", s.memory_first);
   set(L, "snapshot", s.snapshot);
+  set(L, "config_index", s.config_index);
+  lua_pushboolean(L, s.is_settled);
+  lua_setfield(L, -2, "is_settled");
   set(L, "memory_bytes", s.memory_bytes);
   set(L, "pending_bytes", s.pending_bytes);
   set(L, "reads", s.read_count);
@@ -491,6 +520,7 @@ static void open_core(lua_State *L) {
       {"read_lease", core_read_lease},
       {"avoid", core_avoid},
       {"form", core_form},
+      {"change", core_change},
       {"unreachable", core_unreachable},
       {"space", core_space},
       {"transfer", core_transfer},

@@ -105,7 +105,9 @@ static int push_forwarded(lua_State *L, const struct raft_effect *fx) {
     lua_pushboolean(L, true);
   else
     lua_pushstring(L, raft_lua_code(fx->forwarded.code));
-  return 2 + push_integers(L, fx->forwarded.index, fx->forwarded.term);
+  push_integers(L, fx->forwarded.index, fx->forwarded.term);
+  lua_pushinteger(L, fx->forwarded.missing);
+  return 5;
 }
 
 static int push_send(lua_State *L, const struct raft_effect *fx,

@@ -149,6 +149,81 @@ describe("a replica of raft.core", function()
   end)
 end)
 
+describe("core:change", function()
+  local core, pending
+
+  local function turn(now)
+    for _ = 1, 6 do
+      for kind, _, a, b, c, d, e in core:effects() do
+        if kind == "store" then core:stored(now, a) end
+        if kind == "forwarded" or kind == "config" then
+          pending[#pending + 1] = { kind, a, b, c, d, e }
+        end
+      end
+    end
+  end
+
+  before_each(function()
+    core, pending = started(), {}
+    core:form(1000, { election_min_ms = 100,
+      members = { n1 = { address = "h:1" } } })
+    turn(1000)
+    core:tick(2000)
+    turn(2000)
+    assert.are.equal("leader", core:status().role)
+  end)
+
+  it("answers with the index of the first step", function()
+    local index = core:config() and select(2, core:config())
+    assert.is_true(core:status().is_settled)
+    local target = config()
+    assert.are.equal(3, core:change(2000, 1, target, index))
+    assert.are.equal("learner", core:config().members.n2.role)
+    assert.are.equal("voter", core:config().members.n2.goal)
+    assert.are.equal(3, core:status().config_index)
+    assert.is_false(core:status().is_settled)
+    assert.is_false(core:status().peers.n2.is_leaving)
+    turn(2000)
+    assert.are.same({ nil, "changed", 0 },
+      { core:change(2000, 2, target, index) })
+    target.members.n1 = nil
+    assert.are.same({ nil, "busy", 0 }, { core:change(2000, 2, target, 3) })
+    target.members = { n1 = { address = "h:1" } } -- it is given up
+    assert.are.equal(4, core:change(2000, 2, target, 3))
+    turn(2000)
+    assert.is_true(core:status().is_settled)
+    assert.are.equal(4, core:change(2000, 2, target, 4)) -- nothing to do
+  end)
+
+  it("says who is missing, by place", function()
+    local target = config(function(c) c.members.n2.role = "learner" end)
+    assert.are.equal(3, core:change(2000, 1, target, 1))
+    turn(2000)
+    core:tick(2500)
+    turn(2500)
+    target.members.n2.role = "voter"
+    local got, code, missing = core:change(2500, 2, target, 3)
+    assert.is_nil(got)
+    assert.are.equal("no_quorum", code)
+    local is_first = math.ult(raft.id_of("n2"), raft.id_of("n1"))
+    assert.are.equal(is_first and 1 or 2, missing)
+    assert.are.equal(4, core:change(2500, 2, target, 3, true))
+  end)
+
+  it("raises what is no configuration, and refuses what breaks a rule",
+    function()
+      raises("expected a table", core.change, core, 2000, 1, {}, 1)
+      local target = config(function(c) c.members.n1.role = "boss" end)
+      raises("expected voter", core.change, core, 2000, 1, target, 1)
+      target = config(function(c) c.election_min_ms = 0 end)
+      assert.are.same({ nil, "bad_config", 0 },
+        { core:change(2000, 1, target, 1) })
+      core = started()
+      assert.are.same({ nil, "no_leader", 0 },
+        { core:change(2000, 1, config(), 0) })
+    end)
+end)
+
 describe("a configuration of raft.core", function()
   local function bad(words, change)
     raises(words, raft.config_encode, config(change))

@@ -106,6 +106,13 @@ local function record_life(path)
   core:propose(5310, ("x"):rep(2000))  -- too large
   core:read(5310, 1)
   core:unreachable(5320, "n3")
+  local target = raft_core.config_decode(raft_core.config_encode(CONFIG))
+  target.members.n4 = { address = "h:4", role = "learner" }
+  core:change(5320, 9, target, 1)
+  target.members.n4.role = "boss"
+  pcall(core.change, core, 5320, 10, target, 1) -- raises, and is not noted
+  target.members = { n1 = { address = "" } }
+  core:change(5320, 11, target, 1) -- breaks a rule
   core:space(5320, false)
   core:space(5321, true)
   turn(recorder, core, 5330)

@@ -110,6 +110,12 @@ function play.form(player, event)
     assert(raft_core.config_decode(event.config)))
 end
 
+function play.change(player, event)
+  return player.core:change(event.now, event.token,
+    assert(raft_core.config_decode(event.config)), event.based_on,
+    event.is_forced == 1)
+end
+
 function play.space(player, event)
   return player.core:space(event.now, event.has_space == 1)
 end

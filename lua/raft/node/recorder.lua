@@ -193,6 +193,19 @@ StandIn.form = telling("form", function(now, config)
   return now, raft_core.config_encode(config)
 end)
 
+-- What breaks a rule has no bytes, and changes nothing.
+function StandIn:change(now, token, config, based_on, is_forced)
+  local index, code, missing =
+    self.core:change(now, token, config, based_on, is_forced)
+  if code == "no_memory" and self.recorder.fd then
+    self.recorder:give_up(errors.new("failed", "out of memory in the core"))
+  elseif code ~= "no_memory" and code ~= "bad_config" then
+    self.recorder:note("change", format.answer(index, code), now, token,
+      raft_core.config_encode(config), based_on, is_forced and 1 or 0)
+  end
+  return index, code, missing
+end
+
 StandIn.space = telling("space", function(now, has_space)
   return now, has_space and 1 or 0
 end)

@@ -46,6 +46,7 @@ local EVENTS <const> = {
   { "snapshot_received", "i8s4", "now", "snapshot" },
   { "compacted", "i8i8", "now", "index" },
   { "shipped", "i8s1i8B", "now", "peer", "index", "is_done" },
+  { "change", "i8i8s4i8B", "now", "token", "config", "based_on", "is_forced" },
 }
 
 local PREFIX <const> = "<Bs1"

@@ -134,6 +134,18 @@ function events.form(self, event)
   self:say("%s forms the cluster of %s", self.id, table.concat(names, ", "))
 end
 
+function events.change(self, event)
+  local config = core.config_decode(event.config)
+  local names = {}
+  for name, member in pairs(config.members) do
+    if member.goal then names[#names + 1] = name end
+  end
+  table.sort(names)
+  self:say("%s is asked for a cluster of %s%s (%d)", self.id,
+    table.concat(names, ", "), event.is_forced == 1 and ", by force" or "",
+    event.token)
+end
+
 function events.unreachable(self, event)
   self:say("%s cannot reach %s", self.id, event.peer)
 end
