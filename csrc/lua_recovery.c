@@ -1,6 +1,8 @@
 /* lua_recovery.c - what a core starts from, as a userdata.
  *
  *   recovery:fields() -> t        for people, tests and recordings
+ *   recovery:bounds() -> base, last, newest lost entry or 0
+ *   recovery:term_at(index) -> term | nil
  *   core.recovery(t) -> recovery  the same again, from such fields
  *
  * A recovery of the log on disk owns a raft_wal_state, and its result points
@@ -116,6 +118,27 @@ static int recovery_fields(lua_State *L) {
   return 1;
 }
 
+/* For who needs no more of it: base, last, newest lost entry or 0. */
+static int recovery_bounds(lua_State *L) {
+  const struct raft_recovery *r = raft_lua_check_recovery(L, 1);
+  lua_pushinteger(L, (lua_Integer)r->base_index);
+  lua_pushinteger(L, (lua_Integer)r->last);
+  lua_pushinteger(L, (lua_Integer)r->lost_last);
+  return 3;
+}
+
+/* The term at an index of [base, last], or nil. */
+static int recovery_term_at(lua_State *L) {
+  const struct raft_recovery *r = raft_lua_check_recovery(L, 1);
+  raft_index index = (raft_index)luaL_checkinteger(L, 2);
+  raft_term term = r->base_term;
+  if (index < r->base_index || index > r->last) return 0;
+  for (size_t i = 0; i < r->run_count && r->runs[i].first <= index; i++)
+    term = r->runs[i].term;
+  lua_pushinteger(L, (lua_Integer)term);
+  return 1;
+}
+
 /* ---- from fields --------------------------------------------------------- */
 
 /* An integer of the table on top; raises with its name. */
@@ -208,6 +231,8 @@ static int recovery_new(lua_State *L) {
 void raft_lua_open_recovery(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"fields", recovery_fields},
+      {"bounds", recovery_bounds},
+      {"term_at", recovery_term_at},
       {NULL, NULL},
   };
   luaL_checktype(L, -1, LUA_TTABLE);

@@ -16,9 +16,8 @@
 
 #pragma GCC visibility push(hidden)
 
-#define RAFT_SNAPFILE_VERSION 1u
-#define RAFT_SNAPFILE_FIXED_BYTES                                              \
-  56u /* of the head, before the configuration */
+#define RAFT_SNAPFILE_VERSION      1u
+#define RAFT_SNAPFILE_FIXED_BYTES  56u /* of the head without configuration */
 #define RAFT_SNAPFILE_RECORD_BYTES 16u /* of a record, before its bytes */
 #define RAFT_SNAPFILE_END_BYTES    40u /* the last record, all of it */
 #define RAFT_SNAPFILE_HEAD_MAX                                                 \

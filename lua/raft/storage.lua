@@ -4,6 +4,7 @@
 --   lock              one owner at a time
 --   wal-<n>.log       the log, in segments
 --   spare             the next segment, being filled with zeros
+--   snap-<i>-<t>.snap snapshots: raft.storage.snapshots
 --
 -- Promises. What was reported by `stored` is on the disk. Reports come in
 -- order, from the loop, never inside a call. Damage that may hide a durable
@@ -16,6 +17,7 @@ local Blocking = require "raft.storage.blocking"
 local Files = require "raft.storage.files"
 local Reader = require "raft.storage.reader"
 local Removal = require "raft.storage.removal"
+local Snapshots = require "raft.storage.snapshots"
 local Writer = require "raft.storage.writer"
 local errors = require "raft.errors"
 local identity = require "raft.storage.identity"
@@ -66,6 +68,7 @@ local function open_all(self, options)
   local owner = identity.open(files, dir, options.id, options.cluster,
     #numbers > 0)
   local state = segments.recover(files, dir, owner.fields, chosen)
+  self.snapshots:recover(state.recovered)
   owner.fields.starts = owner.fields.starts + 1
   owner:save()  -- before anything is written or said
   self.owner = owner
@@ -108,6 +111,7 @@ local function new(options)
     replayer = false,     -- a reader that blocks
     writer = false,
     removal = false,      -- of old segments
+    snapshots = false,
     on = { stored = false, failed = false, space = false },
     events = false,
     recovered = false,    -- for the core; may be set to false once used
@@ -124,6 +128,7 @@ local function new(options)
     is_closed = false,
   }, Storage)
   self.events = events_of(self)
+  self.snapshots = Snapshots.new(self.files, self.dir, self.logger)
   return self
 end
 

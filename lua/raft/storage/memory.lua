@@ -2,6 +2,7 @@
 -- Everything is kept in memory, as a log on disk would keep it.
 local core = require "raft.core"
 local identity = require "raft.storage.identity"
+local memory_snapshots = require "raft.storage.memory_snapshots"
 
 local M = {}
 
@@ -13,7 +14,7 @@ function M.open(options)
   local wal = core.wal_new(1, 0, 0)
   local recovered = wal:recovery()
   local uv = options.uv
-  return setmetatable({
+  local self = setmetatable({
     uv = uv,
     guard = options.guard or function(fn) return fn end,
     recovered = recovered,                -- nothing, in the core's shape
@@ -28,8 +29,13 @@ function M.open(options)
     runs = {},           -- { first=, last=, bytes= }, ascending, no overlap
     timers = {},         -- callbacks under way
     newest = false,      -- the newest seq that was stored and not reported
+    snapshots = false,
     is_closed = false,
   }, Memory)
+  self.snapshots = memory_snapshots.new(function(fn)
+    if not self.is_closed then self:soon(fn) end
+  end)
+  return self
 end
 
 -- From the loop, soon; never after close.
