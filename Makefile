@@ -52,7 +52,7 @@ TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
 ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) $(FUZZ) \
   $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c)
-PLAIN_CORE := $(filter-out csrc/host.c,$(CORE))
+PLAIN_CORE := $(filter-out csrc/host.c csrc/host_fork.c,$(CORE))
 
 # --------------------------------------------------------------------- flags
 

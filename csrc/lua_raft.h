@@ -7,6 +7,7 @@
  *   lua_ship.c    frames on the connection of a snapshot
  *   lua_snapfile.c  the file of a snapshot
  *   lua_host.c    what luv lacks: lock, preallocation, wall clock
+ *   lua_host_fork.c  a child that writes a file
  *
  * Rule of all of them: check arguments (may raise), call C (never raises), push
  * results (may raise). Memory that malloc gave lives in a userdata with __gc
@@ -30,6 +31,7 @@ void raft_lua_open_config(lua_State *L);
 void raft_lua_open_wal(lua_State *L);
 void raft_lua_open_recovery(lua_State *L);
 void raft_lua_open_host(lua_State *L);
+void raft_lua_open_host_fork(lua_State *L); /* after open_host */
 
 /* A class of userdata with these methods, once. */
 void raft_lua_new_class(lua_State *L, const char *name, lua_CFunction gc,

@@ -40,7 +40,7 @@ M.rooms = {
   -- The binding. The only code in the project that knows Lua's C API.
   { name = "binding", files = { "lua_core.c", "lua_*", "lua_raft.h" },
     knows = { "contract", "leaves", "check" }, system = "any", lua = true },
-  { name = "host binding", files = { "lua_host.c" },
+  { name = "host binding", files = { "lua_host.c", "lua_host_fork.c" },
     knows = { "host", "binding" }, system = "any", lua = true },
 
   -- Tests may look at anything but Lua.
@@ -66,6 +66,7 @@ M.system_guests = {
   ["crc32c.c"] = "processor intrinsics",
   ["raft.c"] = "stdlib.h, for the allocator of those who bring none",
   ["host.c"] = "POSIX",
+  ["host_fork.c"] = "POSIX",
   ["host.h"] = "POSIX",
 }
 

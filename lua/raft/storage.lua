@@ -267,6 +267,7 @@ function Storage:shut()
   if self.closing == "now" then return end
   self.closing = "now"
   self.writer:stop()
+  self.snapshots:stop()
   self.files:die(function()
     self:unlock()
     self.files:soon(function()

@@ -72,6 +72,9 @@ function Memory:write(meta, save)
   return nil, err
 end
 
+--- There is no file for a child to write.
+function Memory.can_fork() return false end
+
 function Memory:publish(meta, done)
   local pieces = self.written
   self.written = false
@@ -81,11 +84,6 @@ function Memory:publish(meta, done)
     self:add(info, pieces)
     done(nil, info)
   end)
-end
-
-function Memory:discard(_, done)
-  self.written = false
-  self.soon(done)
 end
 
 ------------------------------------------------------------------- using --

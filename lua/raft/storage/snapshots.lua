@@ -11,9 +11,11 @@
 -- Limits. `recover`, `write` and readers wait for the disk.
 local Incoming = require "raft.storage.incoming"
 local Source = require "raft.storage.snapshot_source"
+local child = require "raft.storage.child"
 local errors = require "raft.errors"
 local names = require "raft.storage.snapshot_names"
 local snapfile = require "raft.storage.snapfile"
+local start = require "raft.storage.snapshot_start"
 
 local M = {}
 
@@ -31,6 +33,7 @@ function M.new(files, dir, logger)
     newest = false,    -- the last of them
     settled_index = 0, -- the log knows of the snapshot here
     pins = {},         -- path -> how often it is pinned
+    child = false,     -- that writes one
     incoming = false,  -- the one that is received, or was
   }, Snapshots)
 end
@@ -52,72 +55,14 @@ function Snapshots:add(info)
   self.newest = self.known[#self.known]
 end
 
--------------------------------------------------------------- at a start --
-
-local function fits(recovered, file)
-  return recovered:term_at(file.index) == file.term
-end
-
--- A file that says of itself what its name says: info, or nil and an error.
-local function sound(files, file)
-  local info, err = snapfile.verify(files, file.path)
-  if not info then return nil, err end
-  if info.index == file.index and info.term == file.term then return info end
-  return nil, errors.new("corrupt", ("%s holds the snapshot of entry %d of "
-    .. "term %d"):format(file.path, info.index, info.term),
-    { file = file.path, offset = 0 })
-end
-
--- The newest that is sound and that the log fits, or false; and the error of
--- the newest that is damaged.
-function Snapshots:choose(files, recovered)
-  local damage = false
-  for _, file in ipairs(files) do
-    if fits(recovered, file) then
-      local info, err = sound(self.files, file)
-      if info then return info, damage end
-      if err.code ~= "corrupt" then error(err, 0) end
-      damage = damage or err
-    end
-  end
-  return false, damage
-end
-
-local function refuse_without(self, base, damage)
-  local why = damage and damage.message
-    or "no snapshot in " .. self.dir .. " fits the log"
-  error(errors.new("corrupt", ("%s; entries up to %d are in no log any more")
-    :format(why, base), { file = damage and damage.file or self.dir,
-    offset = damage and damage.offset or 0 }), 0)
-end
-
 --- What counts of the files that are there: `newest`. Removes what does not.
 -- Raises error values.
 -- @param recovered what the log holds
 function Snapshots:recover(recovered)
-  local base, _, lost = recovered:bounds()
-  local found = names.list(self.files:list(self.dir), self.dir)
-  local info, damage = self:choose(found.whole, recovered)
-  if not info and base > 0 then refuse_without(self, base, damage) end
-  if damage and self.logger then
-    self.logger:warn("a snapshot is damaged, the log has what it held",
-      { why = damage.message })
-  end
-  if info then
-    self:add(info)
-    self.settled_index = info.index
-  end
-  -- A log with a hole may not reach what a sound file covers.
-  if lost ~= 0 then return end
-  for _, file in ipairs(found.whole) do
-    if not info or file.path ~= info.path then self.files:remove(file.path) end
-  end
-  for _, path in ipairs(found.unfinished) do self.files:remove(path) end
-  for i, file in ipairs(found.incoming) do  -- the newest may be of use yet
-    if i > 1 or file.index <= self.settled_index then
-      self.files:remove(file.path)
-    end
-  end
+  local info = start.recover(self.files, self.dir, recovered, self.logger)
+  if not info then return end
+  self:add(info)
+  self.settled_index = info.index
 end
 
 ------------------------------------------------------------------ making --
@@ -156,6 +101,30 @@ function Snapshots:write(meta, save)
   pcall(self.files.remove, self.files, path)  -- the next start does it else
   if not errors.is_error(err) then error(err, 0) end
   return nil, err
+end
+
+--- Can a child write it?
+function Snapshots:can_fork()
+  return child.is_possible(self.files.host)
+end
+
+--- The same in a child, which sees the state as it is now: done(err), from the
+-- loop.
+function Snapshots:fork(meta, save, done)
+  local path = self:unfinished_path(meta)
+  self.child = child.start(self.files, path, function(write)
+    snapfile.encode(meta, save, write)
+  end, function(err)
+    self.child = false
+    if not err then return done() end
+    self.files:remove_later(path, function() done(err) end)
+  end)
+end
+
+--- Ends what is under way in a child.
+function Snapshots:stop()
+  if self.child then self.child:kill() end
+  self.child = false
 end
 
 -- Syncs what was written, and reads it back: done(err, info).
@@ -199,11 +168,6 @@ function Snapshots:publish(meta, done)
       end)
     end)
   end)
-end
-
---- Gives back what an attempt has left: done().
-function Snapshots:discard(meta, done)
-  self.files:remove_later(self:unfinished_path(meta), function() done() end)
 end
 
 ------------------------------------------------------------------- using --
