@@ -157,3 +157,128 @@ describe("machine", function()
     end)
   end)
 end)
+
+describe("machine, of its state as bytes,", function()
+  local function saved(m)
+    local pieces = {}
+    local ok, err = m:save(function(piece) pieces[#pieces + 1] = piece end)
+    return ok and table.concat(pieces), err
+  end
+
+  local function reader(...)
+    local pieces, at = { ... }, 0
+    return function()
+      at = at + 1
+      return pieces[at]
+    end
+  end
+
+  local function of_strings(fields)
+    fields = fields or {}
+    local m = Machine.new { apply = print, snapshot = fields.snapshot
+      or function() return fields.state end,
+      restore = fields.restore or function(bytes) fields.state = bytes end }
+    return m, fields
+  end
+
+  local function of_pieces(fields)
+    fields = fields or {}
+    local m = Machine.new { apply = print,
+      save = fields.save or function(write)
+        for byte in fields.state:gmatch(".") do write(byte) end
+      end,
+      load = fields.load or function(read)
+        local all = {}
+        for piece in read do all[#all + 1] = piece end
+        fields.state = table.concat(all)
+      end }
+    return m, fields
+  end
+
+  it("knows whether it can", function()
+    assert.is_false(machine(print):has_snapshots())
+    assert.is_true(of_strings():has_snapshots())
+    assert.is_true(of_pieces():has_snapshots())
+  end)
+
+  it("either pair restores what the other wrote", function()
+    for _, from in ipairs { of_strings, of_pieces } do
+      for _, to in ipairs { of_strings, of_pieces } do
+        local one, two = from { state = "the state" }, to()
+        local m, fields = to { state = "" }
+        assert.is_true(m:load(reader(saved(one))))
+        assert.equal("the state", fields.state)
+        assert.is_true(m:load(reader("ab", "c")))
+        assert.equal("abc", fields.state)
+        assert.is_true(two:load(reader()))
+      end
+    end
+  end)
+
+  it("what is no string is refused, also where the user goes on", function()
+    for _, value in ipairs { false, 7, {} } do
+      local _, err = saved(of_strings { snapshot = function()
+        return value
+      end })
+      assert.equal("bad_value", err.code)
+      assert.equal("snapshot: expected a string, got " .. type(value),
+        err.message)
+      _, err = saved(of_pieces { save = function(write)
+        pcall(write, value)
+        pcall(write, "fine")
+      end })
+      assert.equal("save: write expects a string, got " .. type(value),
+        err.message)
+    end
+    local _, err = saved(of_strings { snapshot = function() end })
+    assert.equal("snapshot: expected a string, got nil", err.message)
+  end)
+
+  it("what raises is an error value that says where", function()
+    local function raises() error("boom", 0) end
+    local _, err = saved(of_strings { snapshot = raises })
+    assert.equal("apply_error: snapshot: boom", tostring(err))
+    _, err = saved(of_pieces { save = raises })
+    assert.equal("apply_error: save: boom", tostring(err))
+    _, err = of_strings({ restore = raises }):load(reader("x"))
+    assert.equal("apply_error: restore: boom", tostring(err))
+    _, err = of_pieces({ load = raises }):load(reader("x"))
+    assert.equal("apply_error: load: boom", tostring(err))
+  end)
+
+  it("errors of the disk come through, also where they are caught", function()
+    local why = errors.new("no_space", "full")
+    local function full() error(why, 0) end
+    local m = of_pieces { save = function(write) pcall(write, "x") end,
+      load = function(read) pcall(read) end }
+    assert.same({ false, why }, { m:save(full) })
+    assert.same({ false, why }, { m:load(full) })
+    assert.same({ false, why }, { of_strings():load(full) })
+    assert.same({ false, why }, { of_pieces({ state = "x" }):save(full) })
+    assert.same({ false, why }, { of_strings({ state = "x" }):save(full) })
+  end)
+
+  it("does not yield, and calls nothing of the library", function()
+    local kinds = {
+      snapshot = function(fn) return saved(of_strings { snapshot = fn }) end,
+      save = function(fn) return saved(of_pieces { save = fn }) end,
+      restore = function(fn)
+        return of_strings({ restore = fn }):load(reader("x"))
+      end,
+      load = function(fn)
+        return of_pieces({ load = fn }):load(reader("x"))
+      end,
+    }
+    for name, run in pairs(kinds) do
+      local _, err = run(function() coroutine.yield() end)
+      assert.equal(name .. " cannot yield", err.value)
+      coroutine.wrap(function()
+        _, err = run(function() coroutine.yield() end)
+      end)()
+      assert.equal(name .. " cannot yield", err.value)
+      _, err = run(function() Machine.check_outside("node:propose") end)
+      assert.equal("reentrant", err.cause.code)
+      Machine.check_outside("node:propose")
+    end
+  end)
+end)

@@ -1,9 +1,10 @@
---- The user's state machine: apply and query, guarded.
+--- The user's state machine: apply, query, and the state as bytes, guarded.
 --
 -- Promises. What the user's code raises is an answer, the same on every node;
 -- only running out of memory or stack is not: that is ours alone, and final.
 -- Inside apply and query no call of the library is allowed: apply runs on every
--- node, so what it starts would be started on every node.
+-- node, so what it starts would be started on every node. The same goes for
+-- snapshot, restore, save and load, which any node may run at any time.
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 
@@ -15,7 +16,7 @@ Machine.__index = Machine
 -- Which function of the user is running now, in whatever node; or false.
 local running = false
 
---- Raises `reentrant` inside the user's apply or query.
+--- Raises `reentrant` inside the user's functions.
 -- @param what the call that was tried: "node:propose"
 function M.check_outside(what)
   if not running then return end
@@ -29,6 +30,10 @@ function M.new(options)
   return setmetatable({
     apply_fn = options.apply,
     query_fn = options.query or false,
+    snapshot_fn = options.snapshot or false,  -- these two,
+    restore_fn = options.restore or false,
+    save_fn = options.save or false,          -- or these two, or none
+    load_fn = options.load or false,
     entry = { index = 0, term = 0, time = 0 },  -- lent to apply, reused
   }, Machine)
 end
@@ -36,6 +41,7 @@ end
 -- Deeper than any code that raises on purpose; the C stack ends at 200 calls.
 local DEEP <const> = 150
 local YIELDED <const> = "apply and query cannot yield"
+local MACHINES <const> = { apply = true, query = true }
 
 -- A fault that other nodes need not have had: memory or the stack ran out. An
 -- error of the user that only says so comes with a place, or from no depth.
@@ -48,7 +54,8 @@ end
 -- What to say depends on where apply is called from; that must not show.
 local function without_place(value)
   if type(value) ~= "string" then return value end
-  return value:find("attempt to yield", 1, true) == 1 and YIELDED or value
+  if value:find("attempt to yield", 1, true) ~= 1 then return value end
+  return MACHINES[running] and YIELDED or running .. " cannot yield"
 end
 
 local function caught(value)
@@ -132,6 +139,91 @@ function Machine:query(request)
   end
   return M.copied("query", value)
 end
+
+------------------------------------------------------------------- snapshots --
+
+--- Can the state become bytes, and bytes the state?
+function Machine:has_snapshots()
+  return (self.snapshot_fn or self.save_fn) ~= false
+end
+
+local function not_a_string(what, value)
+  return errors.new("bad_value", ("%s a string, got %s"):format(what,
+    type(value)))
+end
+
+-- What kept it from being done: what an inner call had raised, even where the
+-- user has caught that, before what the user has raised.
+local function why_failed(what, ok, fault, inner)
+  if inner then return inner end
+  if not ok then return error_of(what, fault) end
+end
+
+--- Says the state, in pieces: add(piece), which may raise error values.
+-- @return true; or false and an error value
+function Machine:save(add)
+  if self.snapshot_fn then
+    local ok, value = call("snapshot", self.snapshot_fn)
+    if not ok then return false, error_of("snapshot", value) end
+    if type(value) ~= "string" then
+      return false, not_a_string("snapshot: expected", value)
+    end
+    local is_added, why = pcall(add, value)
+    if not is_added then return false, why end
+    return true
+  end
+  local inner = false
+  local function write(piece)
+    if type(piece) ~= "string" then
+      inner = inner or not_a_string("save: write expects", piece)
+    end
+    if inner then error(inner, 0) end
+    local is_added, why = pcall(add, piece)
+    if is_added then return end
+    inner = why
+    error(why, 0)
+  end
+  local ok, value = call("save", self.save_fn, write)
+  local err = why_failed("save", ok, value, inner)
+  if err then return false, err end
+  return true
+end
+
+-- All pieces, as one string.
+local function all_of(read)
+  local pieces = {}
+  for piece in read do pieces[#pieces + 1] = piece end
+  return table.concat(pieces)
+end
+
+--- Takes a state over: read() -> piece, or nil at the end; it may raise error
+-- values.
+-- @return true; or false and an error value: then the state is half of each,
+--   and nothing may be applied to it
+function Machine:load(read)
+  local inner = false
+  local function guarded()
+    if inner then error(inner, 0) end
+    local ok, piece = pcall(read)
+    if ok then return piece end
+    inner = piece
+    error(piece, 0)
+  end
+  local what, ok, value = "load"
+  if self.restore_fn then
+    what = "restore"
+    local is_read, bytes = pcall(all_of, read)
+    if not is_read then return false, bytes end
+    ok, value = call(what, self.restore_fn, bytes)
+  else
+    ok, value = call(what, self.load_fn, guarded)
+  end
+  local err = why_failed(what, ok, value, inner)
+  if err then return false, err end
+  return true
+end
+
+--------------------------------------------------------------------- results --
 
 --- What a function meant by `nil, why`, as an error value.
 -- @param outcome "none" where nothing entered the log
