@@ -40,6 +40,10 @@ local function new_driver()
     ask_again = function() note("ask changes again") end,
     forwarded = function() return false end,
   } }
+  driver.shipping = {
+    look_at_role = function() note("look at role") end,
+    ship = function(_, peer, index) note("ship", peer, index) end,
+  }
   driver.peers = { cut = function(_, peer) note("cut", peer) end }
   driver.logger = { info = function() end }
   function driver.now() return 0 end
@@ -122,19 +126,27 @@ describe("effects", function()
       take(driver, { { "send", 0, "n2", "a" } }))
   end)
 
+  it("ship a snapshot whatever else waits", function()
+    local driver = new_driver()
+    assert.equal("store 1, ship n2 9", take(driver, { { "store", 0, 1, "" },
+      { "apply", 1, 1, 5 }, { "ship", 0, "n2", 9 } }))
+  end)
+
   it("tell of a new role, and have the flush look again", function()
     local driver = new_driver()
-    assert.equal("ask again, ask changes again, flush, event role candidate",
+    assert.equal("ask again, ask changes again, look at role, flush, "
+      .. "event role candidate",
       take(driver, { { "role", 0, "candidate", 2, false } }))
-    assert.equal("ask again, ask changes again, flush, event role leader, "
-      .. "event leader n1",
+    assert.equal("ask again, ask changes again, look at role, flush, "
+      .. "event role leader, event leader n1",
       take(driver, { { "role", 0, "leader", 2, "n1" } }))
-    assert.equal("ask again, ask changes again, flush", take(driver,
-      { { "role", 0, "leader", 2, "n1" } }))
-    assert.equal("ask again, ask changes again, flush, event leader n1",
+    assert.equal("ask again, ask changes again, look at role, flush",
+      take(driver, { { "role", 0, "leader", 2, "n1" } }))
+    assert.equal("ask again, ask changes again, look at role, flush, "
+      .. "event leader n1",
       take(driver, { { "role", 0, "leader", 3, "n1" } }))
-    assert.equal("ask again, ask changes again, flush, event role follower, "
-      .. "event leader none",
+    assert.equal("ask again, ask changes again, look at role, flush, "
+      .. "event role follower, event leader none",
       take(driver, { { "role", 0, "follower", 4, false } }))
   end)
 end)

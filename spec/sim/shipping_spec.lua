@@ -403,18 +403,18 @@ describe("a snapshot that is shipped", function()
 
     it("is given up when too much log is kept for it", function()
       local site, a, b = two(30 * CHUNK)
-      a.driver.log_bytes = 5000
       a:ship("n2", 100)
       wait_taken(site, b, 5 * CHUNK)
-      a.driver.log_bytes = 5000 + (1 << 30)
+      a.log_before = 777
       wait_taken(site, b, 10 * CHUNK)
       assert.same({}, a.warnings)
-      a.driver.log_bytes = 5000 + (1 << 30) + 1
+      a.log_before = 778
       site:wait(function() return #a.shipped > 0 end)
       assert.same({ "n2 100 false" }, a.shipped)
       assert.equal("too_large", a.warnings[1].code)
       assert.equal(1 << 30, a.warnings[1].max)
       assert.equal(0, a.disk.pins)
+      a.log_before = 0
       a.disk:add { index = 500, size = 2 * CHUNK }
       a:ship("n2", 400)
       site:wait(function() return #a.shipped > 1 end)

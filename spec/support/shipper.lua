@@ -180,7 +180,7 @@ Node.__index = Node
 -- A core that knows how far it has committed.
 local function fake_core(node)
   return {
-    status = function() return { commit = node.commit } end,
+    status = function() return { commit = node.commit, last = 777 } end,
     shipped = function(_, _, peer, index, is_done)
       node.shipped[#node.shipped + 1] = ("%s %d %s"):format(peer, index,
         is_done)
@@ -198,8 +198,13 @@ local function driver_of(node, uv)
   local driver
   driver = {
     id = node.id, role = "follower", term = 0, loop_lag_ms = 0,
-    log_bytes = 0, config = false, options = {}, is_closed = false,
-    core = fake_core(node), storage = {}, transport = false,
+    config = false, options = {}, is_closed = false,
+    core = fake_core(node), transport = false,
+    -- Where the log had come to when it had so many bytes less than now.
+    storage = { index_before = function(_, bytes)
+      assert(bytes == 1 << 30)
+      return node.log_before
+    end },
     logger = Logger.new(function(level, text, fields)
       node.lines[#node.lines + 1] = { level = level, text = text,
         fields = fields }
@@ -229,6 +234,7 @@ function M.new(site, ip, id, options)
   nonces = nonces + 1
   local node = setmetatable({ site = site, ip = ip, id = id,
     address = ip .. ":" .. PORT, disk = options.disk or M.disk(),
+    log_before = 0,
     shipped = {}, received = {}, warnings = {}, lines = {}, commit = 0,
     nonce = nonces, driver = false, shipping = false, receiving = false },
     Node)

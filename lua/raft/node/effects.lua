@@ -18,9 +18,8 @@ local IS_ORDERED <const> = { store = true, apply = true, read = true,
 
 ------------------------------------------------------------------- the kinds --
 
-function perform.store(driver, seq, bytes, ...)
-  driver.log_bytes = driver.log_bytes + #bytes
-  driver.storage:store(seq, bytes, ...)
+function perform.store(driver, ...)
+  driver.storage:store(...)
 end
 
 -- A string that found no place is lost, and with it what only it carried: the

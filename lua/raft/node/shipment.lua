@@ -40,7 +40,7 @@ function M.new(owner, peer, index, try_at)
     term = owner.driver.term,  -- in which we lead
     state = "queued",
     source = false,            -- the pinned file: { info, read_later, unpin }
-    log_from = 0,              -- bytes our log had taken when it was pinned
+    log_last = 0,              -- newest entry of our log when it was pinned
     channel = false,
     cutter = false,            -- of the channel
     sent = 0,                  -- bytes of the file handed to the channel.
@@ -69,7 +69,7 @@ function Shipment:begin(now)
   self.source = self.owner:pin(self.peer, self.index)
   if not self.source then return false end
   self.state, self.try_at, self.moved_at = "waiting", now, now
-  self.log_from = self.driver.log_bytes
+  self.log_last = self.driver.core:status().last
   self.driver.logger:info("shipping a snapshot", { peer = self.peer,
     index = self.source.info.index, bytes = self.source.info.size })
   return true

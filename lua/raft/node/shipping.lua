@@ -28,7 +28,7 @@ local Shipping = { __name = "raft.shipping" }
 Shipping.__index = Shipping
 
 --- @param driver gives options, core, storage, transport, logger, role, term,
---   loop_lag_ms, log_bytes, now(), step(), warn(), guard(), node.scheduler
+--   loop_lag_ms, now(), step(), warn(), guard(), node.scheduler
 function M.new(driver)
   return setmetatable({
     driver = driver,
@@ -156,19 +156,23 @@ local function begin_some(self, now)
   end
 end
 
--- Is too much log kept for this one?
-local function look_at_pin(self, shipment)
-  local kept = self.driver.log_bytes - shipment.log_from
-  if kept <= self.pin_bytes_max then return true end
+-- Has the log that is kept for this one not grown by too much? False: it is
+-- given up.
+local function may_stay_pinned(self, shipment)
+  local max = self.pin_bytes_max
+  if self.driver.storage:index_before(max) <= shipment.log_last then
+    return true
+  end
   shipment:give_up(errors.new("too_large", ("the snapshot for %s is given up "
-    .. "and begun anew: the log that is kept for it has grown by %d bytes"):
-    format(shipment.peer, kept), { peer = shipment.peer,
-      index = shipment.index, size = kept, max = self.pin_bytes_max }))
+    .. "and begun anew: the log that is kept for it has grown by more than "
+    .. "%d bytes"):format(shipment.peer, max), { peer = shipment.peer,
+      index = shipment.index, max = max }))
+  return false
 end
 
 local function look_at_all(self, now)
   for _, shipment in ipairs(table.move(self.list, 1, #self.list, 1, {})) do
-    if shipment.source and look_at_pin(self, shipment) then
+    if shipment.source and may_stay_pinned(self, shipment) then
       shipment:look(now)
     end
   end
