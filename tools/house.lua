@@ -16,8 +16,8 @@ M.rooms = {
   -- Leaves know no roles: each is a noun of its own, tested on its own.
   { name = "leaves", knows = { "contract" }, files = { "bytes.h", "error.c",
     "crc32c", "digest", "entry", "config", "identity", "frame", "wire",
-    "greeting", "ship", "snapfile", "wal", "quorum", "progress", "log",
-    "effects" } },
+    "greeting", "ship", "snapfile", "wal", "quorum", "change", "progress",
+    "log", "effects" } },
 
   -- The private struct and the verbs the role files share.
   { name = "replica", files = { "replica.h" },

@@ -26,6 +26,14 @@ local ROUNDS_MAX <const> = 4    -- flushes per turn
 local Driver = { __name = "raft.driver" }
 Driver.__index = Driver
 
+local function add_parts(self)
+  self.proposals = proposals.new(self)
+  self.reads = reads.new(self)
+  self.transfers = transfers.new(self)
+  self.health = Health.new(self)
+  self.membership = Membership.new(self)
+end
+
 --- A driver; life.lua opens and closes what it drives.
 -- @param options checked by raft.options
 -- @param node the public object, for the registry and events
@@ -75,11 +83,7 @@ function M.new(options, node)
     proposals = false, reads = false, transfers = false, health = false,
     membership = false, shipping = false, receiving = false,
   }, Driver)
-  self.proposals = proposals.new(self)
-  self.reads = reads.new(self)
-  self.transfers = transfers.new(self)
-  self.health = Health.new(self)
-  self.membership = Membership.new(self)
+  add_parts(self)
   return self
 end
 
@@ -250,15 +254,11 @@ function Driver:defer(fn)
   self.clock:stay_awake(true)
 end
 
---- This node is about to block for so many ms: may it do so now? False: it
--- leads, and hands over first; ask again in a turn to come. Then has_blocked.
-function Driver:about_to_block(ms)
-  return self.health:about_to_block(ms)
-end
+--- May this node block for so many ms now? False: it leads, and hands over
+-- first; ask again in a turn to come. Then has_blocked.
+function Driver:about_to_block(ms) return self.health:about_to_block(ms) end
 
-function Driver:has_blocked()
-  self.health:has_blocked()
-end
+function Driver:has_blocked() self.health:has_blocked() end
 
 --- Ends the node for good: life.lua knows how.
 function Driver:fail(err)
@@ -277,11 +277,10 @@ function Driver:guard(fn)
   end
 end
 
-Driver.reaches = view.reaches
-Driver.address_of = view.address_of
-Driver.members = view.members
-Driver.leader_error = view.leader_error
-Driver.why_no_leader = view.why_no_leader
+for _, name in ipairs { "reaches", "address_of", "members", "leader_error",
+  "why_no_leader" } do
+  Driver[name] = view[name]
+end
 Driver.emit = telling.emit
 Driver.report = telling.report
 Driver.warn = telling.warn
