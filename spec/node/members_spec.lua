@@ -34,4 +34,19 @@ describe("a cluster", function()
     assert.is_false(cluster.nodes.n1:status().formed)
     assert.equal("cluster_mismatch", heard[1])
   end)
+
+  -- It was the first to know of the cluster, so all others took that from it
+  -- with empty logs: nobody ever campaigned.
+  it("is not formed by who cannot lead it", function()
+    for _, role in ipairs { "learner", "witness" } do
+      for _ = 1, 4 do
+        local cluster <close> = Cluster.new { nodes = 3 }
+        cluster.members.n3 = { address = cluster.members.n3, role = role }
+        cluster:start()
+        for _, id in ipairs { "n1", "n2" } do
+          assert(cluster.nodes[id]:ready { timeout = 5000 })
+        end
+      end
+    end
+  end)
 end)

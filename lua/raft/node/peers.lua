@@ -101,7 +101,9 @@ function Peers:first_config()
 end
 
 -- First promises, durably, what it is about to form; forms it once all have
--- promised the same. So no directory ever counts in two clusters.
+-- promised the same. So no directory ever counts in two clusters. Who cannot
+-- stand for election leaves it to those who can: all others would adopt the
+-- cluster from it, with empty logs, and nobody would ever lead.
 function Peers:try_form()
   if self.identity or self.forming then return end
   local plan = self:first_config()
@@ -113,7 +115,8 @@ function Peers:try_form()
       .. "form the cluster with another directory of one of the voters: if it "
       .. "has not formed anywhere, stop all nodes, remove their directories "
       .. "and start anew")
-  elseif self.greeting:is_agreed() then
+  elseif self.greeting:is_agreed()
+    and plan.members[self.driver.id].role == "voter" then
     self:form(plan)
   end
 end
