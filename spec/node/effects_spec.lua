@@ -36,7 +36,6 @@ local function new_driver()
   }
   driver.transfers = { ask_again = function() end }
   driver.shipping = { look_at_role = function() end }
-  driver.log_bytes = 0
   driver.membership = { changes = {
     ask_again = function() note("ask changes again") end,
     forwarded = function() return false end,

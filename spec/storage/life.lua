@@ -8,6 +8,7 @@
 local Storage = require "raft.storage"
 local errors = require "raft.errors"
 local made = require "spec.storage.entries"
+local samples = require "spec.storage.snapshot_meta"
 local virtual = require "spec.support.virtual"
 
 local M = {}
@@ -40,7 +41,8 @@ function M.new(seed, bend)
     has_space = true,
     was_full = false,    -- was there ever no space?
     is_killed = false,   -- from outside
-    refusals = {},       -- array of errors of opens
+    refusals = {},       -- array of errors of opens, and of snapshots
+    settling = {},       -- store -> the snapshot whose mark it holds
     starts = 0,          -- of the newest open that returned
     starts_asked = 0,    -- of the newest that was begun
     incarnation = false, -- as the first open told
@@ -127,6 +129,7 @@ function Life:listen()
       assert(i > self.reported, "reported twice, or out of order")
       assert(not self.failure, "reported after the failure")
       self.reported = i
+      self:settle_snapshots()
     end,
     failed = function(err)
       assert(not self.failure, "failed twice")
@@ -159,7 +162,7 @@ function Life:open()
   if self.computer.loop.is_dead then return nil, "killed while it was read" end
   if not ok and errors.is_error(found) then return self:refused(found) end
   if not ok then error(found, 0) end
-  self.storage, self.starts = storage, storage.starts
+  self.storage, self.starts, self.settling = storage, storage.starts, {}
   self.starts_asked = storage.starts
   self.incarnation, self.identity = storage.incarnation, storage.identity
   self.adopting = nil
@@ -220,6 +223,35 @@ local function term_of(entry)
   return (("<i8"):unpack(entry, 17))
 end
 
+-- Snapshots whose marks are durable: those before them may go.
+function Life:settle_snapshots()
+  for store, info in pairs(self.settling) do
+    if store <= self.reported then
+      self.settling[store] = nil
+      self.storage.snapshots:settled(info)
+    end
+  end
+end
+
+-- Makes the file of a snapshot: its info, or nil when that did not work or the
+-- process has died.
+function Life:publish(index, term)
+  local meta, snapshots = samples.meta(index), self.storage.snapshots
+  meta.term = term
+  local ok, err = snapshots:write(meta, function(add) add "state" end)
+  if self.computer.loop.is_dead then return nil end
+  local info, is_over = nil, not ok
+  if ok then
+    snapshots:publish(meta, function(...)
+      err, info = ...
+      is_over = true
+    end)
+  end
+  self:wait(function() return is_over end, "a snapshot")
+  if err then self.refusals[#self.refusals + 1] = err end
+  return self:is_up() and info or nil
+end
+
 -- A snapshot of what is committed and in the log.
 function does.snapshot(self)
   local state = self.states[self.asked]
@@ -229,8 +261,12 @@ function does.snapshot(self)
   if self.random:chance(0.3) then
     entries = self:draw_entries(first, state.term)
   end
+  local term = term_of(state.log[index])
+  local info = self:publish(index, term)
+  if not info then return end
+  self.settling[self.asked + 1] = info
   self:store(first, entries, state.term, state.vote, { index = index,
-    term = term_of(state.log[index]), is_reset = false })
+    term = term, is_reset = false })
 end
 
 -- A snapshot of another log, somewhere behind what is committed.
@@ -240,6 +276,9 @@ function does.reset(self)
   local term = state.term + 1
   local entries = self.random:chance(0.5) and self:draw_entries(index + 1, term)
     or {}
+  local info = self:publish(index, term)
+  if not info then return end
+  self.settling[self.asked + 1] = info
   self:store(index + 1, entries, term, 0, { index = index, term = term,
     is_reset = true })
 end
