@@ -158,7 +158,9 @@ static const char *check_config(const struct raft *r) {
   if (broken != NULL) return broken;
   if (r->config_before_index > 0 && r->config_before_index >= r->config_index)
     return "configurations in the wrong order";
-  if (r->state == RAFT_LEADER && r->config_before_index > r->commit)
+  /* A new leader may not know yet how much of its log is committed. */
+  bool knows = r->state == RAFT_LEADER && r->commit >= r->term_start;
+  if (knows && r->config_before_index > r->commit)
     return "two uncommitted configurations";
   return check_newest_config(r);
 }
@@ -207,6 +209,20 @@ static const char *check_marks_sent(const struct raft *r) {
     if (m->round <= r->marks[i - 1].round || m->sent < r->marks[i - 1].sent)
       return "marks of rounds do not ascend";
   }
+  return NULL;
+}
+
+/* What lacks a command is known, and does not lead. */
+static const char *check_holes(const struct raft *r) {
+  struct raft_entry e;
+  if (r->newest_hole > r->log.last) return "a hole past the log";
+  for (raft_index i = r->log.memory_first; i <= r->log.last; i++) {
+    if (!raft_log_get(&r->log, i, &e)) continue; /* said above */
+    if ((e.flags & RAFT_ENTRY_STRIPPED) == 0) continue;
+    if (i > r->newest_hole) return "a hole that nobody knows of";
+  }
+  if (r->state == RAFT_LEADER && raft_has_holes(r))
+    return "a leader without all commands";
   return NULL;
 }
 
@@ -280,17 +296,12 @@ static const char *check_outbox(const struct raft_outbox *o, raft_seq newest) {
 const char *raft_check(const struct raft *r) {
   assert(r != NULL);
   const char *(*const checks[])(const struct raft *) = {
-      check_marks,
-      check_snapshots,
-      check_hard,
-      check_repair,
-      check_role,
-      check_ballot,
-      check_ack,
-      check_config,
-      check_times,
-      check_reads,
-      r->state == RAFT_LEADER ? check_leader : check_follower,
+      check_marks, check_snapshots,
+      check_hard,  check_repair,
+      check_role,  check_ballot,
+      check_ack,   check_config,
+      check_holes, check_times,
+      check_reads, r->state == RAFT_LEADER ? check_leader : check_follower,
   };
   const char *broken = raft_log_check(&r->log);
   for (size_t i = 0; broken == NULL && i < sizeof checks / sizeof *checks; i++)

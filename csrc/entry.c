@@ -31,11 +31,19 @@ static bool is_position(uint64_t v) {
   return v != 0 && v <= (uint64_t)INT64_MAX;
 }
 
+/* The copy of a command that a witness keeps. */
+static bool is_stripped(const struct raft_entry *e) {
+  assert(e->kind != 0);
+  bool has_command =
+      e->kind == RAFT_ENTRY_COMMAND || e->kind == RAFT_ENTRY_SESSION;
+  return e->flags == RAFT_ENTRY_STRIPPED && has_command && e->size == 0;
+}
+
 /* Would encode write it? */
 static bool is_sound(const struct raft_entry *e) {
   assert(e != NULL);
   if (e->kind == 0 || e->kind > RAFT_ENTRY_KIND_MAX) return false;
-  if (e->flags != 0) return false;
+  if (e->flags != 0 && !is_stripped(e)) return false;
   if (e->size > RAFT_COMMAND_BYTES_MAX) return false;
   return is_position(e->index) && is_position(e->term);
 }

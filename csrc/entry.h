@@ -29,12 +29,16 @@ enum raft_entry_kind {
 };
 #define RAFT_ENTRY_KIND_MAX 4
 
+enum raft_entry_flags {
+  RAFT_ENTRY_STRIPPED = 1, /* a command that a witness has not got: size 0 */
+};
+
 struct raft_entry {
   raft_index index;
   raft_term term;
   raft_ms time;  /* the leader's stamp, never goes back in the log */
   uint8_t kind;  /* enum raft_entry_kind */
-  uint8_t flags; /* 0 in version 1 */
+  uint8_t flags; /* enum raft_entry_flags */
   uint32_t size; /* bytes of payload */
   uint32_t payload_crc;
   const uint8_t *payload;

@@ -360,7 +360,8 @@ static int core_deadline(lua_State *L) {
   return 1;
 }
 
-/* core:entry(index) -> kind, term, time, payload; nothing when not here */
+/* core:entry(index) -> kind, term, time, payload; nothing when not here. Of
+ * kind "stripped" it is where a witness has no command. */
 static int core_entry(lua_State *L) {
   static const char *const kinds[] = {
       [RAFT_ENTRY_NOOP] = "noop",
@@ -372,7 +373,8 @@ static int core_entry(lua_State *L) {
   lua_Integer index = luaL_checkinteger(L, 2);
   struct raft_entry e;
   if (index <= 0 || !raft_entry_at(c->r, (raft_index)index, &e)) return 0;
-  lua_pushstring(L, kinds[e.kind]);
+  bool is_stripped = (e.flags & RAFT_ENTRY_STRIPPED) != 0;
+  lua_pushstring(L, is_stripped ? "stripped" : kinds[e.kind]);
   lua_pushinteger(L, (lua_Integer)e.term);
   lua_pushinteger(L, (lua_Integer)e.time);
   lua_pushlstring(L, (const char *)e.payload, e.size);

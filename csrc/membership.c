@@ -19,9 +19,10 @@ static bool is_voter_in(const struct raft_member *m, enum raft_half half) {
 }
 
 /* A witness votes and never campaigns; a learner does neither. What damage took
- * from our log may be committed: who lacks it must not lead. */
+ * from our log may be committed, and so may be the commands that it lacks: who
+ * lacks something must not lead. */
 bool raft_is_candidate_material(const struct raft *r) {
-  if (raft_is_repairing(r)) return false;
+  if (raft_is_repairing(r) || raft_has_holes(r)) return false;
   int i = raft_config_find(&r->config, r->options.self);
   if (i < 0) return false;
   assert((uint32_t)i < r->config.count);

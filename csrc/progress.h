@@ -40,6 +40,7 @@ struct raft_progress {
   raft_ms heard;            /* when it last spoke; 0 never */
   raft_ms wall;             /* the wall clock it last reported; 0 unknown */
   bool is_avoiding;         /* it said that it is no heir, or lacks entries */
+  bool has_holes;           /* it lacks commands of entries that it has */
   uint64_t incarnation;     /* of the directory that spoke last; 0 none */
   raft_index lap_end;       /* it catches up to here, 0: need not.
                                 Invariant: <= last of the leader's log */

@@ -169,6 +169,13 @@ static bool is_heard(const struct raft *r, const struct raft_progress *p) {
   return r->now - p->heard <= r->options.election_max_ms;
 }
 
+/* Who was a witness in the same directory lacks commands for ever. */
+static bool has_all(const struct raft *r, uint32_t position,
+                    const struct raft_progress *p) {
+  assert(position < r->config.count);
+  return !p->has_holes || r->config.members[position].goal == RAFT_ROLE_WITNESS;
+}
+
 static bool are_all_caught_up(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
   uint32_t waits = raft_change_waits_for(&r->config);
@@ -177,6 +184,7 @@ static bool are_all_caught_up(const struct raft *r) {
     const struct raft_progress *p = raft_peer_at(r, i);
     if (p == NULL) continue; /* that is us: nobody has more */
     if (!p->is_caught_up || !is_heard(r, p)) return false;
+    if (!has_all(r, i, p)) return false;
   }
   return true;
 }

@@ -8,6 +8,7 @@
  *   read.c         ReadIndex, on leaders and followers       [Thesis 6.4]
  *   lease.c        when a leader may read without asking     [Thesis 6.4.1]
  *   transfer.c     leadership handed over                    [Thesis 3.10]
+ *   witness.c      logs without commands, for who keeps none
  *   repair.c       a log that damage has cut short
  *   snapshot.c     snapshots made, received, shipped, and what may go then
  *   forward.c      proposals: our own, and those of followers
@@ -122,6 +123,8 @@ struct raft {
                              is whole. Invariant: else newer than its last
                              one, not of a later term than ours, and we are
                              FOLLOWER without election_due */
+  raft_index newest_hole;  /* no entry above it lacks its command; 0 none.
+                             Invariant: <= log.last; no hole on a leader */
   raft_index commit;       /* Invariant: base <= applied <= apply_handed <=
                              commit <= log.last */
   raft_index apply_handed; /* newest entry in an APPLY effect */
@@ -236,6 +239,16 @@ void raft_tell_removed(struct raft *r, raft_id id);
 void raft_peer_speaks(struct raft *r, struct raft_progress *p,
                       uint64_t incarnation);
 void raft_lap(struct raft *r, struct raft_progress *p); /* match has grown */
+
+/* witness.c */
+bool raft_is_stripped(const struct raft *r, raft_id peer); /* gets copies? */
+raft_index raft_strip_log(struct raft *r, raft_index first,
+                          struct raft_slice *out);
+int raft_strip_loaded(struct raft *r, struct raft_slice *tail);
+void raft_holes_grown(struct raft *r, raft_index first);
+void raft_holes_cut(struct raft *r, raft_index from);
+bool raft_has_holes(const struct raft *r);
+bool raft_is_witness(const struct raft *r);
 
 /* membership.c */
 bool raft_is_candidate_material(const struct raft *r); /* may we campaign? */

@@ -95,7 +95,8 @@ static uint8_t reply_flags(const struct raft *r) {
   assert(r->is_started);
   unsigned avoid = r->is_avoiding ? RAFT_REPLY_AVOID : 0;
   unsigned repairing = raft_is_repairing(r) ? RAFT_REPLY_REPAIRING : 0;
-  return (uint8_t)(avoid | repairing);
+  unsigned holes = raft_has_holes(r) ? RAFT_REPLY_HOLES : 0;
+  return (uint8_t)(avoid | repairing | holes);
 }
 
 void raft_refuse_append(struct raft *r, raft_id to,
@@ -133,7 +134,9 @@ static void extend(struct raft *r, struct raft_slice run) {
   uint32_t count = 0;
   for (struct raft_slice s = run; next_entry(&s, &e); count++)
     r->last_time = e.time;
+  raft_index first = r->log.last + 1;
   raft_log_append_raw(&r->log, run.data, run.size, count);
+  raft_holes_grown(r, first);
   for (struct raft_slice s = run; next_entry(&s, &e);)
     if (e.kind == RAFT_ENTRY_CONFIG) raft_config_append(r, &e);
 }
@@ -160,6 +163,7 @@ static raft_index merge(struct raft *r, const struct raft_message *m) {
   if (r->is_out_of_space) return e.index - 1;
   if (e.index <= r->log.last) {
     raft_log_truncate(&r->log, e.index);
+    raft_holes_cut(r, e.index);
     raft_config_truncate(r, e.index);
     if (r->ack.index >= e.index) r->ack.index = e.index - 1; /* took it back */
   }
@@ -308,6 +312,20 @@ static void ask_load(struct raft *r, struct raft_progress *p) {
   p->is_loading = true;
 }
 
+/* An append of copies: what a witness keeps of our log. */
+static void send_stripped(struct raft *r, struct raft_progress *p) {
+  assert(r->state == RAFT_LEADER);
+  struct raft_slice tail;
+  raft_index last = raft_strip_log(r, p->next, &tail);
+  if (last == 0 || raft_reserve_send(r, tail.size) != RAFT_OK) return;
+  assert(last >= p->next);
+  struct raft_message m = append_after(r, p);
+  m.append.count = (uint32_t)(last - p->next + 1);
+  m.tail = tail;
+  raft_send(r, p->id, 0, &m);
+  raft_progress_sent(p, last, tail.size);
+}
+
 /* Sends one message of entries; false when there is nothing to send now. */
 static bool send_some(struct raft *r, struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
@@ -318,6 +336,11 @@ static bool send_some(struct raft *r, struct raft_progress *p) {
   if (p->next < r->log.memory_first) {
     ask_load(r, p);
     return false;
+  }
+  if (raft_is_stripped(r, p->id)) {
+    raft_index next = p->next;
+    send_stripped(r, p);
+    return p->next > next; /* a probe does not go on, nor who has no room */
   }
   size_t room = (SLICES_MAX + 1) * sizeof(struct raft_slice) + 256;
   if (raft_outbox_reserve(&r->out, 1, room) != RAFT_OK) return false;
@@ -378,13 +401,15 @@ int raft_on_loaded(struct raft *r, const struct raft_event *ev) {
     s.size -= raft_entry_bytes(&e);
     m.append.count++;
   }
-  int rc = raft_reserve_send(r, m.tail.size);
+  struct raft_slice tail = m.tail;
+  int rc = raft_is_stripped(r, p->id) ? raft_strip_loaded(r, &tail) : RAFT_OK;
+  if (rc == RAFT_OK) rc = raft_reserve_send(r, tail.size);
   if (rc != RAFT_OK) return rc;
   raft_index last = p->next + m.append.count - 1;
   uint32_t count = m.append.count;
   m = append_after(r, p);
   m.append.count = count;
-  m.tail = ev->loaded.entries;
+  m.tail = tail;
   raft_send(r, p->id, 0, &m);
   raft_progress_sent(p, last, m.tail.size);
   p->is_loading = false;
@@ -531,6 +556,7 @@ void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
   p->heard = r->now;
   p->wall = m->append_reply.wall;
   p->is_avoiding = m->append_reply.flags != 0;
+  p->has_holes = (m->append_reply.flags & RAFT_REPLY_HOLES) != 0;
   uint64_t round = m->append_reply.round;
   if (round > p->round_acked && round <= p->round_sent) p->round_acked = round;
   if (!m->append_reply.accepted)

@@ -215,6 +215,7 @@ static void take_log(struct raft *r, const struct raft_snapshot *s,
     return;
   }
   raft_log_reset(&r->log, s->index, s->term);
+  r->newest_hole = 0;
   own->reset = mark;
   own->mark = (struct raft_place){0};
   r->last_time = s->time;

@@ -118,6 +118,7 @@ static void add_log(struct raft_digest_state *d, const struct raft_log *log) {
     if (!raft_log_get(log, i, &e)) continue;
     raft_digest_u64(d, e.time);
     raft_digest_u64(d, e.kind);
+    raft_digest_u64(d, e.flags);
     raft_digest_add(d, e.payload, e.size);
   }
 }
@@ -148,6 +149,7 @@ static void add_peer(struct raft_digest_state *d,
       p->is_caught_up,
       p->leaving_index,
       p->leaving_until,
+      p->has_holes,
       p->is_shipped,
       p->is_resting,
   };
@@ -228,6 +230,7 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
       r->last_time,
       r->lost.term,
       r->lost.index,
+      r->newest_hole,
       r->is_apply_loading,
       r->ballot.round,
       r->ballot.granted,

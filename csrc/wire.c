@@ -152,7 +152,8 @@ static void get_append_reply(struct raft_in *in, struct raft_message *m) {
 static bool is_sound_append_reply(const struct raft_message *m) {
   assert(raft_frame_is_number(m->term));
   assert(m->kind == RAFT_MSG_APPEND_REPLY);
-  const unsigned known = RAFT_REPLY_AVOID | RAFT_REPLY_REPAIRING;
+  const unsigned known =
+      RAFT_REPLY_AVOID | RAFT_REPLY_REPAIRING | RAFT_REPLY_HOLES;
   if ((m->append_reply.flags & ~known) != 0) return false;
   return raft_frame_is_number(m->append_reply.index) &&
          raft_frame_is_number(m->append_reply.hint_index) &&

@@ -63,6 +63,7 @@ enum raft_propose_kind {
 enum raft_reply_flags {
   RAFT_REPLY_AVOID = 1,     /* leadership shall not come here */
   RAFT_REPLY_REPAIRING = 2, /* its log lacks what damage took */
+  RAFT_REPLY_HOLES = 4, /* its log lacks commands: it is, or was, a witness */
 };
 
 struct raft_message {

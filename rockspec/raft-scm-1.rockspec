@@ -78,6 +78,7 @@ build = {
         "csrc/wal_state.c",
         "csrc/wal_writer.c",
         "csrc/wire.c",
+        "csrc/witness.c",
       },
     },
     ["raft.address"] = "lua/raft/address.lua",

@@ -132,9 +132,29 @@ static void what_version_1_does_not_write_is_refused(void) {
   EQ(decode_with(36, 0, 1), RAFT_E_CORRUPT); /* kind */
   EQ(decode_with(36, RAFT_ENTRY_KIND_MAX, 1), RAFT_OK);
   EQ(decode_with(36, RAFT_ENTRY_KIND_MAX + 1, 1), RAFT_E_CORRUPT);
-  EQ(decode_with(37, 1, 1), RAFT_E_CORRUPT); /* flags */
+  EQ(decode_with(37, 1, 1), RAFT_E_CORRUPT); /* flags: stripped, with bytes */
+  EQ(decode_with(37, 2, 1), RAFT_E_CORRUPT);
   EQ(decode_with(38, 1, 2), RAFT_E_CORRUPT); /* the zeros */
   EQ(decode_with(38, 0x100, 2), RAFT_E_CORRUPT);
+}
+
+/* A witness keeps a command like this; nothing else has a flag. */
+static void a_command_can_be_stripped(void) {
+  uint8_t data[RAFT_ENTRY_HEADER_BYTES];
+  for (uint8_t kind = 1; kind <= RAFT_ENTRY_KIND_MAX; kind++) {
+    struct raft_entry e = {.index = 7, .term = 3, .time = 9, .kind = kind};
+    struct raft_entry got;
+    raft_entry_encode(&e, data);
+    data[37] = RAFT_ENTRY_STRIPPED;
+    mend(data);
+    bool may = kind == RAFT_ENTRY_COMMAND || kind == RAFT_ENTRY_SESSION;
+    EQ(raft_entry_decode(data, sizeof data, &got),
+       may ? RAFT_OK : RAFT_E_CORRUPT);
+    if (!may) continue;
+    EQ(got.flags, RAFT_ENTRY_STRIPPED);
+    EQ(got.index, 7);
+    EQ(got.time, 9);
+  }
 }
 
 static void a_giant_size_is_not_believed(void) {
@@ -199,6 +219,7 @@ int main(void) {
   CASE(every_flipped_bit_is_found);
   CASE(zeros_are_no_entry);
   CASE(what_version_1_does_not_write_is_refused);
+  CASE(a_command_can_be_stripped);
   CASE(a_giant_size_is_not_believed);
   CASE(the_payload_is_covered_by_the_header);
   CASE(bytes_behind_it_are_not_its_own);

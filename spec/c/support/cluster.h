@@ -139,7 +139,8 @@ struct cluster_packet {
 
 struct cluster_seen {     /* an entry that some log has had */
   raft_term term, before; /* its term, and that of the entry before it */
-  uint64_t digest;
+  uint64_t digest;        /* of what all copies have */
+  uint64_t payload;       /* 0: nobody has shown it yet */
 };
 
 struct cluster_counts { /* what a run has met */

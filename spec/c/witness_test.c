@@ -1,0 +1,252 @@
+/* witness_test.c - who votes and acknowledges without commands: what it is
+ * sent, what it must not do, and that no commit rests on witnesses alone.
+ * [Thesis 11.7.2] */
+#include "alone.h"
+
+#include <string.h>
+
+#include "config.h"
+#include "entry.h"
+#include "replica.h"
+
+enum { VOTER = RAFT_ROLE_VOTER, LEARNER = RAFT_ROLE_LEARNER };
+enum { NONE = RAFT_ROLE_NONE, WITNESS = RAFT_ROLE_WITNESS };
+
+/* n3 is a witness; n1 leads. */
+static struct cluster *with_witness(uint32_t nodes, uint32_t strangers) {
+  struct cluster_options o = {
+      .nodes = nodes, .strangers = strangers, .seed = 1};
+  o.roles[N3] = WITNESS;
+  struct cluster *c = cluster_new(&o);
+  CHECK(cluster_elect(c, N1));
+  return c;
+}
+
+static void propose(struct cluster *c, const char *command) {
+  CHECK(cluster_propose(c, N1, command) > 0);
+  cluster_work(c);
+}
+
+static struct raft_entry entry_at(struct cluster *c, uint32_t node,
+                                  raft_index i) {
+  struct raft_entry e = {.kind = 0};
+  CHECK(raft_entry_at(c->nodes[node].raft, i, &e));
+  return e;
+}
+
+static bool is_stripped(struct cluster *c, uint32_t node, raft_index i) {
+  return (entry_at(c, node, i).flags & RAFT_ENTRY_STRIPPED) != 0;
+}
+
+static int64_t ask(struct cluster *c, uint32_t who, uint8_t goal) {
+  struct raft_config target = cluster_target(c, N1);
+  cluster_want(c, &target, who, goal);
+  return cluster_change(c, N1, &target, false);
+}
+
+/* ---- what it has --------------------------------------------------------- */
+
+static void it_keeps_the_place_of_commands(void) {
+  struct cluster *c = with_witness(3, 0);
+  propose(c, "some bytes");
+  raft_index i = cluster_status(c, N1).last;
+  struct raft_entry full = entry_at(c, N1, i);
+  struct raft_entry bare = entry_at(c, N3, i);
+  CHECK(!is_stripped(c, N2, i));
+  CHECK(is_stripped(c, N3, i));
+  EQ(full.size, 10);
+  EQ(bare.size, 0);
+  EQ(bare.term, full.term);
+  EQ(bare.time, full.time);
+  EQ(bare.kind, RAFT_ENTRY_COMMAND);
+  EQ(entry_at(c, N3, i - 1).kind, RAFT_ENTRY_NOOP);
+  CHECK(!is_stripped(c, N3, i - 1));
+  alone_end(c);
+}
+
+/* Its acknowledgement counts, and its vote. */
+static void it_counts(void) {
+  struct cluster *c = with_witness(3, 0);
+  cluster_isolate(c, N2, true);
+  propose(c, "x");
+  EQ(cluster_status(c, N1).commit, cluster_status(c, N1).last);
+  cluster_isolate(c, N2, false);
+  cluster_run(c, 100);
+  cluster_isolate(c, N1, true);
+  cluster_run(c, 1000);
+  EQ(cluster_leader(c), N2);
+  alone_end(c);
+}
+
+/* n2 lacks what n1 and n3 committed: n3 keeps it from leading. */
+static void it_guards_what_it_acknowledged(void) {
+  struct cluster *c = with_witness(3, 0);
+  cluster_isolate(c, N2, true);
+  propose(c, "x");
+  cluster_isolate(c, N1, true);
+  cluster_isolate(c, N2, false);
+  c->cut[N1][N2] = c->cut[N2][N1] = true;
+  cluster_run(c, 3000);
+  CHECK(cluster_status(c, N2).state != RAFT_LEADER);
+  CHECK(cluster_status(c, N3).state == RAFT_FOLLOWER);
+  cluster_isolate(c, N1, false);
+  cluster_run(c, 1000);
+  EQ(cluster_leader(c), N1);
+  alone_end(c);
+}
+
+static void it_never_campaigns_and_serves_nothing(void) {
+  struct cluster *c = with_witness(3, 0);
+  propose(c, "x");
+  EQ(c->nodes[N3].deadline, UINT64_MAX);
+  EQ(cluster_read(c, N3), RAFT_E_UNSUPPORTED);
+  EQ(cluster_read_lease(c, N3), RAFT_E_UNSUPPORTED);
+  struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
+  ev.transfer.to = c->nodes[N3].id;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_UNSUPPORTED);
+  struct raft_message m = {.kind = RAFT_MSG_TIMEOUT_NOW,
+                           .term = cluster_status(c, N1).term};
+  EQ(cluster_receive(c, N3, N1, &m), RAFT_OK);
+  EQ(cluster_status(c, N3).state, RAFT_FOLLOWER);
+  alone_end(c);
+}
+
+/* From the disk it is sent the same as from memory. */
+static void what_is_loaded_is_stripped_too(void) {
+  struct cluster_options o = {.nodes = 3, .seed = 1, .memory_bytes_max = 1};
+  o.roles[N3] = WITNESS;
+  struct cluster *c = cluster_new(&o);
+  CHECK(cluster_elect(c, N1));
+  cluster_isolate(c, N3, true);
+  for (int i = 0; i < 30; i++)
+    propose(c, "bytes that do not stay in memory, for they are too many here");
+  CHECK(cluster_status(c, N1).memory_first > 5);
+  cluster_isolate(c, N3, false);
+  cluster_run(c, 300);
+  EQ(cluster_status(c, N3).last, cluster_status(c, N1).last);
+  CHECK(c->seen_counts.loads > 0);
+  for (raft_index i = 3; i <= c->nodes[N3].disk.last; i++)
+    EQ(c->nodes[N3].disk.log[i].size, RAFT_ENTRY_HEADER_BYTES);
+  alone_end(c);
+}
+
+static void its_log_survives_a_restart(void) {
+  struct cluster *c = with_witness(3, 0);
+  propose(c, "x");
+  cluster_crash(c, N3, 9);
+  EQ(cluster_restart(c, N3), RAFT_OK);
+  CHECK(raft_has_holes(c->nodes[N3].raft));
+  propose(c, "y");
+  cluster_run(c, 100);
+  EQ(cluster_status(c, N3).last, cluster_status(c, N1).last);
+  CHECK(is_stripped(c, N3, cluster_status(c, N3).last));
+  alone_end(c);
+}
+
+/* ---- becoming one -------------------------------------------------------- */
+
+static void a_new_one_catches_up_without_commands(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 4, .strangers = 1, .seed = 1});
+  CHECK(cluster_elect(c, N1));
+  propose(c, "x");
+  raft_index i = cluster_status(c, N1).last;
+  cluster_isolate(c, N4, true);
+  CHECK(ask(c, N4, WITNESS) > 0);
+  cluster_work(c); /* it is committed that it is to be one */
+  cluster_isolate(c, N4, false);
+  cluster_run(c, 300);
+  CHECK(cluster_status(c, N4).is_settled);
+  CHECK(is_stripped(c, N4, i));
+  EQ(c->nodes[N4].deadline, UINT64_MAX);
+  alone_end(c);
+}
+
+/* While it could still be truncated that it is to be one, it is sent all. */
+static void nothing_is_stripped_before_it_is_committed(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 4, .strangers = 1, .seed = 1});
+  CHECK(cluster_elect(c, N1));
+  propose(c, "x");
+  CHECK(ask(c, N4, WITNESS) > 0);
+  CHECK(!raft_is_stripped(c->nodes[N1].raft, c->nodes[N4].id));
+  cluster_run(c, 20);
+  CHECK(raft_is_stripped(c->nodes[N1].raft, c->nodes[N4].id));
+  alone_end(c);
+}
+
+/* A voter keeps what it has, and gets no more commands. */
+static void a_voter_becomes_one(void) {
+  struct cluster *c =
+      cluster_new(&(struct cluster_options){.nodes = 3, .seed = 1});
+  CHECK(cluster_elect(c, N1));
+  propose(c, "x");
+  raft_index i = cluster_status(c, N1).last;
+  CHECK(ask(c, N3, WITNESS) > 0);
+  cluster_run(c, 100);
+  CHECK(cluster_status(c, N1).is_settled);
+  propose(c, "y");
+  CHECK(!is_stripped(c, N3, i));
+  CHECK(is_stripped(c, N3, cluster_status(c, N3).last));
+  alone_end(c);
+}
+
+static void the_leader_becomes_one(void) {
+  struct cluster *c =
+      cluster_new(&(struct cluster_options){.nodes = 3, .seed = 1});
+  CHECK(cluster_elect(c, N1));
+  CHECK(ask(c, N1, WITNESS) > 0);
+  cluster_run(c, 500);
+  CHECK(cluster_leader(c) > N1);
+  EQ(c->nodes[N1].deadline, UINT64_MAX);
+  CHECK(cluster_propose(c, (uint32_t)cluster_leader(c), "x") > 0);
+  cluster_run(c, 100);
+  CHECK(is_stripped(c, N1, cluster_status(c, N1).last));
+  alone_end(c);
+}
+
+static void it_becomes_nothing_else(void) {
+  struct cluster *c = with_witness(3, 0);
+  EQ(ask(c, N3, VOTER), RAFT_E_BAD_CONFIG);
+  EQ(ask(c, N3, LEARNER), RAFT_E_BAD_CONFIG);
+  EQ(ask(c, N2, WITNESS), RAFT_E_BAD_CONFIG); /* two alone would commit */
+  CHECK(ask(c, N3, NONE) > 0);
+  cluster_run(c, 100);
+  CHECK(cluster_status(c, N1).is_settled);
+  alone_end(c);
+}
+
+/* Removed and added as a voter, in the same directory: it lacks commands, says
+ * so, and is never promoted. */
+static void who_was_one_is_no_voter(void) {
+  struct cluster *c = with_witness(4, 0);
+  propose(c, "x");
+  CHECK(ask(c, N3, NONE) > 0);
+  cluster_run(c, 100);
+  CHECK(cluster_status(c, N1).is_settled);
+  CHECK(ask(c, N3, VOTER) > 0);
+  cluster_run(c, 3000);
+  CHECK(!cluster_status(c, N1).is_settled);
+  EQ(cluster_status(c, N3).last, cluster_status(c, N1).last);
+  EQ(c->nodes[N3].deadline, UINT64_MAX);
+  CHECK(ask(c, N3, NONE) > 0); /* and it is taken back */
+  cluster_run(c, 100);
+  CHECK(cluster_status(c, N1).is_settled);
+  alone_end(c);
+}
+
+int main(void) {
+  CASE(it_keeps_the_place_of_commands);
+  CASE(it_counts);
+  CASE(it_guards_what_it_acknowledged);
+  CASE(it_never_campaigns_and_serves_nothing);
+  CASE(what_is_loaded_is_stripped_too);
+  CASE(its_log_survives_a_restart);
+  CASE(a_new_one_catches_up_without_commands);
+  CASE(nothing_is_stripped_before_it_is_committed);
+  CASE(a_voter_becomes_one);
+  CASE(the_leader_becomes_one);
+  CASE(it_becomes_nothing_else);
+  CASE(who_was_one_is_no_voter);
+  return test_end();
+}
