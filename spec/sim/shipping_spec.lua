@@ -477,3 +477,119 @@ describe("a snapshot that is shipped", function()
     end)
   end)
 end)
+
+describe("snapshots among nodes that fail", function()
+  local IPS <const> = { A, B, C }
+
+  -- Three nodes on a bad network; whoever leads ships to the others.
+  local function three(seed)
+    local site = Site.new(seed, { delay = { 1, 30 }, loss = 0.03,
+      refuse = 0.1 })
+    local nodes = {}
+    for i = 1, 3 do nodes[i] = Shipper.new(site, IPS[i], "n" .. i) end
+    nodes[1]:introduce(nodes[2], nodes[3])
+    return site, nodes
+  end
+
+  local function restart(site, nodes, i, term)
+    local disk, commit = nodes[i].disk, nodes[i].commit
+    nodes[i]:kill()
+    disk.pins = 0
+    nodes[i] = Shipper.new(site, IPS[i], "n" .. i, { disk = disk })
+    nodes[i].commit = commit
+    nodes[1]:introduce(nodes[2], nodes[3])
+    nodes[i]:follow(term)
+  end
+
+  -- What the core does: it wants shipped what is not known to be there.
+  local function ship_all(nodes, leader)
+    local newest = nodes[leader].disk:newest()
+    for i, node in ipairs(nodes) do
+      local is_behind = newest and node.commit < newest.index
+      if i ~= leader and is_behind then
+        nodes[leader]:ship("n" .. i, newest.index)
+      end
+    end
+  end
+
+  local function elect(nodes, leader, term)
+    for i, node in ipairs(nodes) do
+      node:set_role(i == leader and "leader" or "follower", term)
+    end
+  end
+
+  local function make_snapshot(random, node, index)
+    local size = random(1, 30) * CHUNK + random(0, 999)
+    node.disk:add { index = index, size = size, checksum = index * 31 }
+    node.commit = math.max(node.commit, index)
+  end
+
+  local function one_fault(random, site, nodes, world)
+    local i = random(1, 3)
+    local what = random(1, 9)
+    if what == 1 then
+      world.term, world.leader = world.term + 1, i
+      elect(nodes, i, world.term)
+    elseif what == 2 then
+      restart(site, nodes, i, world.term)
+      if i == world.leader then nodes[i]:lead(world.term) end
+    elseif what == 3 then
+      world.index = world.index + 100
+      make_snapshot(random, nodes[world.leader], world.index)
+    elseif what == 4 then
+      nodes[i].disk.full_at = random(1, 20) * CHUNK
+    elseif what == 5 then
+      nodes[i].disk.full_at = false
+    elseif what == 6 then
+      site.network:cut(IPS[i], IPS[random(1, 3)])
+    elseif what == 7 then
+      site.network:heal()
+    elseif what == 8 then
+      nodes[i].disk.write_ms = random(1, 200)
+    else
+      break_channels(nodes[i])
+    end
+  end
+
+  local function settle(site, nodes, world)
+    site.network:heal()
+    for _, node in ipairs(nodes) do
+      node.disk.full_at, node.disk.write_ms = false, 1
+    end
+    local leader = nodes[world.leader]
+    site:wait(function()
+      ship_all(nodes, world.leader)
+      local is_over = #leader.shipping.list == 0
+      for _, node in ipairs(nodes) do
+        is_over = is_over and node.commit >= world.index
+      end
+      return is_over
+    end, 300000)
+  end
+
+  it("come to all in the end, and nothing stays pinned", function()
+    local seed, done = support.seed(), 0
+    for round = 1, 12 do
+      local site, nodes = three(seed + round)
+      local random = math.random
+      local world = { term = 1, leader = 1, index = 100 }
+      elect(nodes, 1, 1)
+      make_snapshot(random, nodes[1], 100)
+      for _ = 1, 25 do
+        ship_all(nodes, world.leader)
+        site:sleep(random(0, 400))
+        one_fault(random, site, nodes, world)
+      end
+      -- Who leads in the end has the newest.
+      if nodes[world.leader].commit < world.index then
+        make_snapshot(random, nodes[world.leader], world.index)
+      end
+      settle(site, nodes, world)
+      for _, node in ipairs(nodes) do
+        assert.equal(0, node.disk.pins)
+        done = done + #node.disk.finished
+      end
+    end
+    assert.is_true(done >= 12, done)
+  end)
+end)

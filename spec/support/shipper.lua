@@ -68,6 +68,15 @@ function Disk:add(fields)
   return info
 end
 
+--- The newest of them, or nil.
+function Disk:newest()
+  local newest
+  for _, info in ipairs(self.files) do
+    if not newest or info.index >= newest.index then newest = info end
+  end
+  return newest
+end
+
 local Source = {}
 Source.__index = Source
 
@@ -128,6 +137,7 @@ function Incoming:finish_later(done)
     end
     disk.kept = false
     disk.finished[#disk.finished + 1] = kept.meta
+    disk.files[#disk.files + 1] = kept.meta
     done(nil, kept.meta)
   end)
 end
@@ -148,7 +158,7 @@ function Snapshots:after(ms, fn)
 end
 
 function Snapshots:pin(index, is_bare)
-  local info = self.disk.files[#self.disk.files]
+  local info = self.disk:newest()
   if not info or info.index < index then return nil end
   if is_bare then
     local bare = { size = 40, checksum = info.checksum + 1 }
