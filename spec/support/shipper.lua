@@ -6,10 +6,15 @@
 --   node:introduce(other)  node:lead(term)  node:follow(term)
 --   disk:add { index = 9, size = 1 << 20 }
 --
+-- With `drive = a raft.sim.disk` the files are those of raft.storage.snapshots.
+--
 -- A file's bytes follow from its checksum, so no file is kept anywhere.
+local Files = require "raft.storage.files"
+local Host = require "raft.sim.host"
 local Logger = require "raft.logger"
 local Receiving = require "raft.node.receiving"
 local Shipping = require "raft.node.shipping"
+local Snapshotter = require "raft.storage.snapshots"
 local Transport = require "raft.transport"
 local core = require "raft.core"
 local errors = require "raft.errors"
@@ -248,12 +253,23 @@ function M.new(site, ip, id, options)
     shipped = {}, received = {}, warnings = {}, lines = {}, commit = 0,
     nonce = nonces, driver = false, shipping = false, receiving = false },
     Node)
-  site:process(ip)
+  local loop = site:process(ip)
+  if options.drive then options.drive:attach(loop) end
   site:on(ip, function(uv)
     if options.bend then uv = options.bend(uv) end
     node:build(uv, options)
+    if options.drive then node:use(options.drive, uv, loop) end
   end)
   return node
+end
+
+-- Real files, on this drive.
+function Node:use(drive, uv, loop)
+  local driver = self.driver
+  local files = Files.new(uv, Host.new(self.site.world, loop, drive),
+    function(fn) return driver:guard(fn) end)
+  files:make_dirs("d")
+  driver.storage.snapshots = Snapshotter.new(files, "d", driver.logger)
 end
 
 function Node:build(uv, options)
