@@ -2,6 +2,21 @@
 -- out what the spec says.
 local effects = require "raft.node.effects"
 
+-- Those who look again when the role is another.
+local function add_askers(driver, note)
+  driver.transfers = { ask_again = function() end }
+  driver.shipping = { look_at_role = function() end }
+  driver.log_bytes = 0
+  driver.membership = { changes = {
+    ask_again = function() note("ask changes again") end,
+    forwarded = function() return false end,
+  } }
+  driver.shipping = {
+    look_at_role = function() note("look at role") end,
+    ship = function(_, peer, index) note("ship", peer, index) end,
+  }
+end
+
 -- A driver that notes what is performed: "store 1", "send n2 x", "apply 5".
 local function new_driver()
   local driver = { stored = 0, is_closed = false, batch = {}, done = {},
@@ -34,16 +49,7 @@ local function new_driver()
     serve = function(_, token) note("read", token) end,
     ask_again = function() note("ask again") end,
   }
-  driver.transfers = { ask_again = function() end }
-  driver.shipping = { look_at_role = function() end }
-  driver.membership = { changes = {
-    ask_again = function() note("ask changes again") end,
-    forwarded = function() return false end,
-  } }
-  driver.shipping = {
-    look_at_role = function() note("look at role") end,
-    ship = function(_, peer, index) note("ship", peer, index) end,
-  }
+  add_askers(driver, note)
   driver.peers = { cut = function(_, peer) note("cut", peer) end }
   driver.logger = { info = function() end }
   function driver.now() return 0 end
