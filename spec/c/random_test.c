@@ -69,7 +69,26 @@ static void some_command(struct cluster *c, uint32_t node) {
 }
 
 static void some_read(struct cluster *c, uint32_t node) {
-  if (is_up(c, node)) (void)cluster_read(c, node); /* may be busy */
+  if (!is_up(c, node)) return;
+  c->seen_counts.leases += cluster_status(c, node).has_lease;
+  if (draw(c, 2) == 0)
+    (void)cluster_read(c, node); /* may be busy */
+  else
+    (void)cluster_read_lease(c, node);
+}
+
+static void some_transfer(struct cluster *c, uint32_t node) {
+  struct raft_event ev = {.kind = RAFT_EV_TRANSFER};
+  uint32_t to = draw(c, c->count + 1);
+  if (to < c->count) ev.transfer.to = c->nodes[to].id;
+  ev.transfer.token = draw(c, 2);
+  if (!is_up(c, node) || cluster_step(c, node, &ev) != RAFT_OK) return;
+  c->seen_counts.transfers++;
+}
+
+static void some_avoiding(struct cluster *c, uint32_t node) {
+  struct raft_event ev = {.kind = RAFT_EV_AVOID, .avoid = draw(c, 2) == 0};
+  if (is_up(c, node)) EQ(cluster_step(c, node, &ev), RAFT_OK);
 }
 
 static void some_disk(struct cluster *c, uint32_t node) {
@@ -123,7 +142,7 @@ static void some_compaction(struct cluster *c, uint32_t node) {
 }
 
 /* It arrives, or half of that is heard of, or it fails. */
-static void some_transfer(struct cluster *c, uint32_t node) {
+static void some_shipment(struct cluster *c, uint32_t node) {
   (void)node;
   if (c->transfer_count == 0) return;
   uint32_t any = draw(c, c->transfer_count);
@@ -170,7 +189,8 @@ static const struct {
     {30, some_read},    {40, some_apply},     {4, some_crash},
     {4, some_cut},      {2, some_partition},  {4, some_loss},
     {4, some_swap},     {4, some_poverty},    {8, some_rot},
-    {6, some_snapshot}, {3, some_compaction}, {20, some_transfer},
+    {6, some_snapshot}, {3, some_compaction}, {20, some_shipment},
+    {2, some_avoiding}, {4, some_transfer},
 };
 
 static void act(struct cluster *c) {
@@ -236,6 +256,7 @@ static struct cluster *make(uint64_t seed) {
   if (test_random(&random) % 2) o.memory_bytes_max = 600;
   if (test_random(&random) % 2) o.tail_max = 3;
   if (test_random(&random) % 4 == 0) o.pending_bytes_max = 300;
+  o.leases = test_random(&random) % 2 == 0;
   return cluster_new(&o);
 }
 
@@ -276,7 +297,7 @@ static void meets_every_kind_of_trouble(void) {
   SEEN(accepted_forwards), SEEN(refused_forwards), SEEN(commits);
   SEEN(leader_reads), SEEN(follower_reads), SEEN(void_reads);
   SEEN(full_windows), SEEN(busy), SEEN(failed_allocations), SEEN(full_disks);
-  SEEN(rots), SEEN(repairs);
+  SEEN(rots), SEEN(repairs), SEEN(leases), SEEN(transfers);
   SEEN(snapshots), SEEN(ships), SEEN(installs), SEEN(compactions), SEEN(resets);
 #undef SEEN
 }

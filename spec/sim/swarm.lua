@@ -4,6 +4,7 @@
 --   lua5.4 spec/sim/swarm.lua [SEEDS [MS [NODES]]]      make sim SEEDS=400
 --   SEED=17 lua5.4 spec/sim/swarm.lua                   one seed again
 --   TRACE=1 SEED=17 lua5.4 spec/sim/swarm.lua           ... and every event
+--   LEASES=1 ...      half of the reads by leases, clocks within their bound
 --
 -- A batch that never met one of the coverage marks fails: it was too dull.
 local Marks = require "raft.sim.marks"
@@ -18,6 +19,9 @@ local KEYS <const> = { "a", "b", "c", "d" }
 local THINK_MS <const> = 200       -- at most, between two operations
 local STEPS_MAX <const> = 200000   -- of the search, for one key
 local DULL_SEEDS <const> = 100     -- from here on all marks are demanded
+local TRANSFER_MS <const> = 4000   -- at most, between two transfers
+local LEASES <const> = os.getenv "LEASES" == "1"
+local LEASE_PPM <const> = 50000    -- two such clocks differ by a tenth
 
 M.MARKS = { "election", "lost_election", "refused_pre_vote", "deposed",
   "check_quorum", "truncation", "crash", "recovery_crash", "torn_tail",
@@ -38,6 +42,7 @@ function M.node()
     return true
   end
   return {
+    leases = LEASES,
     apply = function(command)
       local request = codec.decode(command)
       local op = write[request.op]
@@ -67,7 +72,9 @@ local function client(s, name, stop_ms, done)
     count = count + 1
     local request = operation(random, name, count)
     if request.op == "get" then
-      c:query(request.key, { timeout = 3000 })
+      local by_lease = LEASES and random:chance(0.5)
+      c:query(request.key, { timeout = 3000,
+        consistency = by_lease and "lease" or "linearizable" })
     else
       c:propose(codec.encode(request), { timeout = 3000 })
     end
@@ -76,7 +83,22 @@ local function client(s, name, stop_ms, done)
   done()
 end
 
---- Five clients at work for so long.
+-- Wishes at any node that any other, or the best placed, shall lead.
+local function hand_over(s, stop_ms)
+  local random = s.world:random("transfers")
+  while s:now() < stop_ms do
+    s:sleep(random:between(1, TRANSFER_MS))
+    local to = random:chance(0.5) and random:pick(s.ids) or nil
+    local node = s:node(random:pick(s.ids))
+    if to then
+      node:transfer(to, { timeout = 1000 })
+    else
+      node:transfer { timeout = 1000 }
+    end
+  end
+end
+
+--- Five clients at work for so long, and leadership that is handed around.
 function M.workload(ms)
   return function(s)
     local stop_ms, left = s:now() + ms, CLIENTS
@@ -85,6 +107,7 @@ function M.workload(ms)
         client(s, "c" .. i, stop_ms, function() left = left - 1 end)
       end)
     end
+    s:spawn(function() hand_over(s, stop_ms) end)
     s:wait(function() return left == 0 end, ms + 30000)
   end
 end
@@ -148,6 +171,7 @@ local function run(first, last, ms, nodes)
     seeds = { first, last }, nodes = nodes, node = M.node,
     workload = M.workload(ms), check = M.check, duration_ms = ms,
     probe = codec.encode { op = "none" },
+    rate_ppm_max = LEASES and LEASE_PPM or nil,
     trace = os.getenv "TRACE" and print or nil,
   }
   if report then return report end

@@ -36,6 +36,8 @@ local function draw_case(given, seed)
     is_young = random:chance(YOUNG),  -- faults before it has formed?
     trace = given.trace,
   }
+  local clock = case.options.clock
+  clock.rate_ppm = math.min(clock.rate_ppm, given.rate_ppm_max)
   local ids = {}
   for i = 1, given.nodes do ids[i] = "n" .. i end
   if not given.faults then
@@ -186,6 +188,7 @@ local fields = schema.fields {
   { "duration_ms", schema.integer(1, 3600000, "ms"), default = DURATION_MS },
   { "probe", any_string, default = "0" },
   { "marks", schema.any_table },
+  { "rate_ppm_max", schema.integer(0, 1000000, "ppm"), default = 1000000 },
   { "trace", schema.callable },
   { "shrink", schema.boolean, default = true },
   { "say", schema.callable, default = print },

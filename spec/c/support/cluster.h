@@ -150,6 +150,8 @@ struct cluster_counts { /* what a run has met */
   uint64_t leader_reads, follower_reads, void_reads, full_windows;
   uint64_t busy, failed_allocations, full_disks, rots, repairs;
   uint64_t snapshots, ships, installs, compactions, resets;
+  uint64_t leases;    /* asked for a read, and one may serve it */
+  uint64_t transfers; /* taken */
 };
 
 struct cluster {
