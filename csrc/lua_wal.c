@@ -6,8 +6,11 @@
  *     wal:want()                                   offset, size | nothing
  *     wal:feed(bytes)                              ok | nil, code, fault
  *     wal:torn()                                   from, to | nothing
+ *     wal:damage()                                 fault | nothing: what was
+ *                                                  stepped over
  *     wal:recovery()                               a raft.recovery, once;
- *                                                  term, vote, commit
+ *                                                  term, vote, commit, last,
+ *                                                  last before damage or 0
  *   writing:
  *     wal:segment(salt, size)                      head of the next segment
  *     wal:fits(entry_bytes, reserve)               boolean; a mark counts like
@@ -83,6 +86,15 @@ static void set_integer(lua_State *L, const char *name, uint64_t v) {
   lua_setfield(L, -2, name);
 }
 
+static void push_table(lua_State *L, const struct raft_wal_fault *fault) {
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, fault->why);
+  lua_setfield(L, -2, "why");
+  set_integer(L, "segment", fault->segment);
+  set_integer(L, "offset", fault->offset);
+  set_integer(L, "version", fault->version);
+}
+
 /* nil, code, fault. The code is the one of raft.errors. */
 static int push_fault(lua_State *L, int error,
                       const struct raft_wal_fault *fault) {
@@ -92,12 +104,7 @@ static int push_fault(lua_State *L, int error,
     return 2;
   }
   lua_pushstring(L, error == RAFT_E_VERSION ? "format_version" : "corrupt");
-  lua_createtable(L, 0, 4);
-  lua_pushstring(L, fault->why);
-  lua_setfield(L, -2, "why");
-  set_integer(L, "segment", fault->segment);
-  set_integer(L, "offset", fault->offset);
-  set_integer(L, "version", fault->version);
+  push_table(L, fault);
   return 3;
 }
 
@@ -167,6 +174,13 @@ static int wal_torn(lua_State *L) {
   return 2;
 }
 
+static int wal_damage(lua_State *L) {
+  struct wal *w = luaL_checkudata(L, 1, WAL);
+  if (w->scan.damage.why == NULL) return 0;
+  push_table(L, &w->scan.damage);
+  return 1;
+}
+
 static int wal_recovery(lua_State *L) {
   struct wal *w = check_wal(L, false);
   luaL_argcheck(L, w->scan.phase == RAFT_WAL_BETWEEN, 1, "not read to its end");
@@ -176,7 +190,9 @@ static int wal_recovery(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)r->term);
   lua_pushinteger(L, (lua_Integer)r->vote);
   lua_pushinteger(L, (lua_Integer)r->commit);
-  return 4;
+  lua_pushinteger(L, (lua_Integer)r->last);
+  lua_pushinteger(L, (lua_Integer)r->lost_last);
+  return 6;
 }
 
 /* ---- writing ------------------------------------------------------------- */
@@ -480,21 +496,14 @@ static int identity_decode(lua_State *L) {
 /* ---- the module ---------------------------------------------------------- */
 
 static const luaL_Reg WAL_METHODS[] = {
-    {"open", wal_open},
-    {"want", wal_want},
-    {"feed", wal_feed},
-    {"torn", wal_torn},
-    {"recovery", wal_recovery},
-    {"segment", wal_segment},
-    {"fits", wal_fits},
-    {"batch", wal_batch},
-    {"stored", wal_stored},
-    {"position", wal_position},
-    {"find", wal_find},
-    {"oldest", wal_oldest},
-    {"drop", wal_drop},
-    {"before", wal_before},
-    {NULL, NULL},
+    {"open", wal_open},         {"want", wal_want},
+    {"feed", wal_feed},         {"torn", wal_torn},
+    {"recovery", wal_recovery}, {"segment", wal_segment},
+    {"fits", wal_fits},         {"batch", wal_batch},
+    {"stored", wal_stored},     {"position", wal_position},
+    {"find", wal_find},         {"oldest", wal_oldest},
+    {"drop", wal_drop},         {"before", wal_before},
+    {"damage", wal_damage},     {NULL, NULL},
 };
 
 static const luaL_Reg FUNCTIONS[] = {

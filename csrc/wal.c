@@ -134,11 +134,14 @@ enum {
   BAT_TERM = 40,
   BAT_VOTE = 48,
   BAT_COMMIT = 56,
-  BAT_SIZE = 64,
-  BAT_KIND = 68,
-  BAT_ZERO = 69, /* three bytes */
+  BAT_LAST = 64,
+  BAT_LAST_TERM = 72,
+  BAT_SIZE = 80,
+  BAT_KIND = 84,
+  BAT_FLAGS = 85,
+  BAT_ZERO = 86, /* two bytes */
 };
-_Static_assert(BAT_ZERO + 3 == RAFT_WAL_BATCH_BYTES, "no gap at the end");
+_Static_assert(BAT_ZERO + 2 == RAFT_WAL_BATCH_BYTES, "no gap at the end");
 
 enum { REC_SIZE = 0, REC_KIND = 4, REC_ZERO = 5 /* three bytes */ };
 _Static_assert(REC_ZERO + 3 == RAFT_WAL_RECORD_BYTES, "no gap at the end");
@@ -209,8 +212,11 @@ static void put_head(const struct raft_wal_batch *b, uint8_t *out) {
   raft_put_u64(out + BAT_TERM, b->term);
   raft_put_u64(out + BAT_VOTE, b->vote);
   raft_put_u64(out + BAT_COMMIT, b->commit);
+  raft_put_u64(out + BAT_LAST, b->last);
+  raft_put_u64(out + BAT_LAST_TERM, b->last_term);
   raft_put_u32(out + BAT_SIZE, b->size);
   out[BAT_KIND] = b->kind;
+  out[BAT_FLAGS] = b->flags;
   raft_put_u32(out + BAT_CRC, head_crc(out)); /* last: it covers the rest */
 }
 
@@ -243,7 +249,10 @@ static void get_batch(const uint8_t *data, struct raft_wal_batch *out) {
       .term = raft_get_u64(data + BAT_TERM),
       .vote = raft_get_u64(data + BAT_VOTE),
       .commit = raft_get_u64(data + BAT_COMMIT),
+      .last = raft_get_u64(data + BAT_LAST),
+      .last_term = raft_get_u64(data + BAT_LAST_TERM),
       .kind = data[BAT_KIND],
+      .flags = data[BAT_FLAGS],
   };
 }
 
@@ -251,6 +260,8 @@ static bool is_sound_batch(const struct raft_wal_batch *b) {
   assert(b != NULL);
   if (b->kind != RAFT_WAL_DATA && b->kind != RAFT_WAL_MARK) return false;
   if (b->kind == RAFT_WAL_MARK && b->size != 0) return false;
+  if ((b->flags & ~RAFT_WAL_REPAIRING) != 0) return false;
+  if ((b->last == 0) != (b->last_term == 0)) return false;
   return b->size <= RAFT_WAL_BODY_MAX;
 }
 

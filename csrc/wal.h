@@ -11,9 +11,10 @@
  *   +--------+-----------------------+-----------+----------------- - -
  *
  * One batch is one write and one promise. Its head carries the hard state,
- * the salt of its segment, its own place, its number and the checksum of the
- * head before it: a chain in which nothing can be missing, old or misplaced
- * without being seen. Offsets are drawn in docs/FORMATS.md.
+ * the place of the newest entry, the salt of its segment, its own place, its
+ * number and the checksum of the head before it: a chain in which nothing can
+ * be missing, old or misplaced without being seen. Offsets are drawn in
+ * docs/FORMATS.md.
  */
 #ifndef RAFT_WAL_H
 #define RAFT_WAL_H
@@ -24,7 +25,7 @@
 
 #define RAFT_WAL_VERSION      1
 #define RAFT_WAL_SECTOR       4096       /* bytes; what a disk writes as one */
-#define RAFT_WAL_BATCH_BYTES  72         /* head of a batch */
+#define RAFT_WAL_BATCH_BYTES  88         /* head of a batch */
 #define RAFT_WAL_RECORD_BYTES 8          /* head of a record in its body */
 #define RAFT_WAL_MARK_BYTES   24         /* a mark: a record in its body */
 #define RAFT_WAL_BODY_MAX     (1u << 30) /* bytes of records in one batch */
@@ -46,6 +47,10 @@ struct raft_wal_segment {
 enum raft_wal_kind {
   RAFT_WAL_DATA = 1, /* hard state, and entries if there are any */
   RAFT_WAL_MARK = 2, /* says that the batch before it was durable */
+};
+
+enum raft_wal_flags {
+  RAFT_WAL_REPAIRING = 1, /* last is what damage took, not in the log yet */
 };
 
 enum raft_wal_record {
@@ -79,7 +84,10 @@ struct raft_wal_batch {
   raft_term term;            /* hard state from here on */
   raft_id vote;              /* 0 nobody */
   raft_index commit;         /* a hint for the next start */
+  raft_index last;           /* newest entry, this batch included; 0 none */
+  raft_term last_term;       /* its term */
   uint8_t kind;              /* enum raft_wal_kind */
+  uint8_t flags;             /* enum raft_wal_flags */
   struct raft_wal_mark mark; /* to be written; it is in the body */
 };
 

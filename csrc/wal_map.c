@@ -133,9 +133,20 @@ static void forget(struct raft_wal_map *map, raft_index index) {
   map->last = index - 1;
 }
 
+void raft_wal_map_break(struct raft_wal_map *map) {
+  assert(map->count <= map->capacity);
+  map->is_broken = true;
+}
+
+void raft_wal_map_truncate(struct raft_wal_map *map, raft_index last) {
+  assert(map->count <= map->capacity);
+  if (last < map->last) forget(map, last + 1);
+  assert(map->last <= last);
+}
+
 static bool needs_spot(const struct raft_wal_map *map, uint64_t segment,
                        uint64_t offset) {
-  if (map->count == 0) return true;
+  if (map->count == 0 || map->is_broken) return true;
   const struct raft_wal_spot *s = &map->spots[map->count - 1];
   if (s->segment != segment) return true;
   assert(offset > s->offset);
@@ -166,6 +177,7 @@ int raft_wal_map_add(struct raft_wal_map *map, uint64_t segment,
           .offset = offset + at,
           .rest = (uint32_t)(entries.size - at),
       };
+      map->is_broken = false;
     }
     struct raft_wal_spot *s = &map->spots[map->count - 1];
     s->size = offset + at + raft_entry_bytes(&e) - s->offset;

@@ -38,7 +38,8 @@ struct raft_wal_map {
   struct raft_wal_spot *spots; /* Invariant: first ascends strictly */
   size_t count;
   size_t capacity;
-  raft_index last;                 /* the newest entry there is; 0 none */
+  raft_index last; /* the newest entry there is; 0 none */
+  bool is_broken;  /* does the next entry begin a spot, whatever it follows? */
   struct raft_wal_extent *extents; /* Invariant: segments ascend by one */
   size_t extent_count;
   size_t extent_capacity;
@@ -70,6 +71,13 @@ void raft_wal_map_drop(struct raft_wal_map *map, uint64_t segment);
  * has changed. */
 int raft_wal_map_add(struct raft_wal_map *map, uint64_t segment,
                      uint64_t offset, struct raft_slice entries);
+
+/* Batches that cannot be read lie behind the newest spot: what comes next is
+ * not found by reading on. */
+void raft_wal_map_break(struct raft_wal_map *map);
+
+/* Entries above `last` are no more. */
+void raft_wal_map_truncate(struct raft_wal_map *map, raft_index last);
 
 /* The spot whose read yields entry `index`, and the last entry before the next
  * spot; false when there is none. */

@@ -3,7 +3,8 @@
  * Owns the judgement between a torn end and rot; see wal_scan.h. What must
  * hold: no batch that was durable is ever cut, but for one residue: damage in
  * the head of the very last batch when no mark follows it, or in its body when
- * nothing at all does, looks like the torn write it could have been.
+ * nothing at all does, looks like the torn write it could have been. No hard
+ * state is handed out that a later batch, readable or not, may have changed.
  */
 #include "wal_scan.h"
 
@@ -54,10 +55,37 @@ static void want(struct raft_wal_scan *scan, uint64_t offset, uint64_t size) {
   assert(scan->want_size % RAFT_WAL_SECTOR == 0);
 }
 
-static void finish(struct raft_wal_scan *scan) {
+static const char DAMAGED[] = "a batch is damaged that later ones build on";
+static const char MISSING[] =
+    "batches are damaged that a later segment builds on";
+
+/* The segment is read. At the very end a vote may have been in the damage. */
+static int finish(struct raft_wal_scan *scan) {
   assert(scan->phase != RAFT_WAL_BROKEN);
+  if (scan->is_last && scan->is_headless)
+    return broken(scan, scan->hole.why, scan->hole.segment, scan->hole.offset);
   scan->phase = RAFT_WAL_BETWEEN;
   scan->want_size = 0;
+  return RAFT_OK;
+}
+
+/* Damage from `end` on, and the log goes on behind it. */
+static void step_over(struct raft_wal_scan *scan, const char *why) {
+  assert(scan->segment.number >= 1);
+  raft_wal_state_break(&scan->state);
+  raft_wal_map_break(&scan->map);
+  if (!scan->is_headless) /* else it is one with the damage before it */
+    scan->hole =
+        (struct raft_wal_fault){why, scan->segment.number, scan->end, 0};
+  scan->is_headless = true;
+  if (scan->damage.why == NULL) scan->damage = scan->hole;
+}
+
+/* What of the log is true was not known, and is now. */
+static void trim_map(struct raft_wal_scan *scan) {
+  assert(!scan->state.is_unsure);
+  raft_wal_map_truncate(&scan->map, scan->state.last);
+  assert(scan->map.last == scan->state.last);
 }
 
 /* ---- the head of a segment ----------------------------------------------- */
@@ -85,17 +113,22 @@ static int begin_at(struct raft_wal_scan *scan,
 static int check_link(struct raft_wal_scan *scan,
                       const struct raft_wal_segment *s) {
   uint64_t before = scan->segment.number;
-  bool fits = s->batch == scan->number && s->chain == scan->chain;
   assert(s->number >= 1);
+  assert(s->next_index >= 1);
   if (before == 0 && s->number > 1) return begin_at(scan, s);
-  if (fits && s->next_index == scan->state.last + 1 &&
-      s->last_term == scan->state.last_term)
-    return RAFT_OK;
-  if (before != 0 && s->batch > scan->number)
-    return broken(scan, "batches are damaged that a later segment builds on",
-                  before, scan->end);
-  return broken(scan, "the segment does not follow the one before it",
-                s->number, 0);
+  if (before != 0 && s->batch > scan->number) {
+    step_over(scan, MISSING);
+    scan->number = s->batch;
+    scan->chain = s->chain;
+    scan->is_stepping = false;
+  }
+  bool fits = s->batch == scan->number && s->chain == scan->chain;
+  if (!fits ||
+      !raft_wal_state_link(&scan->state, s->next_index - 1, s->last_term))
+    return broken(scan, "the segment does not follow the one before it",
+                  s->number, 0);
+  trim_map(scan);
+  return RAFT_OK;
 }
 
 static int check_head(struct raft_wal_scan *scan,
@@ -165,8 +198,9 @@ static const char *head_fault(const struct raft_wal_scan *scan,
   assert(scan->segment.number >= 1);
   if (b->salt != scan->segment.salt) return "a batch of another segment";
   if (b->offset != scan->end) return "a batch of another place";
-  if (b->chain != scan->chain) return "batches are missing before this one";
-  if (!raft_wal_follows(b->number, scan->number))
+  if (!scan->is_stepping && b->chain != scan->chain)
+    return "batches are missing before this one";
+  if (!scan->is_stepping && !raft_wal_follows(b->number, scan->number))
     return "the numbers of batches have a gap";
   if (b->number >> RAFT_WAL_COUNT_BITS > scan->options.starts)
     return "the identity file is older than the log";
@@ -193,36 +227,47 @@ static void look_at(const struct raft_wal_scan *scan, const uint8_t *data,
   f->verdict = error == RAFT_OK ? GOOD : ABSENT;
 }
 
+/* This head is the newest one now; the next batch lies at `end`. */
+static void pass(struct raft_wal_scan *scan, const struct raft_wal_batch *b,
+                 uint64_t end) {
+  assert(end > scan->end);
+  scan->end = end;
+  scan->number = b->number;
+  scan->chain = b->crc;
+  scan->kind = b->kind;
+  scan->is_stepping = scan->is_headless = false;
+  assert(scan->end <= scan->segment.size);
+}
+
 static int accept(struct raft_wal_scan *scan, const struct found *f) {
   assert(f->verdict == GOOD);
   const char *why = NULL;
-  int error = raft_wal_state_add(&scan->state, &f->batch, &f->body, &why);
+  struct raft_wal_body body = f->body;
+  raft_index base = scan->state.base_index;
+  int error = raft_wal_state_add(&scan->state, &f->batch, &body, &why);
   if (error == RAFT_E_CORRUPT) return broken_here(scan, why, scan->end);
   if (error != RAFT_OK) return error;
-  if (f->body.mark.is_reset) raft_wal_map_reset(&scan->map, f->body.mark.index);
+  if (body.mark.is_reset || scan->state.base_index != base)
+    raft_wal_map_reset(&scan->map, scan->state.base_index);
   error = raft_wal_map_add(&scan->map, scan->segment.number,
-                           scan->end + f->body.entries_at, f->body.entries);
+                           scan->end + body.entries_at, body.entries);
   if (error != RAFT_OK) return error;
-  assert(scan->map.last == scan->state.last);
-  scan->end += f->size;
-  scan->number = f->batch.number;
-  scan->chain = f->batch.crc;
-  scan->kind = f->batch.kind;
-  assert(scan->end <= scan->segment.size);
+  trim_map(scan);
+  pass(scan, &f->batch, scan->end + f->size);
   return RAFT_OK;
 }
 
-/* The log of this segment ends here. If it is the last, what lies behind must
- * be looked at; if not, the next segment's head says whether all was here. */
-static void reach_end(struct raft_wal_scan *scan, const struct found *f) {
+/* No batch is here: the log of this segment ends, or is damaged. What lies
+ * behind tells, and of an older segment the head of the next one too. */
+static int reach_end(struct raft_wal_scan *scan, const struct found *f) {
   assert(scan->end <= scan->segment.size);
-  if (!scan->is_last || scan->end == scan->segment.size) {
-    finish(scan);
-    return;
-  }
+  if (scan->end == scan->segment.size) return finish(scan);
   scan->phase = RAFT_WAL_BEHIND;
-  scan->torn_extent = f->size ? scan->end + f->size : 0;
+  scan->torn = f->size > 0 ? f->batch : (struct raft_wal_batch){0};
+  scan->torn_extent = f->size > 0 ? scan->end + f->size : 0;
+  scan->has_trace = false;
   want(scan, scan->end, RAFT_WAL_CHUNK);
+  return RAFT_OK;
 }
 
 static int feed_batches(struct raft_wal_scan *scan, struct raft_slice data) {
@@ -247,44 +292,82 @@ static int feed_batches(struct raft_wal_scan *scan, struct raft_slice data) {
     at += (size_t)f.size;
   }
   assert(f.verdict == ABSENT || scan->end == scan->segment.size);
-  reach_end(scan, &f);
-  return RAFT_OK;
+  return reach_end(scan, &f);
 }
 
 /* ---- behind the end ------------------------------------------------------ */
 
-/* Is that the head of a batch written after the one that should be at `end`?
- * Inside the extent of a torn batch, whose head we can read, are its own
- * bytes, whatever they look like. */
-static bool is_trace(const struct raft_wal_scan *scan, const uint8_t *sector,
-                     uint64_t offset) {
+/* What does this sector behind the end tell? Inside the extent of a torn batch,
+ * whose head we can read, are its own bytes, whatever they look like. */
+enum trace {
+  NOTHING = 1, /* it may be of the torn write */
+  LATER,       /* something came after that, but we cannot go on from here */
+  HEAD,        /* the head of a later batch, in its place */
+};
+
+/* A head in its place cannot be what a user wrote: of the bytes at this place
+ * nobody had a copy before they were written. */
+static enum trace trace_of(const struct raft_wal_scan *scan,
+                           const uint8_t *sector, uint64_t offset) {
   struct raft_wal_batch b;
   assert(offset > scan->end);
-  if (offset < scan->torn_extent) return false;
-  if (scan->torn_extent != 0) return true; /* what else came behind it? */
+  if (offset < scan->torn_extent) return NOTHING;
+  bool is_named = scan->torn_extent != 0; /* is the torn head intact? */
+  enum trace trace = is_named ? LATER : NOTHING;
+  uint64_t newest = is_named ? scan->torn.number : scan->number;
   if (raft_wal_batch_decode(sector, RAFT_WAL_SECTOR, &b) != RAFT_OK)
-    return false;
-  /* At another place than its own it is a write that went astray: rot too. */
-  return b.salt == scan->segment.salt && b.number > scan->number;
+    return trace;
+  if (b.salt != scan->segment.salt || b.number <= newest) return trace;
+  return b.offset == offset ? HEAD : LATER; /* a write that went astray? */
+}
+
+/* Damage in [end, offset), and a batch at `offset`. */
+static int resume(struct raft_wal_scan *scan, uint64_t offset) {
+  const char *why = NULL;
+  assert(offset > scan->end);
+  step_over(scan, DAMAGED);
+  if (scan->torn_extent != 0) {
+    int error = raft_wal_state_skip(&scan->state, &scan->torn, &why);
+    if (error != RAFT_OK) return broken_here(scan, why, scan->end);
+    trim_map(scan);
+    scan->number = scan->torn.number;
+    if (offset > scan->torn_extent) /* and what lay between? */
+      raft_wal_state_break(&scan->state);
+  }
+  scan->end = offset;
+  scan->is_stepping = true;
+  scan->torn_end = 0;
+  scan->phase = RAFT_WAL_BATCHES;
+  want(scan, offset, RAFT_WAL_CHUNK);
+  return RAFT_OK;
+}
+
+/* All is read to the end of the segment. In an older one the next says whether
+ * anything is missing; here a trace does. */
+static int reach_bottom(struct raft_wal_scan *scan) {
+  assert(scan->want_size == 0);
+  if (!scan->is_last) scan->torn_end = 0;
+  if (scan->is_last && scan->has_trace)
+    return broken_here(scan, DAMAGED, scan->end);
+  return finish(scan);
 }
 
 static int feed_behind(struct raft_wal_scan *scan, struct raft_slice data) {
   uint64_t offset = scan->want_offset;
-  assert(scan->is_last); /* of older segments the next one tells */
   assert(offset >= scan->end);
   for (size_t at = 0;
        at + RAFT_WAL_SECTOR <= data.size && offset < scan->segment.size;
        at += RAFT_WAL_SECTOR, offset += RAFT_WAL_SECTOR) {
     const uint8_t *sector = data.data + at;
     if (raft_bytes_are_zero(sector, RAFT_WAL_SECTOR)) continue;
-    if (offset > scan->end && is_trace(scan, sector, offset))
-      return broken_here(scan, "a batch is damaged that later ones build on",
-                         scan->end);
+    enum trace trace =
+        offset > scan->end ? trace_of(scan, sector, offset) : NOTHING;
+    if (trace == HEAD) return resume(scan, offset);
+    if (trace == LATER) scan->has_trace = true;
     scan->torn_end = offset + RAFT_WAL_SECTOR;
   }
   want(scan, offset, RAFT_WAL_CHUNK);
-  if (scan->want_size == 0) finish(scan);
-  return RAFT_OK;
+  return scan->want_size > 0 ? RAFT_OK : reach_bottom(scan);
 }
 
 int raft_wal_scan_feed(struct raft_wal_scan *scan, struct raft_slice data) {
@@ -293,9 +376,9 @@ int raft_wal_scan_feed(struct raft_wal_scan *scan, struct raft_slice data) {
   if (data.size < scan->want_size) /* the file has shrunk under our hands? */
     return broken_here(scan, "the end of the segment is missing",
                        scan->want_offset);
-  if (scan->phase == RAFT_WAL_BEHIND) return feed_behind(scan, data);
-  assert(scan->phase == RAFT_WAL_BATCHES);
-  int error = feed_batches(scan, data);
+  assert(scan->phase == RAFT_WAL_BATCHES || scan->phase == RAFT_WAL_BEHIND);
+  int error = scan->phase == RAFT_WAL_BEHIND ? feed_behind(scan, data)
+                                             : feed_batches(scan, data);
   if (error == RAFT_E_NOMEM) { /* half of a batch was taken in */
     scan->phase = RAFT_WAL_BROKEN;
     scan->want_size = 0;

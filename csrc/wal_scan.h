@@ -9,8 +9,13 @@
  * The judgement. Batch k + 1 is written only after batch k is durable. So what
  * is no intact batch k ends the log - it is the torn end of a write nobody was
  * told of - unless there is any trace of a batch after it: then k was durable,
- * somebody was told, and to cut it would be to forget a promise. That is rot,
- * and rot is refused.
+ * somebody was told, and to cut it would be to forget a promise. That is rot.
+ *
+ * Rot in the middle is stepped over, to the next intact head in its own place:
+ * that has the hard state, which no batch before it can know better, and tells
+ * what the log has lost (wal_state.h). Whether the rest is of use is for the
+ * core. Rot is refused when no head follows it, for then a vote may be lost;
+ * and wherever an intact head says what cannot be.
  */
 #ifndef RAFT_WAL_SCAN_H
 #define RAFT_WAL_SCAN_H
@@ -31,8 +36,8 @@
 enum raft_wal_phase {
   RAFT_WAL_BETWEEN = 1, /* wants the head of the next segment */
   RAFT_WAL_BATCHES,     /* reads batch after batch */
-  RAFT_WAL_BEHIND,      /* looks for traces behind the end */
-  RAFT_WAL_BROKEN,      /* has found damage, see `fault`; or lacked memory */
+  RAFT_WAL_BEHIND,      /* looks for later batches behind the end */
+  RAFT_WAL_BROKEN,      /* cannot go on, see `fault`; or lacked memory */
 };
 
 struct raft_wal_fault { /* for people and for tests */
@@ -69,9 +74,17 @@ struct raft_wal_scan {
   uint8_t kind;                    /* its kind; 0 none */
   uint64_t want_offset;            /* what feed wants next ... */
   uint64_t want_size;              /* ... and how much; 0: nothing more */
-  uint64_t torn_extent;            /* where the torn batch ends; 0 unknown */
+  struct raft_wal_batch torn;      /* head of the torn batch, if it is intact */
+  uint64_t torn_extent;            /* where that ends; 0: it is not intact */
+  bool has_trace;                  /* was something written after it? */
+  bool is_stepping;                /* over damage: the next head is later, but
+                                      not the next one */
+  bool is_headless;                /* is there damage that no intact head
+                                      follows yet? */
   uint64_t torn_end;               /* behind the last byte that is not zero
                                       after `end`; 0: all are */
+  struct raft_wal_fault damage;    /* the first that was stepped over */
+  struct raft_wal_fault hole;      /* the newest */
   struct raft_wal_fault fault;
 };
 

@@ -2,7 +2,8 @@
  *
  * Owns the tail of entries that recovery keeps in memory. What must hold:
  * indexes have no gaps, terms never fall along the log, the hard state never
- * goes back. It refuses whatever breaks that, however well its checksums fit.
+ * goes back; what is left before damage is the beginning of the log as it was
+ * when the last batch was written. It refuses whatever breaks that, however well its checksums fit.
  */
 #include "wal_state.h"
 
@@ -166,7 +167,16 @@ static void drop_configs(struct raft_wal_state *s, raft_index from) {
   }
 }
 
-/* Entries from `index` on were overwritten. [Raft 5.3] */
+/* The stamp of the newest entry; 0 when it is not kept. */
+static raft_ms last_time(const struct raft_wal_tail *t) {
+  struct raft_entry e = {.time = 0};
+  assert(t->skip + t->count <= t->slots);
+  if (t->count > 0)
+    raft_entry_view(t->bytes + t->offsets[t->skip + t->count - 1], &e);
+  return e.time;
+}
+
+/* Entries from `index` on were overwritten, or are not sure. [Raft 5.3] */
 static void truncate(struct raft_wal_state *s, raft_index index) {
   assert(index > s->base_index);
   assert(index <= s->last);
@@ -176,6 +186,56 @@ static void truncate(struct raft_wal_state *s, raft_index index) {
   drop_configs(s, index);
   s->last = index - 1;
   s->last_term = term_at(s, s->last);
+  s->last_time = last_time(&s->tail);
+}
+
+/* ---- damage -------------------------------------------------------------- */
+
+/* The newest entry of that term; 0 when there is none. */
+static raft_index last_of(const struct raft_wal_state *s, raft_term term) {
+  assert(term > 0);
+  for (size_t i = s->run_count; i > 0; i--) {
+    if (s->runs[i - 1].term > term) continue;
+    if (s->runs[i - 1].term < term) return 0;
+    return i < s->run_count ? s->runs[i].first - 1 : s->last;
+  }
+  return 0;
+}
+
+/* The log that the damage left had an entry of this place: what of ours is
+ * also there? The leader of its term had that entry and all that we have of
+ * that term, so up to the older of both we have what it had. [Raft 5.3] */
+static void settle(struct raft_wal_state *s, raft_index index, raft_term term) {
+  assert(s->is_unsure);
+  assert(s->sure <= s->last);
+  raft_index known = term > 0 ? last_of(s, term) : 0;
+  if (known > index) known = index;
+  if (known < s->sure) known = s->sure;
+  if (known < s->last) truncate(s, known + 1);
+  s->is_unsure = false;
+}
+
+void raft_wal_state_break(struct raft_wal_state *s) {
+  if (s->is_unsure) return;
+  s->sure = s->commit < s->last ? s->commit : s->last;
+  if (s->sure < s->base_index) s->sure = s->base_index;
+  s->is_gapped = s->is_unsure = true;
+  assert(s->sure <= s->last);
+}
+
+bool raft_wal_state_link(struct raft_wal_state *s, raft_index last,
+                         raft_term last_term) {
+  if (s->is_unsure) settle(s, last, last_term);
+  if (last == s->last && last_term == s->last_term) s->is_gapped = false;
+  assert(!s->is_unsure);
+  return !s->is_gapped ? last == s->last && last_term == s->last_term
+                       : last > s->last && last_term >= s->last_term;
+}
+
+bool raft_wal_state_has_lost(const struct raft_wal_state *s) {
+  assert(!s->is_unsure);
+  if (s->head_term != s->last_term) return s->head_term > s->last_term;
+  return s->head_last > s->last;
 }
 
 void raft_wal_state_reset(struct raft_wal_state *s, raft_index index,
@@ -258,15 +318,38 @@ static const char *entry_fault(const struct raft_wal_state *s,
   return NULL;
 }
 
-static int add_entries(struct raft_wal_state *s, struct raft_slice entries,
+/* Is this entry not taken in? Behind a gap the first that joins what we have
+ * closes it, for it and what is before it is all that there is then. What a
+ * mark of the same batch covers was skipped with it; but it overwrites. */
+static bool is_passed_over(struct raft_wal_state *s,
+                           const struct raft_wal_mark *mark,
+                           const struct raft_entry *e) {
+  assert(s->base_index <= s->last);
+  bool is_covered = s->is_marked && e->index <= mark->index;
+  if (is_covered && s->last > s->base_index) truncate(s, s->base_index + 1);
+  if (is_covered) return true;
+  if (s->is_gapped && e->index > s->last + 1) return true;
+  s->is_gapped = false;
+  return false;
+}
+
+static int add_entries(struct raft_wal_state *s, struct raft_wal_body *body,
                        const char **why) {
   struct raft_entry e;
+  struct raft_slice rest = body->entries;
   assert(why != NULL);
-  for (size_t at = 0; at < entries.size; at += raft_entry_bytes(&e)) {
-    const uint8_t *bytes = entries.data + at;
+  for (; rest.size > 0;) {
+    const uint8_t *bytes = rest.data;
     *why = "an entry is damaged";
-    if (raft_entry_decode(bytes, entries.size - at, &e) != RAFT_OK)
+    if (raft_entry_decode(bytes, rest.size, &e) != RAFT_OK)
       return RAFT_E_CORRUPT;
+    size_t size = raft_entry_bytes(&e);
+    rest = (struct raft_slice){rest.data + size, rest.size - size};
+    if (is_passed_over(s, &body->mark, &e)) {
+      body->entries_at += (uint32_t)(body->entries.size - rest.size);
+      body->entries = rest;
+      continue;
+    }
     *why = entry_fault(s, &e);
     if (*why != NULL) return RAFT_E_CORRUPT;
     if (e.index <= s->last) truncate(s, e.index);
@@ -281,6 +364,7 @@ static const char *hard_fault(const struct raft_wal_state *s,
                               const struct raft_wal_batch *b) {
   assert(b->number != 0);
   if (b->term < s->term) return "the term goes back";
+  if (b->last_term > b->term) return "an entry of a term that had not begun";
   if (b->term > s->term || s->vote == 0) return NULL;
   return b->vote == s->vote ? NULL : "a second vote in one term";
 }
@@ -297,22 +381,82 @@ static const char *mark_fault(const struct raft_wal_state *s,
   return "a snapshot of another log";
 }
 
-int raft_wal_state_add(struct raft_wal_state *s, const struct raft_wal_batch *b,
-                       const struct raft_wal_body *body, const char **why) {
-  assert(s->tail.from <= s->tail.size);
+/* What a head says beside its entries. */
+static int add_head(struct raft_wal_state *s, const struct raft_wal_batch *b,
+                    const char **why) {
   assert(why != NULL);
   *why = hard_fault(s, b);
   if (*why != NULL) return RAFT_E_CORRUPT;
   s->term = b->term;
   s->vote = b->vote;
   if (b->commit > s->commit) s->commit = b->commit;
+  s->head_last = b->last;
+  s->head_term = b->last_term;
+  assert(s->head_term <= s->term);
+  return RAFT_OK;
+}
+
+/* Does the log end where the head says? Under repair it says what was lost. */
+static const char *end_fault(struct raft_wal_state *s,
+                             const struct raft_wal_batch *b) {
+  assert(!s->is_unsure);
+  if ((b->flags & RAFT_WAL_REPAIRING) != 0) return NULL;
+  if (raft_wal_state_link(s, b->last, b->last_term)) return NULL;
+  return "the log does not end where the batch says";
+}
+
+/* Which entry of the log behind the damage does this batch tell of? */
+static void settle_by(struct raft_wal_state *s, const struct raft_wal_batch *b,
+                      struct raft_slice entries) {
+  struct raft_entry e;
+  assert(s->is_unsure);
+  if (raft_entry_decode_header(entries.data, entries.size, &e) == RAFT_OK)
+    settle(s, e.index, e.term);
+  else if ((b->flags & RAFT_WAL_REPAIRING) == 0)
+    settle(s, b->last, b->last_term);
+  else
+    settle(s, 0, 0); /* it speaks of another log */
+}
+
+/* A log that starts anew has no gap, whatever was before. And where a snapshot
+ * covers what lies in the gap, the log may as well begin behind that. */
+static void begin_at_mark(struct raft_wal_state *s,
+                          const struct raft_wal_mark *mark) {
+  assert(mark->index > 0);
+  if (mark->is_reset) {
+    s->is_gapped = s->is_unsure = false;
+    raft_wal_state_reset(s, mark->index, mark->term);
+  } else if (s->is_gapped && mark->index > s->last) {
+    raft_wal_state_reset(s, mark->index, mark->term);
+    s->is_marked = true;
+  }
+}
+
+int raft_wal_state_add(struct raft_wal_state *s, const struct raft_wal_batch *b,
+                       struct raft_wal_body *body, const char **why) {
+  assert(s->tail.from <= s->tail.size);
+  assert(body != NULL);
+  int error = add_head(s, b, why);
+  if (error != RAFT_OK) return error;
   *why = "a snapshot of a term that had not begun";
   if (body->mark.term > s->term) return RAFT_E_CORRUPT;
-  if (body->mark.is_reset)
-    raft_wal_state_reset(s, body->mark.index, body->mark.term);
-  int error = add_entries(s, body->entries, why);
+  if (s->is_unsure) settle_by(s, b, body->entries);
+  s->is_marked = false;
+  if (body->mark.index > 0) begin_at_mark(s, &body->mark);
+  error = add_entries(s, body, why);
   if (error != RAFT_OK) return error;
   *why = mark_fault(s, &body->mark);
+  if (*why == NULL) *why = end_fault(s, b);
+  return *why == NULL ? RAFT_OK : RAFT_E_CORRUPT;
+}
+
+int raft_wal_state_skip(struct raft_wal_state *s,
+                        const struct raft_wal_batch *b, const char **why) {
+  assert(s->is_gapped);
+  int error = add_head(s, b, why);
+  if (error != RAFT_OK) return error;
+  if (s->is_unsure) settle_by(s, b, (struct raft_slice){0});
+  *why = end_fault(s, b);
   return *why == NULL ? RAFT_OK : RAFT_E_CORRUPT;
 }
 
@@ -349,4 +493,7 @@ void raft_wal_state_result(const struct raft_wal_state *s,
       .config = config_at(s, 0),
       .config_before = config_at(s, 1),
   };
+  if (!raft_wal_state_has_lost(s)) return;
+  out->lost_last = s->head_last;
+  out->lost_term = s->head_term;
 }

@@ -19,6 +19,10 @@ void raft_wal_writer_init(struct raft_wal_writer *w,
       .last = scan->state.last,
       .last_term = scan->state.last_term,
   };
+  if (raft_wal_state_has_lost(&scan->state)) {
+    w->lost_last = scan->state.head_last;
+    w->lost_term = scan->state.head_term;
+  }
   if (w->segment.number == 0) /* an empty directory: the oldest comes next */
     w->segment.number = scan->options.first - 1;
   assert(w->offset <= w->segment.size);
@@ -65,6 +69,16 @@ bool raft_wal_writer_accepts(struct raft_slice entries, raft_index *last) {
   return true;
 }
 
+/* Is the log as new again as it was before the damage? */
+static void forget_lost(struct raft_wal_writer *w) {
+  assert((w->lost_last == 0) == (w->lost_term == 0));
+  bool is_short = w->lost_term > w->last_term ||
+                  (w->lost_term == w->last_term && w->lost_last > w->last);
+  if (is_short) return;
+  w->lost_last = 0;
+  w->lost_term = 0;
+}
+
 /* Moves on to the newest of the entries. */
 static void note_entries(struct raft_wal_writer *w, struct raft_slice entries) {
   struct raft_entry e;
@@ -74,6 +88,7 @@ static void note_entries(struct raft_wal_writer *w, struct raft_slice entries) {
     assert(e.index <= w->last + 1);
     w->last = e.index;
     w->last_term = e.term;
+    forget_lost(w);
   }
 }
 
@@ -84,6 +99,7 @@ void raft_wal_writer_put(struct raft_wal_writer *w, struct raft_wal_batch *b,
   if (b->mark.is_reset) {
     w->last = b->mark.index;
     w->last_term = b->mark.term;
+    forget_lost(w);
   }
   for (size_t i = 0; i < count; i++)
     note_entries(w, entries[i]);
@@ -91,6 +107,10 @@ void raft_wal_writer_put(struct raft_wal_writer *w, struct raft_wal_batch *b,
   b->offset = w->offset;
   b->number = raft_wal_number(w->starts, w->count + 1);
   b->chain = w->chain;
+  bool is_short = w->lost_last != 0;
+  b->last = is_short ? w->lost_last : w->last;
+  b->last_term = is_short ? w->lost_term : w->last_term;
+  b->flags = is_short ? RAFT_WAL_REPAIRING : 0;
   assert(raft_wal_follows(b->number, w->number));
   raft_wal_batch_encode(b, entries, count, out);
   w->count++;

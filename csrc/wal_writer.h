@@ -15,17 +15,20 @@
 
 struct raft_wal_writer {
   struct raft_wal_segment segment; /* being filled; number 0: none yet */
-  uint64_t offset;     /* of the next batch. Invariant: <= segment.size */
-  uint64_t starts;     /* this start of the process */
-  uint64_t count;      /* batches put in this start */
-  uint64_t number;     /* of the newest batch; 0 none */
-  uint32_t chain;      /* its checksum */
-  uint8_t kind;        /* its kind; 0 none */
-  raft_index last;     /* newest entry put; 0 none */
-  raft_term last_term; /* its term */
+  uint64_t offset;      /* of the next batch. Invariant: <= segment.size */
+  uint64_t starts;      /* this start of the process */
+  uint64_t count;       /* batches put in this start */
+  uint64_t number;      /* of the newest batch; 0 none */
+  uint32_t chain;       /* its checksum */
+  uint8_t kind;         /* its kind; 0 none */
+  raft_index last;      /* newest entry put; 0 none */
+  raft_term last_term;  /* its term */
+  raft_index lost_last; /* newest entry that damage took, until the log is as
+                           new again; 0 none */
+  raft_term lost_term;  /* its term */
 };
 
-/* Goes on where a scan that found no damage ended. */
+/* Goes on where a scan ended. */
 void raft_wal_writer_init(struct raft_wal_writer *w,
                           const struct raft_wal_scan *scan);
 

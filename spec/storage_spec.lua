@@ -159,7 +159,7 @@ describe("storage", function()
     local function kind_of_last(b)
       local status = b.storage:status()
       return b:peek(b:segment(status.segment),
-        status.segment_offset - core.WAL_SECTOR + 68, 1):byte()
+        status.segment_offset - core.WAL_SECTOR + 84, 1):byte()
     end
 
     it("follow the last batch when nothing is written for a while", function()
@@ -249,7 +249,7 @@ describe("storage", function()
       local b <close> = box.new()
       b:must_open()
       b:put(1, 2, 1)
-      b:flip(b:segment(1), core.WAL_SECTOR + 72 + 8 + 41)
+      b:flip(b:segment(1), core.WAL_SECTOR + 88 + 8 + 41)
       local err, bytes = b:read(1, 2)
       assert.equal("corrupt", err.code)
       assert.equal(b:segment(1), err.file)

@@ -15,7 +15,7 @@ local HEARTBEATS <const> = 5                -- per minimum election time-out
 
 --- The events of a node.
 M.EVENTS = { "role", "leader", "membership", "applied", "snapshot",
-  "diverged", "drain", "warning", "error", "failed", "closed" }
+  "diverged", "repaired", "drain", "warning", "error", "failed", "closed" }
 
 -------------------------------------------------------------------- rules --
 

@@ -128,6 +128,7 @@ local function account_of(offline, config, old)
     uncertain = found.last - commit,  -- entries that nobody may have been told
     index = found.last + 1,         -- of the new configuration
     truncated_bytes = offline.truncated_bytes,
+    damaged_last = found.lost_last or false,  -- newest entry that damage took
   }, Account)
 end
 
@@ -147,6 +148,11 @@ local function tell_kept(lines, account)
   if account.uncertain > 0 then
     in_words(lines, "doubtful: entries %d to %d. They may never have been "
       .. "acknowledged to anybody, and count from now on", account.commit + 1,
+      account.last)
+  end
+  if account.damaged_last then
+    in_words(lines, "damaged:  this directory had entries up to %d; those "
+      .. "above %d could not be read, and are lost", account.damaged_last,
       account.last)
   end
   if account.truncated_bytes > 0 then

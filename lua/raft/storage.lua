@@ -121,7 +121,7 @@ local function new(options)
     seed = identity.random(options.uv),   -- of what the core draws
     identity = false,     -- of the cluster: 16 bytes once it has formed
     is_new = false,       -- was the directory empty?
-    report = false,       -- { truncated_bytes=, file=, offset= }
+    report = false,       -- what recover of storage/segments found
     has_begun = false,    -- is there work in the background?
     closing = false,      -- "soon" or "now"
     closed = {},          -- to be called when it is

@@ -216,8 +216,8 @@ static int read_after(uint32_t size) {
   put(1, 2, 10);
   put(3, 3, 10);
   uint8_t *head = files.files[0].bytes + 2 * SECTOR;
-  raft_put_u32(head + 64, size);
-  raft_put_u32(head + 4, raft_crc32c(0, head + 8, 64));
+  raft_put_u32(head + 80, size);
+  raft_put_u32(head + 4, raft_crc32c(0, head + 8, RAFT_WAL_BATCH_BYTES - 8));
   struct raft_wal_spot spot;
   raft_index last;
   uint8_t out[2 * SECTOR];

@@ -1,6 +1,6 @@
 /* wal_scan_test.c - what the files of a log mean after a crash: a torn end is
- * cut, rot is refused, and no damage loses an acknowledged batch in silence,
- * but for the residue that is counted here by name. */
+ * cut, rot is stepped over or refused, and no damage loses an acknowledged batch
+ * in silence, but for the residue that is counted here by name. */
 #include "wal_scan.h"
 
 #include "bytes.h"
@@ -13,13 +13,14 @@
 
 static struct wal_files files; /* large, so not on the stack */
 
-enum outcome { RECOVERED = 1, TORN, CORRUPT, VERSION };
+enum outcome { RECOVERED = 1, TORN, STEPPED, CORRUPT, VERSION };
 
 struct judged {
   enum outcome outcome;
   raft_index last;
   raft_term term;
   raft_id vote;
+  raft_index lost;  /* newest entry that there was; 0: all are there */
   uint64_t segment; /* of the damage */
   uint64_t offset;
 };
@@ -36,6 +37,15 @@ static struct judged judge(void) {
       .segment = scan.fault.segment,
       .offset = scan.fault.offset,
   };
+  if (error == RAFT_OK && scan.damage.why != NULL) {
+    struct raft_recovery r;
+    raft_wal_state_result(&scan.state, &r);
+    EQ(r.last, scan.map.last);
+    j.outcome = STEPPED;
+    j.lost = r.lost_last;
+    j.segment = scan.damage.segment;
+    j.offset = scan.damage.offset;
+  }
   if (error == RAFT_E_CORRUPT) j.outcome = CORRUPT;
   if (error == RAFT_E_VERSION) j.outcome = VERSION;
   if (error != RAFT_OK) CHECK(scan.fault.why != NULL);
@@ -55,6 +65,17 @@ static void damaged_at(uint64_t segment, uint64_t offset) {
   EQ(j.outcome, CORRUPT);
   EQ(j.segment, segment);
   EQ(j.offset, offset);
+}
+
+/* Damage there was stepped over: this is left of what went up to `lost`. */
+static void stepped_over_at(uint64_t segment, uint64_t offset, raft_index last,
+                            raft_index lost) {
+  struct judged j = judge();
+  EQ(j.outcome, STEPPED);
+  EQ(j.segment, segment);
+  EQ(j.offset, offset);
+  EQ(j.last, last);
+  EQ(j.lost, lost);
 }
 
 /* Two segments: entries 1..3 in the first, 4..7 and a vote in the second. */
@@ -107,6 +128,7 @@ static void a_full_segment_needs_no_zeros_behind_it(void) {
 struct census {      /* what became of the flipped bits */
   unsigned harmless; /* in bytes that mean nothing */
   unsigned refused;
+  unsigned stepped; /* over: nothing but entries was lost, and it is said */
   unsigned kept;    /* cut as torn, and nothing was lost */
   unsigned residue; /* the last batch, when no mark follows it, was cut */
 };
@@ -117,6 +139,11 @@ static void flip(struct wal_file *file, size_t bit, struct census *census) {
   file->bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
   if (j.outcome == CORRUPT) {
     census->refused++;
+  } else if (j.outcome == STEPPED) {
+    EQ(j.vote, 9);
+    EQ(j.last < 7 ? j.lost : 7, 7);
+    CHECK(j.last < 7 || j.lost == 0);
+    census->stepped++;
   } else if (j.outcome == RECOVERED) {
     EQ(j.last, 7);
     EQ(j.vote, 9);
@@ -135,7 +162,7 @@ static void flip(struct wal_file *file, size_t bit, struct census *census) {
 static struct census flip_file(struct wal_file *file) {
   struct census census = {0};
   for (size_t byte = 0; byte < file->size; byte++) {
-    bool means = byte % RAFT_WAL_SECTOR < 192;
+    bool means = byte % RAFT_WAL_SECTOR < 200;
     for (size_t bit = 0; bit < 8; bit++)
       if (means || bit == byte % 8) flip(file, byte * 8 + bit, &census);
   }
@@ -144,15 +171,16 @@ static struct census flip_file(struct wal_file *file) {
 
 /* Bits flipped in a sector whose first `used` bytes mean something. */
 static unsigned flips_used(unsigned used) {
-  return used * 8; /* used <= 192 */
+  return used * 8; /* used <= 200 */
 }
 
 static void no_flipped_bit_of_an_older_segment_goes_unseen(void) {
   write_two_segments(false);
   struct census c = flip_file(&files.files[0]);
-  unsigned head = 192 * 8 + RAFT_WAL_SECTOR - 192;
-  unsigned batches = flips_used(72 + 8 + 2 * 50) + flips_used(72 + 8 + 50);
-  EQ(c.refused, head + batches);
+  unsigned head = 200 * 8 + RAFT_WAL_SECTOR - 200;
+  unsigned batches = flips_used(88 + 8 + 2 * 50) + flips_used(88 + 8 + 50);
+  EQ(c.refused, head);
+  EQ(c.stepped, batches);
   EQ(c.kept, 0);
   EQ(c.residue, 0);
 }
@@ -160,19 +188,21 @@ static void no_flipped_bit_of_an_older_segment_goes_unseen(void) {
 static void only_the_unmarked_last_batch_can_be_lost(void) {
   write_two_segments(false);
   struct census c = flip_file(&files.files[1]);
-  unsigned head = 192 * 8 + RAFT_WAL_SECTOR - 192;
-  unsigned last = flips_used(72 + 8 + 2 * 50);
-  EQ(c.refused, head + last + flips_used(72)); /* 4..5, and the vote */
-  EQ(c.residue, last);                         /* 6..7 */
-  CHECK(c.kept > 0);                           /* in the zeros behind */
+  unsigned head = 200 * 8 + RAFT_WAL_SECTOR - 200;
+  unsigned last = flips_used(88 + 8 + 2 * 50);
+  EQ(c.refused, head);
+  EQ(c.stepped, last + flips_used(88)); /* 4..5, and the vote */
+  EQ(c.residue, last);                  /* 6..7 */
+  CHECK(c.kept > 0);                    /* in the zeros behind */
 }
 
 static void a_mark_leaves_no_residue(void) {
   write_two_segments(true);
   struct census c = flip_file(&files.files[1]);
-  unsigned head = 192 * 8 + RAFT_WAL_SECTOR - 192;
-  unsigned batches = 2 * flips_used(72 + 8 + 2 * 50) + flips_used(72);
-  EQ(c.refused, head + batches);
+  unsigned head = 200 * 8 + RAFT_WAL_SECTOR - 200;
+  unsigned batches = 2 * flips_used(88 + 8 + 2 * 50) + flips_used(88);
+  EQ(c.refused, head);
+  EQ(c.stepped, batches);
   EQ(c.residue, 0);
 }
 
@@ -227,7 +257,9 @@ static void any_sectors_of_the_last_batch_may_be_missing(void) {
   }
 }
 
-/* Batch k is damaged in one place, and batch k + 1 half written. */
+/* Batch k is damaged in one place, and batch k + 1 half written. All of it: its
+ * head has the hard state. Without its body that is torn off, and then nobody
+ * would know any more that k was durable. */
 static enum outcome rot_and_tear(size_t damage, unsigned landed) {
   uint64_t offset = write_large_last();
   struct wal_file *file = &files.files[0];
@@ -239,10 +271,11 @@ static enum outcome rot_and_tear(size_t damage, unsigned landed) {
 static void rot_is_seen_by_any_trace_of_a_later_batch(void) {
   for (unsigned landed = 0; landed < 16; landed++) {
     bool has_head = (landed & 1) != 0;
+    enum outcome seen = landed == 15 ? STEPPED : CORRUPT;
     /* The head of k is damaged: only another head tells that more came. */
-    EQ(rot_and_tear(20, landed), has_head ? CORRUPT : TORN);
+    EQ(rot_and_tear(20, landed), has_head ? seen : TORN);
     /* Its body is: the head tells where it ends, so any byte behind does. */
-    EQ(rot_and_tear(100, landed), landed != 0 ? CORRUPT : TORN);
+    EQ(rot_and_tear(100, landed), landed != 0 ? seen : TORN);
   }
 }
 
@@ -284,8 +317,8 @@ static enum outcome with_a_head_behind(uint64_t salt, uint64_t number) {
 /* A file may have been of another segment once; its batches are no trace, nor
  * are copies of what the log has. */
 static void only_later_batches_of_this_segment_are_a_trace(void) {
-  EQ(with_a_head_behind(0, 0), CORRUPT); /* the lost one itself, astray */
-  EQ(with_a_head_behind(0, 1), CORRUPT);
+  EQ(with_a_head_behind(0, 0), STEPPED);
+  EQ(with_a_head_behind(0, 1), STEPPED);
   EQ(with_a_head_behind(1, 1), TORN);
   EQ(with_a_head_behind(0, UINT64_MAX), TORN); /* the one before: a copy */
   EQ(with_a_head_behind(1, UINT64_MAX), TORN);
@@ -339,10 +372,10 @@ static void a_batch_at_the_place_of_another_is_refused(void) {
   wal_files_free(&files);
 }
 
-static void a_lost_write_is_refused(void) {
+static void a_lost_write_is_stepped_over(void) {
   write_two_segments(false);
   memset(files.files[1].bytes + RAFT_WAL_SECTOR, 0, RAFT_WAL_SECTOR);
-  damaged_at(2, RAFT_WAL_SECTOR);
+  stepped_over_at(2, RAFT_WAL_SECTOR, 0, 7); /* no commit was told of */
 }
 
 static void an_older_sector_in_place_of_a_newer_is_refused(void) {
@@ -431,8 +464,8 @@ static void a_batch_beyond_its_segment_is_refused(void) {
     wal_files_add(&files, 1, 1, 1);
     uint64_t offset = wal_files_add(&files, 2, 2, 1);
     uint8_t *head = files.files[0].bytes + offset;
-    raft_put_u32(head + 64, RAFT_WAL_SECTOR - RAFT_WAL_BATCH_BYTES + more);
-    raft_put_u32(head + 4, raft_crc32c(0, head + 8, 64));
+    raft_put_u32(head + 80, RAFT_WAL_SECTOR - RAFT_WAL_BATCH_BYTES + more);
+    raft_put_u32(head + 4, raft_crc32c(0, head + 8, RAFT_WAL_BATCH_BYTES - 8));
     if (more == 0)
       judged_as(TORN, 1); /* its body is not what it says */
     else
@@ -599,7 +632,7 @@ int main(void) {
   CASE(a_file_that_shrinks_under_the_scan_is_refused);
   CASE(a_write_that_went_astray_is_refused);
   CASE(a_batch_at_the_place_of_another_is_refused);
-  CASE(a_lost_write_is_refused);
+  CASE(a_lost_write_is_stepped_over);
   CASE(an_older_sector_in_place_of_a_newer_is_refused);
   CASE(a_damaged_head_is_named_by_its_segment);
   CASE(a_missing_segment_is_named);

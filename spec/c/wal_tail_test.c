@@ -29,7 +29,11 @@ static void close_state(void) {
 static int add_bytes(raft_term term, struct raft_slice entries,
                      const char **why) {
   struct raft_wal_batch b = {.number = 1, .term = term};
-  const struct raft_wal_body body = {.entries = entries};
+  struct raft_wal_body body = {.entries = entries};
+  struct raft_entry e = {0};
+  (void)raft_entry_decode_header(entries.data, entries.size, &e); /* of one */
+  b.last = e.index;
+  b.last_term = e.term;
   return raft_wal_state_add(&state, &b, &body, why);
 }
 

@@ -28,6 +28,8 @@ static struct raft_wal_batch batch(void) {
       .term = 5,
       .vote = 0x99,
       .commit = 998,
+      .last = 1001,
+      .last_term = 5,
       .kind = RAFT_WAL_DATA,
   };
 }
@@ -100,7 +102,7 @@ static void every_reserved_byte_of_a_batch_head_is_zero(void) {
   struct raft_wal_batch b;
   struct raft_wal_batch got;
   size_t size = encode_batch(bytes, &b);
-  for (size_t i = 69; i < RAFT_WAL_BATCH_BYTES; i++) {
+  for (size_t i = 86; i < RAFT_WAL_BATCH_BYTES; i++) {
     bytes[i] = 1;
     raft_put_u32(bytes + 4,
                  raft_crc32c(0, bytes + 8, RAFT_WAL_BATCH_BYTES - 8));
@@ -131,7 +133,7 @@ static void a_batch_survives_the_trip(void) {
   struct raft_wal_batch got;
   struct raft_wal_body body;
   size_t size = encode_batch(bytes, &b);
-  EQ(raft_wal_batch_bytes(size - 80), RAFT_WAL_SECTOR);
+  EQ(raft_wal_batch_bytes(size - 96), RAFT_WAL_SECTOR);
   EQ(raft_wal_batch_decode(bytes, size, &got), RAFT_OK);
   EQ(got.salt, b.salt);
   EQ(got.offset, b.offset);
@@ -143,9 +145,9 @@ static void a_batch_survives_the_trip(void) {
   EQ(got.commit, b.commit);
   EQ(got.kind, b.kind);
   EQ(raft_wal_batch_body(&got, bytes, size, &body), RAFT_OK);
-  EQ(body.entries.size, size - 80);
-  CHECK(body.entries.data == bytes + 80);
-  EQ(body.entries_at, 80);
+  EQ(body.entries.size, size - 96);
+  CHECK(body.entries.data == bytes + 96);
+  EQ(body.entries_at, 96);
   EQ(body.mark.index, 0);
 }
 
@@ -226,20 +228,22 @@ static int batch_with(size_t at, uint8_t value, uint32_t size) {
   uint8_t bytes[RAFT_WAL_SECTOR];
   struct raft_wal_batch b;
   (void)encode_batch(bytes, &b); /* b tells its size */
-  if (size != 0) raft_put_u32(bytes + 64, size);
+  if (size != 0) raft_put_u32(bytes + 80, size);
   bytes[at] = value;
-  b.size = raft_get_u32(bytes + 64);
-  raft_put_u32(bytes + 8, raft_crc32c(0, bytes + 72, b.size));
-  raft_put_u32(bytes + 4, raft_crc32c(0, bytes + 8, 64));
+  b.size = raft_get_u32(bytes + 80);
+  raft_put_u32(bytes + 8, raft_crc32c(0, bytes + RAFT_WAL_BATCH_BYTES, b.size));
+  raft_put_u32(bytes + 4, raft_crc32c(0, bytes + 8, RAFT_WAL_BATCH_BYTES - 8));
   return read_batch(bytes, sizeof bytes);
 }
 
 static void a_sealed_batch_must_make_sense(void) {
-  enum { VOTE = 48, KIND = 68, RECORD = 72, RECORD_KIND = 76 };
+  enum { VOTE = 48, KIND = 84, FLAGS, RECORD = 88, RECORD_KIND = 92 };
   EQ(batch_with(VOTE, 7, 0), RAFT_OK);
   EQ(batch_with(0, 'x', 0), RAFT_E_CORRUPT);
   EQ(batch_with(KIND, 0, 0), RAFT_E_CORRUPT);
   EQ(batch_with(KIND, 9, 0), RAFT_E_CORRUPT);
+  EQ(batch_with(FLAGS, RAFT_WAL_REPAIRING, 0), RAFT_OK);
+  EQ(batch_with(FLAGS, 2, 0), RAFT_E_CORRUPT);
   EQ(batch_with(KIND, RAFT_WAL_MARK, 0), RAFT_E_CORRUPT); /* with entries */
   EQ(batch_with(RECORD_KIND, 9, 0), RAFT_E_CORRUPT);
   EQ(batch_with(RECORD, 1, 0), RAFT_E_CORRUPT); /* another size */
@@ -263,16 +267,17 @@ static void the_largest_body_is_believed_and_a_larger_is_not(void) {
   struct raft_wal_batch b;
   (void)encode_batch(bytes, &b); /* its head is what counts */
   for (uint32_t more = 0; more < 2; more++) {
-    raft_put_u32(bytes + 64, RAFT_WAL_BODY_MAX + more);
-    raft_put_u32(bytes + 4, raft_crc32c(0, bytes + 8, 64));
+    raft_put_u32(bytes + 80, RAFT_WAL_BODY_MAX + more);
+    raft_put_u32(bytes + 4,
+                 raft_crc32c(0, bytes + 8, RAFT_WAL_BATCH_BYTES - 8));
     EQ(raft_wal_batch_decode(bytes, RAFT_WAL_BATCH_BYTES, &b),
        more == 0 ? RAFT_OK : RAFT_E_CORRUPT);
   }
 }
 
 static void a_batch_takes_whole_sectors(void) {
-  EQ(raft_wal_batch_bytes(RAFT_WAL_SECTOR - 80), RAFT_WAL_SECTOR);
-  EQ(raft_wal_batch_bytes(RAFT_WAL_SECTOR - 79), 2 * RAFT_WAL_SECTOR);
+  EQ(raft_wal_batch_bytes(RAFT_WAL_SECTOR - 96), RAFT_WAL_SECTOR);
+  EQ(raft_wal_batch_bytes(RAFT_WAL_SECTOR - 95), 2 * RAFT_WAL_SECTOR);
 }
 
 static void numbers_follow_each_other_within_a_start(void) {

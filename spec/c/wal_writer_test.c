@@ -20,7 +20,7 @@ static void open_files(unsigned sectors) {
 static void a_batch_fits_to_the_last_sector(void) {
   open_files(4); /* three for batches */
   const struct raft_wal_writer *w = &files.now.writer;
-  uint64_t most = 3 * RAFT_WAL_SECTOR - 80;
+  uint64_t most = 3 * RAFT_WAL_SECTOR - 96;
   CHECK(raft_wal_writer_fits(w, most, 0));
   CHECK(!raft_wal_writer_fits(w, most + 1, 0));
   CHECK(!raft_wal_writer_fits(w, most, 1));

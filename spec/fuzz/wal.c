@@ -20,6 +20,7 @@
 #include <string.h>
 
 enum { STEPS_MAX = 40, BATCHES_MAX = 64, SECTOR = RAFT_WAL_SECTOR };
+enum { LOG_MAX = 4 * STEPS_MAX }; /* entries */
 
 struct batch { /* what the log was worth once this batch was durable */
   size_t file;
@@ -29,16 +30,18 @@ struct batch { /* what the log was worth once this batch was durable */
   raft_term term;
   raft_id vote;
   raft_index last;
+  raft_term terms[LOG_MAX + 1]; /* of all entries, by index */
 };
 
 struct life {
   struct wal_files files;
   struct batch batches[BATCHES_MAX];
   size_t batch_count;
-  raft_term last_term; /* of the newest entry */
-  unsigned damages;    /* in all */
-  unsigned wide;       /* of them, those that one bad sector cannot do */
-  bool is_forged;      /* are checksums right over damage? */
+  raft_term last_term;          /* of the newest entry */
+  raft_term terms[LOG_MAX + 1]; /* of all entries, by index */
+  unsigned damages;             /* in all */
+  unsigned wide;  /* of them, those that one bad sector cannot do */
+  bool is_forged; /* are checksums right over damage? */
 };
 
 /* ---- writing ------------------------------------------------------------- */
@@ -52,7 +55,8 @@ static void put(struct life *l, enum raft_wal_kind kind, const uint8_t *entries,
                 size_t size) {
   if (!has_room(l, size)) return;
   uint64_t offset = wal_files_put(&l->files, kind, entries, size);
-  l->batches[l->batch_count++] = (struct batch){
+  struct batch *b = &l->batches[l->batch_count++];
+  *b = (struct batch){
       .file = l->files.count - 1,
       .offset = offset,
       .end = l->files.now.writer.offset,
@@ -61,6 +65,7 @@ static void put(struct life *l, enum raft_wal_kind kind, const uint8_t *entries,
       .vote = l->files.vote,
       .last = l->files.now.writer.last,
   };
+  memcpy(b->terms, l->terms, sizeof b->terms);
 }
 
 static void write_segment(struct life *l, struct raft_in *in) {
@@ -69,7 +74,8 @@ static void write_segment(struct life *l, struct raft_in *in) {
     (void)wal_files_segment(&l->files, sectors); /* found by its place */
 }
 
-/* Entries after the newest, or over some of them, in a term not older. */
+/* Entries after the newest, or over some that are not committed, in a term not
+ * older, and in a later one where they overwrite: as leaders do. */
 static void write_entries(struct life *l, struct raft_in *in) {
   static uint8_t bytes[WAL_FILE_BYTES];
   raft_index count = 1 + raft_in_u8(in) % 4;
@@ -77,12 +83,15 @@ static void write_entries(struct life *l, struct raft_in *in) {
   size_t text = raft_in_u8(in) * 8u;
   raft_index last = l->files.now.writer.last;
   if (l->files.count == 0) return;
+  if (back > last - l->files.commit) back = 0;
   if (back > last || l->files.term == l->last_term) back = 0;
   raft_index first = last + 1 - back;
   size_t size =
       wal_entries(first, first + count - 1, l->files.term, text, bytes);
   if (!has_room(l, size)) return;
   l->last_term = l->files.term;
+  for (raft_index i = first; i < first + count; i++)
+    l->terms[i] = l->files.term;
   put(l, RAFT_WAL_DATA, bytes, size);
 }
 
@@ -174,7 +183,7 @@ static void forge(struct life *l, struct raft_in *in) {
     raft_put_u32(head + 8, raft_crc32c(0, head + 12, SECTOR - 12));
     return;
   }
-  size_t size = raft_get_u32(head + 64);
+  size_t size = raft_get_u32(head + 80);
   if (size <= WAL_FILE_BYTES - at - RAFT_WAL_BATCH_BYTES)
     raft_put_u32(head + 8, raft_crc32c(0, head + RAFT_WAL_BATCH_BYTES, size));
   raft_put_u32(head + 4, raft_crc32c(0, head + 8, RAFT_WAL_BATCH_BYTES - 8));
@@ -258,7 +267,28 @@ static void check_map(const struct life *l, const struct raft_wal_scan *scan) {
   }
 }
 
-/* What was read is what was written, up to some batch. */
+/* What was read is what was written, up to some batch; behind damage that was
+ * stepped over the beginning of it, and how far it went. */
+static void check_batch(const struct batch *b,
+                        const struct raft_wal_scan *scan) {
+  const struct raft_wal_state *s = &scan->state;
+  struct raft_recovery found;
+  raft_wal_state_result(s, &found);
+  DEMAND(b->number == scan->number);
+  DEMAND(b->term == s->term);
+  DEMAND(b->vote == s->vote);
+  DEMAND(s->last <= b->last);
+  for (size_t i = 0; i < found.run_count; i++) {
+    raft_index end =
+        i + 1 < found.run_count ? found.runs[i + 1].first : s->last + 1;
+    for (raft_index k = found.runs[i].first; k < end; k++)
+      DEMAND(b->terms[k] == found.runs[i].term);
+  }
+  if (scan->damage.why == NULL) DEMAND(s->last == b->last);
+  DEMAND(found.lost_last == (s->last < b->last ? b->last : 0));
+  DEMAND(found.lost_term == (s->last < b->last ? b->terms[b->last] : 0));
+}
+
 static void check_history(const struct life *l,
                           const struct raft_wal_scan *scan) {
   size_t kept = 0; /* batches */
@@ -269,11 +299,7 @@ static void check_history(const struct life *l,
     DEMAND(scan->state.last == 0);
     DEMAND(scan->state.term == 0);
   } else {
-    const struct batch *b = &l->batches[kept - 1];
-    DEMAND(b->number == scan->number);
-    DEMAND(b->term == scan->state.term);
-    DEMAND(b->vote == scan->state.vote);
-    DEMAND(b->last == scan->state.last);
+    check_batch(&l->batches[kept - 1], scan);
   }
   if (l->damages == 0) DEMAND(kept == l->batch_count);
   if (l->damages == 1 && l->wide == 0) DEMAND(kept + 1 >= l->batch_count);

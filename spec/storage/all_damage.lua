@@ -15,8 +15,9 @@ local function measure(what, segments, fn)
   local all = damage.new(seed, segments)
   local from = os.clock()
   fn(all)
-  print(("%s: %d tried, %d recovered, %d refused, %.1f s"):format(what,
-    all.count, all.recovered, all.refused, os.clock() - from))
+  print(("%s: %d tried, %d recovered, %d repairing, %d refused, %.1f s"):format(
+    what, all.count, all.recovered, all.repairing, all.refused,
+    os.clock() - from))
 end
 
 measure("missing", 3, function(all) all:remove_all() end)

@@ -1,5 +1,6 @@
 --- Damage to a small directory, and whether each start sees it: everything is
--- there, or the start is refused in words. See spec.storage.life.
+-- there; or the end of the log is missing, and it is known how much; or the
+-- start is refused in words. See spec.storage.life.
 local Life = require "spec.storage.life"
 local errors = require "raft.errors"
 
@@ -29,13 +30,19 @@ function M.new(seed, count)
     files = life.disk:list(),   -- { path=, size= }
     count = 0,                  -- tried
     recovered = 0,              -- of these: all was there
+    repairing = 0,              -- entries were not, and it is known which
     refused = 0,                -- and it was said that it is not
   }, Damage)
 end
 
 local function look(life)
   local ok, err = life:open()
-  if ok then return "recovered" end
+  if ok then
+    local report = life.storage.report
+    if not report.repairing then return "recovered" end
+    assert(report.damaged.file == report.repairing.file, "it names no file")
+    return "repairing"
+  end
   assert(errors.is_error(err) and CODES[err.code], tostring(err))
   assert(err.file, "it names no file")
   assert(err.message:find(err.file, 1, true), "the words name no file")
@@ -44,7 +51,7 @@ end
 
 --- One directory, damaged by fn(disk).
 -- @param what in words
--- @return "recovered" or "refused"; raises for all else
+-- @return "recovered", "repairing" or "refused"; raises for all else
 function Damage:try(what, fn)
   local life = Life.from(self.seed, self.image, self.expected)
   fn(life.disk)

@@ -41,7 +41,8 @@ describe("storage, damaged:", function()
     local storage = b:must_open()
     assert.equal(2, b:found().last)
     assert.same({ truncated_bytes = 3 * SECTOR, offset = from,
-      file = b:segment(1) }, storage.report)
+      file = b:segment(1), damaged = false, repairing = false },
+      storage.report)
     assert.equal(string.rep("\0", 3 * SECTOR),
       b:peek(b:segment(1), from, 3 * SECTOR))
     b:put(3, 3, 2)
@@ -50,26 +51,82 @@ describe("storage, damaged:", function()
     assert.equal(box.entries(1, 2, 1) .. box.entries(3, 3, 2), b:found().tail)
   end)
 
-  it("a flipped bit before other batches is refused, with its place",
+  -- Is it as long as that, and does it say where it was damaged?
+  local function lacks(b, place, last, lost)
+    local damage = { file = place.file, offset = place.offset }
+    assert.same(damage, b.storage.report.damaged)
+    damage.first, damage.last = last + 1, lost
+    assert.same(damage, b.storage.report.repairing)
+    assert.equal(last, b:found().last)
+    assert.equal(lost, b:found().lost_last)
+    local err, bytes = b:read(1, last)
+    assert.is_nil(err)
+    assert.equal(box.entries(1, last, 1), bytes)
+  end
+
+  it("behind a flipped bit it lacks entries, and says where and which",
     function()
       local b <close> = box.new()
       b:must_open()
-      for i = 1, 3 do b:put(i, i, 1) end
+      for i = 1, 4 do b:put(i, i, 1) end
       b:close()
-      b:flip(b:segment(1), 2 * SECTOR + 100)
-      local err = refused(b, "corrupt")
-      assert.equal(b:segment(1), err.file)
-      assert.equal(2 * SECTOR, err.offset)
-      assert.truthy(err.message:find(b:segment(1), 1, true))
-      b:flip(b:segment(1), 2 * SECTOR + 100)  -- refusing has changed nothing
+      b:flip(b:segment(1), 3 * SECTOR + 100)
+      local place = { file = b:segment(1), offset = 3 * SECTOR }
       b:must_open()
-      assert.equal(3, b:found().last)
+      lacks(b, place, 2, 4)
+      b:reopen()  -- that a start has seen it changes nothing
+      lacks(b, place, 2, 4)
+      b:flip(b:segment(1), 3 * SECTOR + 100)
+      assert.is_false(b:reopen().report.repairing)
+      assert.equal(4, b:found().last)
     end)
 
-  it("a flipped bit in an older segment is refused", function()
+  it("what is fetched is kept from start to start, until all is there",
+    function()
+      local b <close> = box.new()
+      b:must_open()
+      for i = 1, 5 do b:put(i, i, 1) end
+      b:close()
+      b:flip(b:segment(1), 3 * SECTOR + 20)
+      local place = { file = b:segment(1), offset = 3 * SECTOR }
+      b:must_open()
+      lacks(b, place, 2, 5)
+      for last = 3, 4 do
+        b:put(last, last, 1)
+        b:reopen()
+        lacks(b, place, last, 5)
+      end
+      b:put(5, 5, 1)
+      assert.is_false(b:reopen().report.repairing)
+      assert.same(place, b.storage.report.damaged)
+      assert.equal(5, b:found().last)
+      local err, bytes = b:read(1, 5)
+      assert.is_nil(err)
+      assert.equal(box.entries(1, 5, 1), bytes)
+    end)
+
+  it("a flipped bit in an older segment costs what is behind it", function()
     local b <close> = filled()
     b:flip(b:segment(2), 2 * SECTOR + 100)
-    assert.equal(b:segment(2), refused(b, "corrupt").file)
+    local storage = b:must_open()
+    assert.equal(b:segment(2), storage.report.repairing.file)
+    assert.equal(24, storage.report.repairing.last)
+  end)
+
+  it("damage to the last batch but a torn one is refused", function()
+    local b <close> = box.new()
+    b:must_open()
+    b:put(1, 1, 1)
+    b:put(2, 2, 1)  -- might be a vote: who knows?
+    local offset = b.storage.status(b.storage).segment_offset
+    b:put(3, 3, 1, 9000)
+    b:abort()
+    b:flip(b:segment(1), 2 * SECTOR + 20)
+    b:poke(b:segment(1), offset + SECTOR, string.rep("\0", SECTOR))
+    local err = refused(b, "corrupt")
+    assert.equal(b:segment(1), err.file)
+    assert.equal(2 * SECTOR, err.offset)
+    assert.truthy(err.message:find(b:segment(1), 1, true))
   end)
 
   for name, number in pairs { first = 1, middle = 3, last = 8 } do

@@ -12,6 +12,7 @@ local effects = require "raft.node.effects"
 local errors = require "raft.errors"
 local proposals = require "raft.node.proposals"
 local reads = require "raft.node.reads"
+local repair = require "raft.node.repair"
 local ring = require "raft.ring"
 local telling = require "raft.node.telling"
 local transfers = require "raft.node.transfers"
@@ -67,6 +68,7 @@ function M.new(options, node)
     has_turns = false,        -- does the loop call us?
     is_wall_fresh = false,    -- was the core told the time in this turn?
     is_replaying = false,     -- does start apply what the disk knows?
+    repairing = false,        -- what damage took and is not back yet
     is_dirty = false,         -- has the core heard of anything since a flush?
     is_flushing = false,
     is_closed = false,
@@ -130,6 +132,7 @@ function Driver:on_stored(seq)
   self.stored = seq
   self:step(self.core:stored(self:now(), seq))
   self.peers:stored()
+  repair.look(self)
   effects.release(self, self.held)
 end
 

@@ -19,6 +19,7 @@ local option_rules = require "raft.options"
 local parts = require "raft.node.parts"
 local raft_core = require "raft.core"
 local registry = require "raft.registry"
+local repair = require "raft.node.repair"
 local view = require "raft.node.view"
 
 local M = {}
@@ -75,8 +76,7 @@ function STEPS.core(driver)
   local ok, code = driver.core:start(now, driver.storage.recovered)
   driver.storage.recovered = false  -- megabytes, and the core has its own
   if not ok then
-    return nil, errors.new("corrupt", "the log does not fit together: " .. code,
-      { path = driver.options.dir })
+    return nil, repair.refusal(driver, code)
   end
   driver.started_at = now
   driver.membership:recover()
@@ -105,6 +105,7 @@ function STEPS.run(driver)
     write_record(driver)
   end)
   driver.has_turns, driver.state = true, "running"
+  repair.begin(driver)
   M.replay(driver)
   if driver.is_closed then return nil end
   driver.membership:connect()

@@ -42,7 +42,8 @@ function M.of(driver)
   local status = {
     id = driver.id,
     cluster = driver.options.cluster,
-    state = driver.state,
+    state = driver.state == "running" and driver.repairing and "repairing"
+      or driver.state,
     formed = driver.formed,
     role = driver.role,
     term = driver.term,

@@ -24,7 +24,8 @@ function M.open(options)
     starts = 1,
     identity = false,                     -- of the cluster
     is_new = true,
-    report = { truncated_bytes = 0, file = false, offset = 0 },
+    report = { truncated_bytes = 0, file = false, offset = 0, damaged = false,
+      repairing = false },
     on = { stored = false, failed = false, space = false },
     runs = {},           -- { first=, last=, bytes= }, ascending, no overlap
     timers = {},         -- callbacks under way

@@ -1,7 +1,8 @@
 --- Names and sizes of segments, and what a start finds in them.
 --
 -- Reads every segment, oldest first, and lets the core judge: a torn end is
--- cut and zeroed, damage is refused in words that name the file and the byte.
+-- cut and zeroed; damage in the middle is stepped over, and reported with what
+-- it took; other damage is refused. Words name the file and the byte.
 local core = require "raft.core"
 local errors = require "raft.errors"
 local identity = require "raft.storage.identity"
@@ -129,6 +130,20 @@ local function cut_torn_end(files, wal, fd, report)
   report.file = files.open_fds[fd]
 end
 
+-- What was stepped over: the first place, and the entries that are missing, if
+-- any is (repairing).
+local function note_damage(wal, dir, report, last, lost)
+  local fault = wal:damage()
+  if fault then
+    report.damaged = { file = M.path(dir, fault.segment),
+      offset = fault.offset }
+  end
+  if lost == 0 then return end
+  local at = report.damaged or {}  -- it may be in no file any more
+  report.repairing = { file = at.file or false, offset = at.offset or 0,
+    first = last + 1, last = math.max(lost, last + 1) }
+end
+
 --- Makes the next segment, of `size` bytes, and waits. It counts once the
 -- identity file knows its number.
 -- @return its file, open for durable writes
@@ -148,12 +163,15 @@ end
 --- What the directory holds. Raises error values. The names come first: who
 -- changed one last may have been killed before it was durable.
 -- @return a table: wal, fd of the newest segment, recovered, term, vote,
---   commit, report = { truncated_bytes, file, offset }
+--   commit, report = { truncated_bytes, file, offset, damaged, repairing }:
+--   damaged is false or { file, offset }, of what was stepped over; repairing
+--   is false or these and { first, last }, of the entries that are missing
 function M.recover(files, dir, fields, options)
   local numbers = M.list(files, dir)
   local wal = core.wal_new(fields.first_segment, fields.starts,
     options.memory_bytes)  -- starts before this one
-  local report = { truncated_bytes = 0, file = false, offset = 0 }
+  local report = { truncated_bytes = 0, file = false, offset = 0,
+    damaged = false, repairing = false }
   remove_older(files, dir, numbers, fields)
   files:sync_dir(dir)
   check_range(dir, numbers, fields)
@@ -162,7 +180,8 @@ function M.recover(files, dir, fields, options)
     fd = read_segment(files, wal, dir, number, i == #numbers)
   end
   if fd then cut_torn_end(files, wal, fd, report) end
-  local recovered, term, vote, commit = wal:recovery()
+  local recovered, term, vote, commit, last, lost = wal:recovery()
+  note_damage(wal, dir, report, last, lost)
   fd = fd or M.make(files, wal, dir, math.min(FIRST_BYTES,
     options.segment_bytes))
   fields.last_segment = wal:position()
