@@ -228,12 +228,39 @@ static void run(struct run *r) {
   cluster_run(r->c, raft_in_u8(r->in));
 }
 
+static void snapshot(struct run *r) {
+  uint8_t how = raft_in_u8(r->in);
+  if (is_up(r)) (void)cluster_snapshot(r->c, r->node); /* may be busy */
+  r->c->nodes[r->node].keeps_log = how % 4 == 0;
+}
+
+static void compact(struct run *r) {
+  raft_index upto = r->c->nodes[r->node].compact;
+  if (!is_up(r) || upto == 0) return;
+  upto -= fuzz_below(r->in, (uint32_t)upto);
+  DEMAND(cluster_compact(r->c, r->node, upto) != RAFT_E_USAGE);
+}
+
+/* A file arrives, or half of that is heard of, or it fails. */
+static void ship(struct run *r) {
+  uint8_t how = raft_in_u8(r->in);
+  if (r->c->transfer_count == 0) return;
+  uint32_t any = fuzz_below(r->in, r->c->transfer_count);
+  bool is_there = r->c->nodes[r->c->transfers[any].to].raft != NULL;
+  if (how % 8 == 0)
+    cluster_shipped(r->c, any, how % 16 == 0);
+  else if (how % 8 == 1 && is_there)
+    (void)cluster_receive_snapshot(r->c, any); /* it notes faults */
+  else
+    cluster_arrive(r->c, any);
+}
+
 static void (*const steps[])(struct run *r) = {
-    flush,      disk,     deliver_first, deliver_any, work,
-    run,        time_out, pass_time,     propose,     forward,
-    read,       apply,    drop_any,      hold,        double_any,
-    mangle_any, crash,    restart,       lack_memory, set_space,
-    transfer,   swap,     form,          cut,         lose,
+    flush,       disk,      deliver_first, deliver_any, work,  run,
+    time_out,    pass_time, propose,       forward,     read,  apply,
+    drop_any,    hold,      double_any,    mangle_any,  crash, restart,
+    lack_memory, set_space, transfer,      swap,        form,  cut,
+    lose,        snapshot,  compact,       ship,
 };
 
 /* ---- one life ------------------------------------------------------------ */
@@ -284,6 +311,12 @@ static void heal(struct cluster *c) {
   if (c->broken != NULL) return;
   uint32_t leader = (uint32_t)cluster_leader(c);
   int64_t index = cluster_propose(c, leader, "calm");
+  if (index == RAFT_E_BUSY) { /* it was handing over */
+    calm_down(c);
+    cluster_run(c, 2 * c->options.election_max_ms);
+    leader = (uint32_t)cluster_leader(c);
+    index = cluster_propose(c, leader, "calm");
+  }
   DEMAND(index > 0);
   calm_down(c);
   DEMAND(cluster_status(c, leader).applied >= (raft_index)index);

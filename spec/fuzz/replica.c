@@ -40,10 +40,12 @@ struct life {
   raft_seq stores[RAFT_STORES_MAX * 2]; /* under way */
   uint32_t store_count;
   raft_seq reported;
-  struct raft_effect applies[PENDING_MAX]; /* in order of birth */
+  struct raft_effect applies[PENDING_MAX]; /* and installs; in order of birth */
   uint32_t apply_count;
   struct raft_effect loads[PENDING_MAX];
   uint32_t load_count;
+  struct raft_effect ship; /* the newest; kind 0: none */
+  raft_index compact;      /* may go */
 };
 
 static const char *const names[] = {"n1", "n2", "n3", "n4", "zz"};
@@ -184,10 +186,15 @@ static void keep(struct life *l, const struct raft_effect *fx) {
   case RAFT_FX_ROLE:
   case RAFT_FX_CONFIG:
   case RAFT_FX_FORWARDED: break;
-  case RAFT_FX_NONE:
-  case RAFT_FX_SHIP:
   case RAFT_FX_INSTALL:
-  case RAFT_FX_COMPACT: DEMAND(false); break;
+    if (l->apply_count < PENDING_MAX) l->applies[l->apply_count++] = *fx;
+    break;
+  case RAFT_FX_SHIP: l->ship = *fx; break;
+  case RAFT_FX_COMPACT:
+    DEMAND(fx->compact > l->compact);
+    l->compact = fx->compact;
+    break;
+  case RAFT_FX_NONE: DEMAND(false); break;
   }
 }
 
@@ -220,6 +227,12 @@ static void report_stored(struct life *l) {
 static void report_applied(struct life *l) {
   struct raft_event ev = {.kind = RAFT_EV_APPLIED};
   if (l->apply_count == 0 || l->applies[0].after > l->reported) return;
+  if (l->applies[0].kind == RAFT_FX_INSTALL) {
+    ev.applied = l->applies[0].install.index;
+    memmove(l->applies, l->applies + 1, --l->apply_count * sizeof *l->applies);
+    DEMAND(step(l, &ev) == RAFT_OK);
+    return;
+  }
   for (raft_index i = l->applies[0].apply.first; i <= l->applies[0].apply.last;
        i++) {
     struct raft_entry e;
@@ -265,6 +278,53 @@ static void load_unasked(struct life *l) {
                              term > 0 ? term : 1, bytes);
   ev.loaded.entries = (struct raft_slice){bytes, size};
   (void)step(l, &ev); /* nobody asked: dropped, or refused */
+}
+
+/* ---- snapshots ----------------------------------------------------------- */
+
+static void make_snapshot(struct life *l) {
+  uint8_t config[RAFT_CONFIG_BYTES_MAX];
+  struct raft_snapshot s;
+  if (raft_snapshot_meta(l->r, config, &s) != RAFT_OK) return; /* busy */
+  struct raft_event ev = {.kind = RAFT_EV_SNAPSHOT_MADE, .snapshot = &s};
+  DEMAND(step(l, &ev) == RAFT_OK);
+}
+
+/* One that may say anything; what it covers is void then. */
+static void receive_snapshot(struct life *l) {
+  uint8_t config[RAFT_CONFIG_BYTES_MAX];
+  struct raft_status now;
+  raft_status(l->r, &now);
+  struct raft_config c = make_config(l->in, raft_in_u8(l->in));
+  struct raft_snapshot s = {
+      .index = near(l->in, raft_in_u8(l->in) % 2 ? now.last : now.commit),
+      .term = near(l->in, now.term),
+      .time = l->now,
+      .config = {config, raft_config_encode(&c, config)},
+  };
+  if (raft_in_u8(l->in) % 2 == 0) s.term = raft_term_at(l->r, s.index);
+  s.config_index = raft_in_u8(l->in) % 2 ? now.config_index : s.index / 2;
+  struct raft_event ev = {.kind = RAFT_EV_SNAPSHOT_RECEIVED, .snapshot = &s};
+  if (step(l, &ev) > 0) l->apply_count = 0;
+}
+
+static void let_go(struct life *l) {
+  struct raft_event ev = {.kind = RAFT_EV_COMPACTED};
+  uint8_t how = raft_in_u8(l->in);
+  ev.compacted = l->compact > how % 4 ? l->compact - how % 4 : 0;
+  if (how >= 240) ev.compacted = near(l->in, l->compact);
+  int64_t rc = step(l, &ev);
+  DEMAND(rc == RAFT_OK || how >= 240);
+}
+
+static void end_transfer(struct life *l) {
+  struct raft_event ev = {.kind = RAFT_EV_SHIPPED};
+  uint8_t how = raft_in_u8(l->in);
+  if (l->ship.kind == RAFT_FX_NONE) return;
+  ev.shipped.peer = l->ship.ship.to;
+  ev.shipped.index = l->ship.ship.index + (how % 8 == 7);
+  ev.shipped.is_done = how % 2 == 0;
+  DEMAND(step(l, &ev) == RAFT_OK);
 }
 
 /* ---- users, time --------------------------------------------------------- */
@@ -458,10 +518,12 @@ static void raw_frame(struct life *l) {
 /* ---- one life ------------------------------------------------------------ */
 
 static void (*const steps[])(struct life *l) = {
-    flush,       report_stored, pass_time,     some_message,   append,
-    answer_vote, flush,         report_stored, pass_time,      append,
-    append,      answer_vote,   ask,           propose,        answer_load,
-    raw_frame,   load_unasked,  lack_memory,   report_applied, swap,
+    flush,         report_stored,    pass_time,      some_message,
+    append,        answer_vote,      flush,          report_stored,
+    pass_time,     append,           append,         answer_vote,
+    ask,           propose,          answer_load,    raw_frame,
+    load_unasked,  lack_memory,      report_applied, swap,
+    make_snapshot, receive_snapshot, let_go,         end_transfer,
 };
 
 /* A log as the disk may have it: entry 1 a configuration, terms that ascend. */

@@ -168,6 +168,8 @@ static void put_peer(struct form *f, const struct raft_progress *p) {
   put(f, p->is_probing);
   put(f, p->is_loading);
   put(f, p->snapshot_index);
+  put(f, p->is_shipped);
+  put(f, p->is_resting);
   put(f, p->commit_sent);
   put(f, p->round_acked);
   put(f, p->round_sent);
@@ -207,6 +209,20 @@ static void put_role(struct form *f, const struct raft *r) {
   put(f, r->is_heir_told);
 }
 
+static void put_snapshots(struct form *f, const struct raft *r) {
+  const struct raft_snapshots *s = &r->snapshots;
+  put(f, s->index);
+  put(f, s->term);
+  put(f, s->reset.index);
+  put(f, s->mark.index);
+  put(f, ahead(r, s->reset_seq));
+  put(f, ahead(r, s->mark_seq));
+  put(f, s->marked);
+  put(f, s->told);
+  put(f, s->installing);
+  put(f, s->is_install_due);
+}
+
 static void put_raft(struct form *f, const struct raft *r) {
   put(f, r->is_out_of_space);
   put(f, r->term);
@@ -225,6 +241,7 @@ static void put_raft(struct form *f, const struct raft *r) {
   put(f, r->read_count);
   put(f, r->out.count);
   put_log(f, &r->log);
+  put_snapshots(f, r);
   put_peers(f, r);
 }
 
