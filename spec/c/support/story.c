@@ -147,7 +147,10 @@ void story_log(struct cluster *c, uint32_t node) {
   char text[80] = "";
   size_t size = 0;
   struct raft_status s = cluster_status(c, node);
-  for (raft_index i = 1; i <= s.last && size < sizeof text;) {
+  if (s.first > 1)
+    size =
+        (size_t)snprintf(text, sizeof text, " all up to %" PRIu64, s.first - 1);
+  for (raft_index i = s.first; i <= s.last && size < sizeof text;) {
     raft_term term = raft_term_at(c->nodes[node].raft, i);
     raft_index first = i;
     while (i <= s.last && raft_term_at(c->nodes[node].raft, i) == term)
