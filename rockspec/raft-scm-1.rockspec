@@ -201,6 +201,7 @@ build = {
     ["raft.storage.files"] = "lua/raft/storage/files.lua",
     ["raft.storage.identity"] = "lua/raft/storage/identity.lua",
     ["raft.storage.incoming"] = "lua/raft/storage/incoming.lua",
+    ["raft.storage.lock"] = "lua/raft/storage/lock.lua",
     ["raft.storage.memory"] = "lua/raft/storage/memory.lua",
     ["raft.storage.memory_snapshots"] = "lua/raft/storage/memory_snapshots.lua",
     ["raft.storage.offline"] = "lua/raft/storage/offline.lua",

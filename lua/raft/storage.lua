@@ -21,6 +21,7 @@ local Snapshots = require "raft.storage.snapshots"
 local Writer = require "raft.storage.writer"
 local errors = require "raft.errors"
 local identity = require "raft.storage.identity"
+local lock = require "raft.storage.lock"
 local segments = require "raft.storage.segments"
 
 local M = {}
@@ -45,25 +46,12 @@ end
 
 --------------------------------------------------------------------- opening --
 
-local function take_lock(host, dir)
-  local path = dir .. "/lock"
-  local lock, code, detail = host.lock(path)
-  if lock then return lock end
-  if code == "dir_locked" then
-    local whom = detail > 0 and (" by process %d"):format(detail) or ""
-    error(errors.new(code, dir .. " is in use" .. whom,
-      { dir = dir, pid = detail }), 0)
-  end
-  error(errors.new("io_error", ("cannot lock %s: %s"):format(path, detail),
-    { op = "lock", file = path, reason = detail }), 0)
-end
-
 -- All that can raise. `self` keeps what must be given back.
 local function open_all(self, options)
   local files, dir = self.files, options.dir
   local chosen = settings(options)
   files:make_dirs(dir)
-  self.lock = take_lock(options.host, dir)
+  self.lock = lock.take(options.host, dir)
   local numbers = segments.list(files, dir)
   local owner = identity.open(files, dir, options.id, options.cluster,
     #numbers > 0)
