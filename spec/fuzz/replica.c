@@ -44,7 +44,7 @@ struct life {
   uint32_t apply_count;
   struct raft_effect loads[PENDING_MAX];
   uint32_t load_count;
-  struct raft_effect ship; /* the newest; kind 0: none */
+  struct raft_effect ship; /* the newest */
   raft_index compact;      /* may go */
 };
 
@@ -280,8 +280,8 @@ static void load_unasked(struct life *l) {
 static void make_snapshot(struct life *l) {
   uint8_t config[RAFT_CONFIG_BYTES_MAX];
   struct raft_snapshot s;
-  if (raft_snapshot_meta(l->r, config, &s) != RAFT_OK) return; /* busy */
   struct raft_event ev = {.kind = RAFT_EV_SNAPSHOT_MADE, .snapshot = &s};
+  if (raft_snapshot_meta(l->r, config, &s) != RAFT_OK) return; /* busy */
   DEMAND(step(l, &ev) == RAFT_OK);
 }
 
@@ -313,11 +313,9 @@ static void let_go(struct life *l) {
 
 static void end_transfer(struct life *l) {
   struct raft_event ev = {.kind = RAFT_EV_SHIPPED};
-  uint8_t how = raft_in_u8(l->in);
-  if (l->ship.kind == RAFT_FX_NONE) return;
-  ev.shipped.peer = l->ship.ship.to;
-  ev.shipped.index = l->ship.ship.index + (how % 8 == 7);
-  ev.shipped.is_done = how % 2 == 0;
+  ev.shipped.peer = l->ship.ship.to; /* or there was none yet */
+  ev.shipped.index = l->ship.ship.index + (raft_in_u8(l->in) % 8 == 7);
+  ev.shipped.is_done = raft_in_u8(l->in) % 2 == 0;
   DEMAND(step(l, &ev) == RAFT_OK);
 }
 
