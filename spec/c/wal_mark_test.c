@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { SECTOR = RAFT_WAL_SECTOR, BODY = RAFT_WAL_BATCH_BYTES };
+enum { SIZE_AT = 80 }; /* in the head of a batch */
 
 static struct wal_files files; /* large, so not on the stack */
 
@@ -33,6 +34,8 @@ static struct raft_wal_batch batch(const struct raft_wal_mark *mark) {
       .term = 9,
       .vote = 5,
       .commit = 3,
+      .last = 13,
+      .last_term = 9,
       .kind = RAFT_WAL_DATA,
       .mark = *mark,
   };
@@ -87,8 +90,8 @@ static int changed(size_t at, uint64_t value, uint32_t size) {
   struct raft_wal_body body;
   (void)encode(marked(12, 8), 13, 13, bytes);
   if (at > 0) raft_put_u64(bytes + BODY + at, value);
-  if (size > 0) raft_put_u32(bytes + 64, size);
-  if (size == 0) size = raft_get_u32(bytes + 64);
+  if (size > 0) raft_put_u32(bytes + SIZE_AT, size);
+  if (size == 0) size = raft_get_u32(bytes + SIZE_AT);
   raft_put_u32(bytes + 8, raft_crc32c(0, bytes + BODY, size));
   raft_put_u32(bytes + 4, raft_crc32c(0, bytes + 8, BODY - 8));
   return decode(bytes, &body);
