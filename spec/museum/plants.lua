@@ -180,7 +180,7 @@ return {
     "m->append_reply.index - 1"),
 
   plant("40", "replication.c",
-    "if (r->ack.is_prompt && after > hard) send_ack(r, r->log.stored, hard);",
+    "if (r->ack.is_prompt && after > hard) send_ack(r, stored, hard);",
     "if (r->ack.is_prompt && after > hard) send_ack(r, r->ack.index, hard);"),
 
   plant("41", "log_block.c", "b->count = count;",

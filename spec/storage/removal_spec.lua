@@ -1,13 +1,30 @@
 local box = require "spec.storage.box"
 local helper = require "spec.support.helper"
 local memory = require "raft.storage.memory"
+local samples = require "spec.storage.snapshot_meta"
 local uv = require "luv"
 
--- A store with a mark, and its report.
+-- The file of a snapshot: its info.
+local function publish(b, index, term)
+  local snapshots, meta = b.storage.snapshots, samples.meta(index)
+  local is_done, info = false, nil
+  meta.term = term
+  assert(snapshots:write(meta, function(add) add "state" end))
+  snapshots:publish(meta, function(err, made)
+    assert(not err, tostring(err))
+    is_done, info = true, made
+  end)
+  helper.wait_until(function() return is_done end, 5000, "a snapshot")
+  return info
+end
+
+-- Such a file, a store with its mark, and its report.
 local function mark(b, index, term, is_reset, entries)
+  local info = publish(b, index, term)
   b.seq = b.seq + 1
   b.storage:store(b.seq, entries or "", term, 0, index, index, term, is_reset)
   b:settle()
+  b.storage.snapshots:settled(info)
 end
 
 -- Entries 1 to `last`, in as many segments as that takes.
@@ -206,10 +223,14 @@ describe("storage: marks of snapshots", function()
     b:must_open()
     b:queue(1, 2, 1, 10)
     b:queue(3, 4, 1, 10)
+    local info = publish(b, 7, 2)
+    b:queue(5, 6, 1, 10)  -- is written at once, and the others wait
+    b:queue(7, 8, 1, 10)
     b.seq = b.seq + 1
     b.storage:store(b.seq, box.entries(8, 8, 2, 10), 2, 0, 7, 7, 2, true)
     b:queue(9, 9, 2, 10)
     b:settle()
+    b.storage.snapshots:settled(info)
     b:reopen()
     assert.equal(7, b:found().base_index)
     assert.equal(box.entries(8, 9, 2, 10), b:found().tail)
