@@ -13,6 +13,7 @@ local option_rules = require "raft.options"
 local scheduler = require "raft.scheduler"
 local schema = require "raft.schema"
 local status = require "raft.node.status"
+local taking = require "raft.node.taking"
 local token = require "raft.node.token"
 local version = require "raft.version"
 local view = require "raft.node.view"
@@ -201,6 +202,8 @@ method("transfer", {
     driver:wants_flush()
   end,
 })
+
+method("take_snapshot", taking)
 
 --- A string that covers everything acknowledged to this node object.
 function Node:token()

@@ -227,6 +227,9 @@ local function driver_of(node, uv)
     node = { scheduler = scheduler.of(uv) },
     now = function() return uv.hrtime() // 1000000 | 0 end,
     step = function(_, ok, code) return ok, code end,
+    snapshot_received = function(self, info)
+      return self.core:snapshot_received(self.now(), info)
+    end,
     warn = function(_, err) node.warnings[#node.warnings + 1] = err end,
     wants_flush = function() end,
     guard = function(_, fn)

@@ -8,6 +8,8 @@
 local Machine = require "raft.machine"
 local Health = require "raft.node.health"
 local Membership = require "raft.node.membership"
+local Snapshots = require "raft.node.snapshots"
+local applying = require "raft.node.applying"
 local effects = require "raft.node.effects"
 local errors = require "raft.errors"
 local proposals = require "raft.node.proposals"
@@ -20,8 +22,6 @@ local view = require "raft.node.view"
 
 local M = {}
 
-local SLICE_MS <const> = 5      -- applying per turn
-local SLICE_CHECK <const> = 32  -- entries between two looks at the clock
 local ROUNDS_MAX <const> = 4    -- flushes per turn
 
 local Driver = { __name = "raft.driver" }
@@ -33,6 +33,7 @@ local function add_parts(self)
   self.transfers = transfers.new(self)
   self.health = Health.new(self)
   self.membership = Membership.new(self)
+  self.snapshots = Snapshots.new(self)
 end
 
 --- A driver; life.lua opens and closes what it drives.
@@ -64,6 +65,7 @@ function M.new(options, node)
     held = effects.new(),     -- what waits for the disk
     applied = 0,
     apply_last = 0,           -- what may be applied
+    void_upto = 0,            -- no apply up to here counts: see applying.lua
     acknowledged = 0,         -- index that covers all that users were told
     has_turns = false,        -- does the loop call us?
     is_wall_fresh = false,    -- was the core told the time in this turn?
@@ -83,7 +85,8 @@ function M.new(options, node)
     recorder = false,         -- of what the core is told; or none
     joining = false,          -- asks to be added
     proposals = false, reads = false, transfers = false, health = false,
-    membership = false, shipping = false, receiving = false,
+    membership = false, snapshots = false, shipping = false,
+    receiving = false,
   }, Driver)
   add_parts(self)
   return self
@@ -133,39 +136,8 @@ function Driver:on_stored(seq)
   self:step(self.core:stored(self:now(), seq))
   self.peers:stored()
   repair.look(self)
+  self.snapshots:stored(seq)
   effects.release(self, self.held)
-end
-
------------------------------------------------------------------- applying --
-
-local function apply_one(self, index)
-  local kind, term, time, command = self.core:entry(index)
-  assert(kind, "an entry to apply is not there")
-  local ok, value, extra = true, nil, nil
-  if kind == "command" then
-    ok, value, extra = self.machine:apply(index, term, time, command)
-    if not ok and value.is_local then return self:fail(value) end
-    if not ok and not self.is_replaying then self:report(value) end
-  end
-  self.applied = index
-  if self.proposals:are_waiting() then
-    self.proposals:applied(index, term, ok, value, extra)
-  end
-end
-
---- Applies what is committed, for a slice of time or to the end.
-function Driver:apply_some(to_the_end)
-  if self.applied >= self.apply_last or self.is_closed then return end
-  local stop_at = not to_the_end and self:now() + SLICE_MS
-  while self.applied < self.apply_last and not self.is_closed do
-    apply_one(self, self.applied + 1)
-    local looks = stop_at and self.applied % SLICE_CHECK == 0
-    if looks and self:now() >= stop_at then break end
-  end
-  if self.is_closed then return end
-  self:step(self.core:applied(self:now(), self.applied))
-  self.reads:applied(self.applied)
-  self:emit("applied", self.applied)
 end
 
 --- Users were told of what stands at this index.
@@ -200,6 +172,7 @@ function Driver:on_check()
   self.health:look()
   self:flush()
   self:apply_some()
+  self.snapshots:look()
   self.reads:deliver()
   self:run_deferred()
   if self.is_closed then return end
@@ -216,6 +189,7 @@ function Driver:tick()
   self.reads:sweep(now)
   self.transfers:sweep(now)
   self.membership:sweep(now)
+  self.snapshots:sweep(now)
 end
 
 local function earlier(a, b)
@@ -239,6 +213,7 @@ function Driver:on_prepare()
   local waiters = earlier(earlier(self.proposals.soonest, self.reads.soonest),
     self.transfers.soonest)
   waiters = earlier(waiters, self.membership:next_time())
+  waiters = earlier(waiters, self.snapshots:next_time())
   self.clock:arm(earlier(self.core:deadline(), waiters))
   self.clock:stay_awake(self:has_work())
   self.is_wall_fresh = false  -- it sleeps now
@@ -283,6 +258,10 @@ end
 for _, name in ipairs { "reaches", "address_of", "members", "leader_error",
   "why_no_leader" } do
   Driver[name] = view[name]
+end
+for _, name in ipairs { "apply_some", "may_apply", "restore",
+  "snapshot_received", "install" } do
+  Driver[name] = applying[name]
 end
 Driver.emit = telling.emit
 Driver.report = telling.report

@@ -19,6 +19,7 @@ local IS_ORDERED <const> = { store = true, apply = true, read = true,
 ------------------------------------------------------------------- the kinds --
 
 function perform.store(driver, ...)
+  driver.snapshots:storing(...)
   driver.storage:store(...)
 end
 
@@ -31,7 +32,15 @@ function perform.send(driver, peer, bytes)
 end
 
 function perform.apply(driver, _, last)
-  driver.apply_last = last
+  driver:may_apply(last)
+end
+
+function perform.install(driver, index, term)
+  driver:install(index, term)
+end
+
+function perform.compact(driver, index)
+  driver.snapshots:compact(index)
 end
 
 function perform.read(driver, token, index)

@@ -71,6 +71,20 @@ function Epochs:take(index, term)
   return found, lost
 end
 
+--- Takes all that wait for an entry up to `index`, as an array.
+function Epochs:take_upto(index)
+  local taken = {}
+  for _, queue in ipairs(self.queues) do
+    local head = queue.waiters:peek()
+    while head and head.index <= index do
+      taken[#taken + 1] = queue.waiters:pop()
+      head = queue.waiters:peek()
+    end
+  end
+  drop_empty_queues(self)
+  return taken
+end
+
 --- Calls fn(waiter) for each, oldest term first.
 function Epochs:each(fn)
   for _, queue in ipairs(self.queues) do queue.waiters:each(fn) end

@@ -73,8 +73,10 @@ function STEPS.core(driver)
   driver.core = parts.core(driver)
   driver.core:wall(driver.clock:wall())
   local now = driver.clock:now()
-  local ok, code = driver.core:start(now, driver.storage.recovered)
-  driver.storage.recovered = false  -- megabytes, and the core has its own
+  local storage = driver.storage
+  local ok, code = driver.core:start(now, storage.recovered,
+    storage.snapshots.newest or nil)
+  storage.recovered = false  -- megabytes, and the core has its own
   if not ok then
     return nil, repair.refusal(driver, code)
   end
@@ -116,7 +118,12 @@ function STEPS.run(driver)
   return true
 end
 
-local ORDER <const> = { "storage", "record", "core", "listen", "run" }
+function STEPS.restore(driver)
+  return driver:restore()
+end
+
+local ORDER <const> = { "storage", "record", "core", "listen", "restore",
+  "run" }
 
 --- Applies what the disk knows to be committed, before start returns.
 function M.replay(driver)
@@ -196,6 +203,7 @@ local function answer_all(driver)
   end)
   local function unsent() return view.ended_error(driver, false) end
   driver.reads:finish(unsent)
+  driver.snapshots:finish(unsent)
   driver.transfers:finish(unsent)
   driver.membership.changes:finish(function(is_sent)
     return view.ended_error(driver, is_sent)

@@ -93,6 +93,16 @@ function Proposals:applied(index, term, ok, value, extra)
   end
 end
 
+--- A snapshot has taken the place of all entries up to `index`: what became of
+-- those that are waited for is not known here.
+function Proposals:covered(index)
+  for _, waiter in ipairs(self.epochs:take_upto(index)) do
+    self:answer(waiter, errors.new("unknown", ("a snapshot of entry %d came in "
+      .. "before it was applied here"):format(index),
+      { index = waiter.index }))
+  end
+end
+
 --- What was appended at `index` will never be applied: at `by`, there or
 -- before it, stands an entry of a later term.
 function Proposals:lose(waiter, index, by)

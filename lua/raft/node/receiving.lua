@@ -237,8 +237,7 @@ local function take(self, transfer, info)
   end
   driver.logger:info("received a snapshot", { index = info.index,
     term = info.term, bytes = transfer.offer.size })
-  local ok, code = driver:step(driver.core:snapshot_received(driver:now(),
-    info))
+  local ok, code = driver:snapshot_received(info)
   if driver.is_closed then return end
   if not ok then
     return self:refuse(transfer.channel, errors.new("failed",

@@ -16,7 +16,8 @@ end
 
 local function fill_from_core(status, driver)
   local core = driver.core:status()
-  for _, name in ipairs { "first", "last", "commit", "stored", "bad_frames" } do
+  for _, name in ipairs { "first", "last", "commit", "stored", "snapshot",
+    "bad_frames" } do
     status[name] = core[name]
   end
   status.peers = peers_of(core, driver.shipping)

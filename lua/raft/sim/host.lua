@@ -12,8 +12,8 @@
 -- writer(write) runs now and sees what is; each write(bytes) takes bytes. The
 -- child writes them to the file at `path` as time goes by, syncs it, and ends:
 -- done(nil, bytes) or done(text), from our loop. It dies with its parent, and
--- leaves what it had written. The name is not made durable. This exists only
--- here so far.
+-- leaves what it had written. The name is not made durable. What the real host
+-- has instead needs a loop: see raft.storage.child, which knows both.
 local File = require "raft.sim.disk.file"
 local fork = require "raft.sim.host.fork"
 

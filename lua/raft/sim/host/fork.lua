@@ -74,7 +74,9 @@ end
 --- Forks: the writer runs now.
 function M.start(world, process, path, writer, done, options)
   local pieces = {}
-  writer(function(bytes) pieces[#pieces + 1] = bytes end)
+  local ok, what = pcall(writer, function(bytes)
+    pieces[#pieces + 1] = bytes
+  end)
   local child = {
     world = world,
     process = process,
@@ -90,6 +92,7 @@ function M.start(world, process, path, writer, done, options)
   }
   process:install_for_child(child.calls)
   draw_fate(child, options)
+  if not ok then child.failure, child.fails_at = tostring(what), 0 end
   process.loop.requests = process.loop.requests + 1
   at(child, 0, steps.open)
 end

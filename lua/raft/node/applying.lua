@@ -1,0 +1,130 @@
+--- What becomes of committed entries and of snapshots here: the state.
+--
+-- Promises. Entries are applied in order, each once. A state is taken over as a
+-- whole or not at all: where that fails the node ends, and nothing is applied
+-- to half of one. An install waits for no apply that it covers.
+local errors = require "raft.errors"
+
+local M = {}
+
+local SLICE_MS <const> = 5      -- applying per turn
+local SLICE_CHECK <const> = 32  -- entries between two looks at the clock
+
+------------------------------------------------------------------- entries --
+
+local function apply_one(driver, index)
+  local kind, term, time, command = driver.core:entry(index)
+  assert(kind, "an entry to apply is not there")
+  local ok, value, extra = true, nil, nil
+  if kind == "command" then
+    ok, value, extra = driver.machine:apply(index, term, time, command)
+    if not ok and value.is_local then return driver:fail(value) end
+    if not ok and not driver.is_replaying then driver:report(value) end
+  end
+  driver.applied = index
+  if driver.proposals:are_waiting() then
+    driver.proposals:applied(index, term, ok, value, extra)
+  end
+end
+
+-- Tells those who wait for it how far the state has come.
+local function tell(driver)
+  driver:step(driver.core:applied(driver:now(), driver.applied))
+  driver.reads:applied(driver.applied)
+  driver:emit("applied", driver.applied)
+end
+
+--- Entries up to `last` may be applied. What a snapshot that was received
+-- covers is void, however long it was held.
+function M.may_apply(driver, last)
+  if last > driver.void_upto then driver.apply_last = last end
+end
+
+--- Applies what is committed, for a slice of time or to the end.
+function M.apply_some(driver, to_the_end)
+  if driver.applied >= driver.apply_last or driver.is_closed then return end
+  local stop_at = not to_the_end and driver:now() + SLICE_MS
+  while driver.applied < driver.apply_last and not driver.is_closed do
+    apply_one(driver, driver.applied + 1)
+    local looks = stop_at and driver.applied % SLICE_CHECK == 0
+    if looks and driver:now() >= stop_at then break end
+  end
+  if not driver.is_closed then tell(driver) end
+end
+
+----------------------------------------------------------------- snapshots --
+
+-- The machine takes over the state of this file: true, or false and an error.
+local function load(driver, info)
+  local reader
+  local ok, err = pcall(function()
+    reader = driver.storage.snapshots:reader(info)
+  end)
+  if not ok then return false, err end
+  ok, err = driver.machine:load(function() return reader:read() end)
+  reader:close()
+  if not ok then err.file = err.file or info.path end
+  return ok, err
+end
+
+--- At a start: the state of the newest snapshot, if there is one.
+-- @return true; or nil and an error value. The node has failed when the state
+--   may be half of one.
+function M.restore(driver)
+  local info = driver.storage.snapshots.newest
+  if not info then return true end
+  if not driver.machine:has_snapshots() then
+    return nil, errors.new("unsupported", ("%s holds the state up to entry %d:"
+      .. " give raft.node a restore(bytes) or load(read)"):format(info.path,
+      info.index), { file = info.path })
+  end
+  driver.state = "restoring"
+  driver.logger:info("restoring", { index = info.index, bytes = info.size })
+  local ok, err = load(driver, info)
+  if not ok then
+    driver:fail(err)
+    return nil, err
+  end
+  driver.state = "starting"
+  driver.applied, driver.apply_last = info.index, info.index
+  return true
+end
+
+--- A snapshot came in, whole. What it covers is not applied any more.
+-- @return true, or nil and the core's code
+function M.snapshot_received(driver, info)
+  local taken, code = driver.core:snapshot_received(driver:now(), info)
+  if not driver:step(taken, code) then return nil, code end
+  if math.type(taken) == "integer" then
+    driver.void_upto, driver.apply_last = taken, driver.applied
+  end
+  return true
+end
+
+--- What is applied here becomes the state of the snapshot of this place.
+function M.install(driver, index, term)
+  local info = driver.storage.snapshots:find(index, term)
+  if not info then
+    return driver:fail(errors.new("failed", ("the snapshot of entry %d is gone")
+      :format(index)))
+  elseif not driver.machine:has_snapshots() then
+    return driver:fail(errors.new("unsupported", "a snapshot is to be "
+      .. "installed: give raft.node a restore(bytes) or load(read)"))
+  end
+  local was = driver.state
+  driver.state = "restoring"
+  local from = driver:now()
+  local ok, err = load(driver, info)
+  if driver.is_closed then return end
+  if not ok then return driver:fail(err) end
+  driver.state = was
+  driver.logger:info("installed a snapshot", { index = index,
+    ms = driver:now() - from })
+  driver.applied = index
+  driver.apply_last = math.max(driver.apply_last, index)
+  driver.proposals:covered(index)
+  tell(driver)
+  driver.snapshots:installed(info)
+end
+
+return M
