@@ -45,9 +45,7 @@ function M.new(options, node)
     node = node,
     id = options.id,
     uv = options.uv,
-    host = false,
-    logger = false,
-    emitter = false,
+    host = false, logger = false, emitter = false,
     core = false,             -- raft.core replica, while open
     storage = false,
     transport = false,

@@ -24,8 +24,8 @@ local BUSY_MS <const> = 20       -- until the core is asked again
 local TAIL_PART <const> = 4
 local LOOKS <const> = 16         -- at the log, while snapshot_bytes are written
 
---- @param driver gives core, storage, machine, options, logger,
---   now(), step(), warn(), emit(), wants_flush(), about_to_block(ms)
+--- @param driver gives core, storage, machine, options, logger, now(),
+--   step(), warn(), emit(), wants_flush(), about_to_block(ms)
 function M.new(driver)
   return setmetatable({
     driver = driver,
@@ -55,8 +55,7 @@ local function growth(self)
     newest and GROWTH * newest.size or 0)
 end
 
--- Has it, in this life; or is there so much on the disk, which lives before
--- have left?
+-- Has it, in this life; or have lives before left so much?
 local function has_grown(self)
   local driver, need = self.driver, growth(self)
   if self.log_bytes - self.taken_at >= need then return true end
