@@ -5,8 +5,6 @@ local effects = require "raft.node.effects"
 -- Those who look again when the role is another.
 local function add_askers(driver, note)
   driver.transfers = { ask_again = function() end }
-  driver.shipping = { look_at_role = function() end }
-  driver.log_bytes = 0
   driver.membership = { changes = {
     ask_again = function() note("ask changes again") end,
     forwarded = function() return false end,
@@ -20,7 +18,6 @@ end
 -- A driver that notes what is performed: "store 1", "send n2 x", "apply 5".
 local function new_driver()
   local driver = { stored = 0, is_closed = false, batch = {}, done = {},
-    log_bytes = 0,
     applied = 0, is_up = true, apply_last = 0, role = "follower", term = 1,
     leader = false }
   local function note(...)
