@@ -7,6 +7,9 @@
 --   write                               -> wrote
 --   memory                              -> memory <bytes>
 --   status                              -> status <role> <applied>
+--   take                                -> took <bytes> <ms>     a snapshot
+--
+-- With RAFT_STATE_MIB=n its snapshots hold so much, made on the spot.
 local raft = require "raft"
 local uv = require "luv"
 
@@ -19,8 +22,36 @@ for name, address in list:gmatch("([^=,]+)=([^,]+)") do
   members[name] = address
 end
 
+local function say(...)
+  io.stdout:write(table.concat({ ... }, " "), "\n")
+  io.stdout:flush()
+end
+
+------------------------------------------------------------------- state --
+
+local STATE_MIB <const> = math.tointeger(os.getenv "RAFT_STATE_MIB") or 0
+local SNAPSHOT_BYTES <const> = 8 << 20
+
+-- Pieces of a state that is nowhere, and different from piece to piece.
+local function save(write)
+  local filling = ("a piece of the state "):rep((1 << 20) // 21)
+  for i = 1, STATE_MIB do
+    local piece = ("%08d"):format(i) .. filling
+    write(piece .. ("."):rep((1 << 20) - #piece))
+  end
+end
+
+local function load_state(read)
+  local bytes = 0
+  for piece in read do bytes = bytes + #piece end
+  say("loaded", bytes)
+end
+
 local state, applied = {}, 0  -- luacheck: ignore 241 (written, not read)
 local node = raft.node {
+  save = STATE_MIB > 0 and save or nil,
+  load = STATE_MIB > 0 and load_state or nil,
+  snapshot_bytes = SNAPSHOT_BYTES, snapshot_mode = "fork",
   id = id, dir = dir, members = members, log = os.getenv "RAFT_LOG",
   election_timeout = { tonumber(arg[4]), tonumber(arg[5]) },
   apply = function(command)
@@ -29,11 +60,6 @@ local node = raft.node {
     return applied
   end,
 }
-
-local function say(...)
-  io.stdout:write(table.concat({ ... }, " "), "\n")
-  io.stdout:flush()
-end
 
 -------------------------------------------------------------------- load --
 
@@ -90,6 +116,14 @@ local function write()
   end)
 end
 
+local function take()
+  local began = uv.hrtime()
+  node:take_snapshot({ timeout = false }, function(err, info)
+    if err then return say("took", 0, tostring(err)) end
+    say("took", info.size, ("%.0f"):format((uv.hrtime() - began) / NS_PER_MS))
+  end)
+end
+
 ------------------------------------------------------------------- orders --
 
 local orders = {
@@ -97,6 +131,7 @@ local orders = {
     load(tonumber(count), tonumber(outstanding), tonumber(bytes))
   end,
   write = write,
+  take = take,
   memory = function()
     collectgarbage()
     say("memory", math.tointeger(uv.resident_set_memory() // 1))

@@ -2,7 +2,9 @@
 -- All waiting calls suspend the running coroutine; see run.lua.
 local uv = require "luv"
 
-local M = {}
+local M = {
+  environment = nil,  -- of the processes to come; nil: ours
+}
 
 local KILLED <const> = 9  -- the number of SIGKILL
 
@@ -45,7 +47,7 @@ function M.spawn(id, dir, members, election)
   self.process = assert(uv.spawn(os.getenv "LUA" or "lua5.4", {
     args = { "bench/child.lua", id, dir, members, tostring(election[1]),
       tostring(election[2]) },
-    stdio = { self.stdin, self.stdout, 2 },
+    stdio = { self.stdin, self.stdout, 2 }, env = M.environment,
   }, function(code, signal)
     self.has_ended = true
     self.process:close()
