@@ -237,6 +237,17 @@ describe("changes", function()
     assert.is_true(answers[1].retry)
   end)
 
+  it("have patience with a step that is not committed", function()
+    local driver = new_driver()
+    driver.config_index, driver.config = 10, three { n4 = ADDING }
+    local answers = add(driver, { asked = { members = { n4 = false } } })
+    answered(driver, "busy")
+    assert.same({}, answers)
+    driver.core.commit = 10
+    later(driver, 10)
+    assert.equal(2, #driver.core.asked)
+  end)
+
   it("have patience with a new leader", function()
     local driver = new_driver()
     local answers = add(driver)

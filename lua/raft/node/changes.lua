@@ -104,12 +104,14 @@ local function busy_error(words)
   return errors.new("busy", "another change is under way: " .. words)
 end
 
--- Another change, or a leader that has just been elected? The latter passes.
+-- Another change, or one of its steps, or a leader that has just been elected?
+-- The latter two pass.
 function REFUSALS.busy(self, waiter)
   local driver = self.driver
   waiter.busy_since = waiter.busy_since or driver:now()
   local patience = PATIENCE * driver.options.election_timeout.max
-  if not configuration.is_settled(driver.config) then
+  local is_committed = driver.core:status().commit >= driver.config_index
+  if is_committed and not configuration.is_settled(driver.config) then
     return answer(waiter, busy_error(change.under_way(driver.config)))
   elseif driver:now() - waiter.busy_since >= patience then
     return answer(waiter, busy_error("the leader is busy with it"))

@@ -4,11 +4,12 @@ local view = require "raft.node.view"
 local M = {}
 
 -- Of each peer, as a leader sees it.
-local function peers_of(core, shipping)
+local function peers_of(core, shipping, now)
   local peers = {}
   for id, peer in pairs(core.peers) do
     peers[id] = { match = peer.match, next = peer.next, state = peer.state,
       lag = math.max(0, core.last - peer.match),
+      silent_ms = math.max(0, now - peer.heard),
       snapshot = shipping:progress(id) }
   end
   return peers
@@ -20,7 +21,7 @@ local function fill_from_core(status, driver)
     "bad_frames" } do
     status[name] = core[name]
   end
-  status.peers = peers_of(core, driver.shipping)
+  status.peers = peers_of(core, driver.shipping, driver:now())
   status.pending_bytes = core.pending_bytes
   status.memory_bytes = core.memory_bytes
   status.uptime = driver:now() - driver.started_at

@@ -38,7 +38,9 @@ function M.leader_error(driver)
 end
 
 local function what_is_missing(driver)
-  if not driver.formed then
+  if not driver.formed and driver.options.join then
+    return driver.id .. " waits to be added to a cluster"
+  elseif not driver.formed then
     return "the cluster has not formed: " .. driver.peers:missing()
   elseif not driver.leader then
     return "no leader is known"
