@@ -1,24 +1,28 @@
 --- A node in a process of its own, for specs: orders come in on stdin, answers
 -- go out on stdout, one line each. See processes.lua, which starts it.
 --
---   lua5.4 spec/support/child.lua <id> <dir> <min>,<max> <id=address>...
+--   lua5.4 spec/support/child.lua <id> <dir> <min>,<max>[,leases]
+--     <id=address@priority>...
 --
 --   propose <command>  -> ok <command> <result> | no <command> <code> <outcome>
 --   query <name>       -> ok <name> <how many commands> | no <name> ...
+--   lease <name>       -> the same, by a lease if it has one
+--   transfer <id>      -> transferred <to> | transferred no <code>
 --   list               -> list <command>...          what was applied
 --   status             -> status <state> <role> <term> <applied> <leader or ->
 --   stop               (ends)
 --
--- By itself it says: started, role <role> <term>, failed <code> <text>, after
--- (raft.run has returned). The command "fail" makes apply run out of memory.
+-- By itself it says: started, role <role> <term>, failed <code> <text>,
+-- warning <code> <reason>, after (raft.run has returned). The command "fail"
+-- makes apply run out of memory; "busy.<id>.<ms>..." keeps that of <id> busy.
 local raft = require "raft"
 local uv = require "luv"
 
 local id, dir, times = arg[1], arg[2], arg[3]
 local members, applied = {}, {}
 for i = 4, #arg do
-  local name, address = arg[i]:match("^([^=]+)=(.+)$")
-  members[name] = address
+  local name, address, priority = arg[i]:match("^([^=]+)=(.+)@(%d+)$")
+  members[name] = { address = address, priority = tonumber(priority) }
 end
 
 local function say(...)
@@ -26,19 +30,28 @@ local function say(...)
   io.stdout:flush()
 end
 
-local low, high = times:match("^(%d+),(%d+)$")
+local low, high, more = times:match("^(%d+),(%d+),?(%a*)$")
+
+-- Computes for so long.
+local function compute(ms)
+  local from = uv.hrtime()
+  while uv.hrtime() - from < ms * 1e6 do end
+end
 local node = raft.node {
   id = id, dir = dir, members = members, log = "error",
   election_timeout = { tonumber(low), tonumber(high) },
   apply = function(command)
     if command == "fail" then error("not enough memory", 0) end
+    local who, ms = command:match("^busy%.(%w+)%.(%d+)")
+    if who == id then compute(tonumber(ms)) end
     applied[#applied + 1] = command
     return #applied
   end,
-  query = function() return #applied end,
+  query = function() return #applied end, leases = more == "leases",
   on = {
     role = function(role, term) say("role", role, term) end,
     failed = function(err) say("failed", err.code, err.message) end,
+    warning = function(err) say("warning", err.code, err.reason or "-") end,
   },
 }
 
@@ -52,6 +65,14 @@ end
 local orders = {
   propose = function(command) node:propose(command, answer(command)) end,
   query = function(name) node:query(nil, answer(name)) end,
+  lease = function(name)
+    node:query(nil, { consistency = "lease" }, answer(name))
+  end,
+  transfer = function(to)
+    node:transfer(to, function(err, new)
+      say("transferred", new or "no", err and err.code or "")
+    end)
+  end,
   list = function() say("list", table.unpack(applied)) end,
   status = function()
     local s = node:status()

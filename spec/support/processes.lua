@@ -82,7 +82,8 @@ local function spawn(cluster, id)
   local args = { "spec/support/child.lua", id, cluster.dir:join(id),
     cluster.election }
   for _, name in ipairs(cluster.ids) do
-    args[#args + 1] = name .. "=" .. cluster.members[name]
+    args[#args + 1] = ("%s=%s@%d"):format(name, cluster.members[name],
+      cluster.priority[name] or 0)
   end
   process.handle = assert(uv.spawn(arg[-1] or "lua5.4", {
     args = args, stdio = { process.stdin, process.stdout, process.stderr },
@@ -165,7 +166,8 @@ end
 
 ---------------------------------------------------------------- all of them --
 
---- @param options nodes = how many (3); election = "min,max"
+--- @param options nodes = how many (3); election = "min,max" or
+--   "min,max,leases"; priority = id -> number (0)
 function M.new(options)
   options = options or {}
   core.host.ignore_sigpipe()  -- we write to processes that were just killed
@@ -174,6 +176,7 @@ function M.new(options)
     ids = {},
     members = {},
     election = options.election or ELECTION,
+    priority = options.priority or {},
     processes = {},  -- id -> the newest process
     outcomes = {},   -- command -> ok, none, unknown
     results = {},    -- command -> result or code

@@ -9,7 +9,9 @@ local errors = require "raft.errors"
 
 local M = {}
 
-local LATE_TICKS <const> = 2  -- in a row: once is no habit
+-- Ticks in a row with too much lag. It is smoothed and falls by an eighth a
+-- tick, so one block has to be half as long again as the time-out to count.
+local LATE_TICKS <const> = 4
 
 local Health = { __name = "raft.health" }
 Health.__index = Health
@@ -20,7 +22,7 @@ function M.new(driver)
     driver = driver,
     reasons = {},        -- name -> true
     is_avoiding = false, -- does the core know?
-    late_ticks = 0,      -- in a row, of more than the time-out
+    late_ticks = 0,      -- in a row, with more lag than the time-out
     retry_at = 0,        -- now() from which on we may hand over again
     unblocked_at = false, -- now() at which a block we were told of is over
   }, Health)
@@ -42,7 +44,7 @@ end
 
 local WORDS <const> = {
   disk = "a write to its disk has taken %d ms so far",
-  loop = "its loop is %d ms late",
+  loop = "its loop lags %d ms behind its timer",
 }
 
 -- Hands over: true when somebody is on the way.
@@ -64,11 +66,11 @@ local function measure(self, name, ms)
   if is_so ~= (self.reasons[name] or false) then self:set(name, is_so) end
 end
 
---- The timer fired so many ms too late.
-function Health:tick(late_ms)
-  local is_late = late_ms > self.driver.options.election_timeout.min
+--- The loop lags so many ms behind its timer, of late.
+function Health:tick(lag_ms)
+  local is_late = lag_ms > self.driver.options.election_timeout.min
   self.late_ticks = is_late and self.late_ticks + 1 or 0
-  measure(self, "loop", self.late_ticks >= LATE_TICKS and late_ms or 0)
+  measure(self, "loop", self.late_ticks >= LATE_TICKS and lag_ms or 0)
 end
 
 --- Once a turn.
