@@ -307,6 +307,33 @@ static void many_rounds_need_few_marks(void) {
   alone_end(c);
 }
 
+/* Sixty rounds are out, a millisecond apart; an answer to the twentieth still
+ * finds a mark near it. */
+static void slow_answers_to_quick_rounds_count(void) {
+  struct cluster *c = cluster_new(&(struct cluster_options){
+      .nodes = 3, .seed = 1, .leases = true, .heartbeat_ms = 1});
+  c->now += 100;
+  CHECK(cluster_elect(c, N1));
+  raft_ms begin = c->now;
+  uint64_t round = n1(c)->read_round;
+  for (int i = 0; i < 60; i++) {
+    c->now++;
+    lost_heartbeat(c);
+  }
+  EQ(n1(c)->read_round, round + 60);
+  struct raft_message m = {.kind = RAFT_MSG_APPEND_REPLY,
+                           .term = alone_status(c).term};
+  m.append_reply.accepted = true;
+  m.append_reply.index = 2;
+  m.append_reply.round = round + 20;
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  c->now = begin + LASTS; /* that of the election is over */
+  CHECK(reads_alone(c));
+  c->now = begin + 20 + LASTS;
+  CHECK(!reads_alone(c));
+  alone_end(c);
+}
+
 /* An idle leader keeps it by its heartbeats. */
 static void heartbeats_prolong_it(void) {
   struct cluster *c = leader_of(3);
@@ -374,6 +401,7 @@ int main(void) {
   CASE(it_waits_until_all_is_applied_here);
   CASE(too_many_reads_are_busy);
   CASE(many_rounds_need_few_marks);
+  CASE(slow_answers_to_quick_rounds_count);
   CASE(heartbeats_prolong_it);
   CASE(a_promise_outlives_the_term);
   CASE(a_promise_binds_our_own_vote);

@@ -167,18 +167,3 @@ describe("a transfer to a member that does not come", function()
     assert.is_nil(leader:status().heir)
   end)
 end)
-
-describe("a node that stops", function()
-  it("is no heir, and its leader knows at once", function()
-    local cluster <close> = Cluster.new { nodes = 2, election = ELECTION }
-    cluster:up()
-    local leader = cluster:leader()
-    local follower = (cluster:followers())[1]
-    -- It stops, and a proposal of its own keeps it from ending.
-    local done = false
-    follower:stop({ timeout = 500 }, function() done = true end)
-    local _, err = leader:transfer()
-    assert.equal("refused", err and err.code)
-    helper.wait_until(function() return done end)
-  end)
-end)

@@ -140,6 +140,20 @@ describe("leadership", function()
     end)
   end)
 
+  it("does not go to a node that stops, and that is known at once", function()
+    on_cluster({}, function(s, leader, others)
+      assert(s:node(leader):propose("x"))
+      s:stall(others[1], 3000)  -- which its last write has to wait for
+      s:spawn(function() s:node(others[1]):stop() end)
+      s:sleep(20)
+      assert.equal("stopping", s:node(others[1]):status().state)
+      local _, err = s:node(leader):transfer(others[1])
+      assert.equal("refused", err and err.code)
+      assert.equal("none", err.outcome)  -- it was not even asked
+      assert.equal(others[2], (s:node(leader):transfer()))
+    end)
+  end)
+
   it("does not leave where nobody else can lead, and blocks all the same",
     function()
       on_cluster({}, function(s, leader, others)
