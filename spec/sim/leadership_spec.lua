@@ -1,6 +1,5 @@
 -- Where leadership goes by itself, in the simulator: away from a disk that
--- hangs and a loop that is blocked, from who is about to block, and to who is
--- preferred.
+-- hangs, a loop that is blocked, who is about to block; to who is preferred.
 local helper = require "spec.support.helper"
 local inside = require "raft.node.inside"
 local sim = require "raft.sim"
@@ -99,22 +98,24 @@ describe("leadership", function()
   end)
 
   it("leaves a node whose loop is blocked, again and again", function()
-    on_cluster({}, function(s, leader, _, busy)
-      local reasons = {}
-      s:node(leader):on("warning", function(err)
-        reasons[err.reason or err.code] = true
-      end)
+    -- The others would wait for seconds before they campaign by themselves.
+    on_cluster({ priority = { n2 = 9, n3 = 9 } }, function(s, leader, _, busy)
+      local reason
+      if leader ~= "n1" then assert(s:node(leader):transfer("n1")) end
+      assert(s:wait(function() return s:leader() == "n1" end, 1000))
+      local before = term(s, "n1")
+      s:node("n1"):on("warning", function(err) reason = err.reason end)
       local work = keep_writing(s)
-      -- Longer than the minimum, and short of what others wait for.
-      busy[leader] = ELECTION[1] + 150
+      busy.n1 = ELECTION[1] + 150
       assert(s:wait(function()
-        return s:leader() and s:leader() ~= leader
+        return s:leader() and s:leader() ~= "n1"
       end, 30000), "it leads on")
-      s:sleep(5000)
-      assert.is_true(s:leader() ~= leader)
-      assert.is_true(reasons.loop)
-      assert.is_true(s:node(leader):status().loop_lag_ms > 0)
-      busy[leader] = nil
+      assert.equal(before + 1, term(s, s:leader()))
+      assert.equal("loop", reason)
+      s:sleep(2000)
+      assert.is_true(s:leader() ~= "n1")
+      assert.is_true(s:node("n1"):status().loop_lag_ms > 0)
+      busy.n1 = nil
       work.is_over = true
     end)
   end)
