@@ -163,8 +163,8 @@ static struct twin *twin_new(const struct world_space *space, uint64_t seed) {
   struct twin *t = blob_need(calloc(1, sizeof *t));
   const struct site_rules *r = &space->atlas->rules;
   t->net.send = keep;
-  site_rules_init(&t->rules, r->count, r->election_min_ms, r->election_max_ms,
-                  r->heartbeat_ms);
+  site_rules_init(&t->rules, r->count, r->strangers, r->election_min_ms,
+                  r->election_max_ms, r->heartbeat_ms);
   for (uint32_t i = 0; i < r->count; i++)
     site_init(&t->sites[i], &t->rules, i, seed + i);
   return t;

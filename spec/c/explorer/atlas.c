@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "change.h"
 #include "entry.h"
 #include "replica.h"
 
@@ -69,8 +70,9 @@ static bool is_same(struct canon_hash x, struct canon_hash y) {
 
 /* ---- renamings ----------------------------------------------------------- */
 
+/* Strangers keep their places: they are unlike the others. */
 static void add_shapes(struct atlas *a, uint8_t *places, uint32_t from) {
-  uint32_t n = a->rules.count;
+  uint32_t n = a->rules.count - a->rules.strangers;
   if (from == n) memcpy(a->shapes[a->shape_count++], places, SITE_MAX);
   for (uint32_t i = from; i < n; i++) {
     uint8_t swap = places[from];
@@ -204,6 +206,10 @@ static bool is_answer_dead(const struct atlas_frame *f,
 bool atlas_is_dead(const struct atlas *a, uint16_t frame, uint32_t site) {
   const struct atlas_frame *f = &a->frames[frame];
   const struct atlas_view *v = &a->sites[site].view;
+  bool is_stranger = v->state == RAFT_LEADER &&
+                     (v->members >> f->from & 1u) == 0; /* it is told */
+  if (f->m.kind == RAFT_MSG_VOTE && is_stranger) return false;
+  if (f->m.kind == RAFT_MSG_TIMEOUT_NOW) return f->m.term < v->disk_term;
   if (f->m.kind == RAFT_MSG_VOTE && f->m.vote.round == ATLAS_CLOSED)
     return f->m.vote.pre || v->disk_term > f->m.term ||
            (v->disk_term == f->m.term && v->disk_vote != 0);
@@ -275,6 +281,21 @@ static uint8_t place_plus_1(const struct site *s, raft_id id) {
   return id == 0 ? 0 : (uint8_t)(1 + site_place_of(s->rules, id));
 }
 
+static void view_config(const struct site *s, struct atlas_view *v) {
+  const struct raft *r = s->raft;
+  const struct raft_config *c = &r->config;
+  for (uint32_t i = 0; i < c->count; i++) {
+    unsigned bit = 1u << site_place_of(s->rules, c->members[i].id);
+    v->members = (uint8_t)(v->members | bit);
+    for (int half = RAFT_OLD; half <= RAFT_NEW; half++)
+      if (c->members[i].role[half] == RAFT_ROLE_VOTER)
+        v->voters[half] = (uint8_t)(v->voters[half] | bit);
+  }
+  v->may_change = r->state == RAFT_LEADER && r->commit >= r->term_start &&
+                  r->config_index <= r->commit && r->heir == 0 &&
+                  raft_change_is_settled(c);
+}
+
 static void make_view(const struct site *s, struct atlas_view *v) {
   const struct raft *r = s->raft;
   *v = (struct atlas_view){
@@ -292,6 +313,7 @@ static void make_view(const struct site *s, struct atlas_view *v) {
       .can_time_out = r->election_due != RAFT_NEVER,
       .has_leader = r->state == RAFT_FOLLOWER && r->leader != 0,
   };
+  view_config(s, v);
   for (uint32_t i = 0; i < r->peer_count; i++)
     v->match[site_place_of(s->rules, r->peers[i].id)] =
         (uint8_t)r->peers[i].match;
@@ -485,6 +507,9 @@ void atlas_run(struct site *s, enum atlas_event event, uint32_t arg,
     if (site_propose(s, &command, 1, net) <= 0)
       site_note(s, "a leader refused a command");
     break;
+  case ATLAS_CHANGE:
+    if (site_change(s, arg, net) <= 0) site_note(s, "a change was refused");
+    break;
   case ATLAS_AGE: run_age(s, arg); break;
   }
 }
@@ -568,11 +593,11 @@ const struct atlas_result *atlas_step(struct atlas *a, uint32_t site,
 #define ELECTION_MAX_MS 1000000000
 #define HEARTBEAT_MS    1
 
-struct atlas *atlas_new(uint32_t nodes, bool is_soup) {
+struct atlas *atlas_new(uint32_t nodes, uint32_t strangers, bool is_soup) {
   struct atlas *a = blob_need(calloc(1, sizeof *a));
   uint8_t places[SITE_MAX] = {0, 1, 2, 3, 4};
   a->is_soup = is_soup;
-  site_rules_init(&a->rules, nodes, ELECTION_MIN_MS, ELECTION_MAX_MS,
+  site_rules_init(&a->rules, nodes, strangers, ELECTION_MIN_MS, ELECTION_MAX_MS,
                   HEARTBEAT_MS);
   add_shapes(a, places, 0);
   return a;

@@ -40,6 +40,9 @@ struct atlas_view { /* what others need to know of a site state */
   uint8_t vote, disk_vote; /* place + 1; 0 nobody */
   uint8_t batches;         /* writes under way */
   uint8_t match[SITE_MAX]; /* what a leader knows of others, by place */
+  uint8_t members;         /* masks of places: of the configuration in force, */
+  uint8_t voters[2];       /* who votes in each half; equal when not joint */
+  bool may_change;         /* a leader that would take a change now */
   bool can_time_out;
   bool has_leader; /* a follower that was told who leads */
   uint8_t terms[ATLAS_INDEXES], disk_terms[ATLAS_INDEXES]; /* by index */
@@ -62,6 +65,7 @@ enum atlas_event {
   ATLAS_STORE,        /* arg: how many writes finish */
   ATLAS_CRASH,        /* arg: how many writes under way are kept */
   ATLAS_PROPOSE,      /* arg: the number of the command */
+  ATLAS_CHANGE,       /* arg: the place of whom a leader adds or removes */
   ATLAS_AGE,          /* arg: the place whose ballot has closed */
 };
 
@@ -94,7 +98,7 @@ struct atlas {
   void (*on_known)(const struct atlas *a, uint32_t known, struct site *other);
 };
 
-struct atlas *atlas_new(uint32_t nodes, bool is_soup);
+struct atlas *atlas_new(uint32_t nodes, uint32_t strangers, bool is_soup);
 void atlas_free(struct atlas *a);
 
 /* The state of a node that has just started. */

@@ -18,6 +18,10 @@ static const struct option {
     {"--nodes", NUMBER, BOUND(nodes), SITE_MAX, "voters, 1 to 5"},
     {"--terms", NUMBER, BOUND(terms), WORLD_TERMS - 3, "beyond term 1"},
     {"--entries", NUMBER, BOUND(entries), 8, "commands, all in all"},
+    {"--strangers", NUMBER, BOUND(strangers), SITE_MAX - 1,
+     "of the nodes: no members at first, and empty"},
+    {"--changes", NUMBER, BOUND(changes), 8,
+     "of the members, one added or removed, all in all"},
     {"--crashes", NUMBER, BOUND(crashes), 8, "all in all"},
     {"--timeouts", NUMBER, BOUND(timeouts), WORLD_ANY, "all in all, or any"},
     {"--duplicates", NUMBER, BOUND(duplicates), WORLD_ANY,
@@ -86,7 +90,9 @@ const char *bounds_check(const struct world_bounds *b) {
   bool is_soup = b->duplicates == WORLD_ANY;
   if (b->nodes == 0) return "there must be a node";
   if (b->frames == 0) return "a link must hold one frame";
-  if (b->terms + b->entries + 2 >= ATLAS_INDEXES) return "logs get too long";
+  if (b->strangers >= b->nodes) return "there must be a member";
+  if (b->terms + b->entries + 3 * b->changes + 2 >= ATLAS_INDEXES)
+    return "logs get too long";
   if (is_soup && (b->is_fifo || b->frames < WORLD_FRAMES))
     return "frames that stay for ever keep no order and leave no room";
   if (b->is_newest && !is_soup) return "--newest is for --duplicates any";

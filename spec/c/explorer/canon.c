@@ -34,17 +34,44 @@ static uint64_t renamed(const struct form *f, raft_id id) {
   return 1u + f->names->place[site_place_of(f->names->rules, id)];
 }
 
+/* ---- entries -----------------------------------------------------------  */
+
+/* A configuration by the places of its members, in the order of these: as
+ * bytes it has their names. Rules are majorities here, settings all the same. */
+static void put_config(struct form *f, const struct raft_entry *e) {
+  struct raft_config c;
+  if (raft_config_decode(e->payload, e->size, &c) != RAFT_OK) return;
+  put(f, c.joint);
+  for (uint32_t place = 0; place < f->names->rules->count; place++)
+    for (uint32_t i = 0; i < c.count; i++) {
+      if (renamed(f, c.members[i].id) != place + 1u) continue;
+      put(f, place);
+      put(f, c.members[i].role[RAFT_OLD]);
+      put(f, c.members[i].role[RAFT_NEW]);
+      put(f, c.members[i].goal);
+      put(f, c.members[i].incarnation);
+    }
+}
+
+static void put_entry(struct form *f, const struct raft_entry *e) {
+  put(f, e->index);
+  put(f, e->term);
+  put(f, e->kind);
+  put(f, e->flags);
+  put(f, e->size);
+  if (e->kind == RAFT_ENTRY_CONFIG)
+    put_config(f, e);
+  else
+    raft_digest_add(&f->digest, e->payload, e->size);
+}
+
 /* ---- frames -------------------------------------------------------------- */
 
 static void put_entries(struct form *f, const uint8_t *bytes, size_t size) {
   for (size_t at = 0; at < size;) {
     struct raft_entry e;
     raft_entry_view(bytes + at, &e);
-    put(f, e.index);
-    put(f, e.term);
-    put(f, e.kind);
-    put(f, e.size);
-    raft_digest_add(&f->digest, e.payload, e.size);
+    put_entry(f, &e);
     at += raft_entry_bytes(&e);
   }
 }
@@ -154,10 +181,7 @@ static void put_log(struct form *f, const struct raft_log *log) {
   for (raft_index i = log->memory_first; i <= log->last; i++) {
     struct raft_entry e;
     if (!raft_log_get(log, i, &e)) continue;
-    put(f, e.term);
-    put(f, e.kind);
-    put(f, e.size);
-    raft_digest_add(&f->digest, e.payload, e.size);
+    put_entry(f, &e);
   }
 }
 
@@ -173,6 +197,10 @@ static void put_peer(struct form *f, const struct raft_progress *p) {
   put(f, p->commit_sent);
   put(f, p->round_acked);
   put(f, p->round_sent);
+  put(f, p->lap_end);
+  put(f, p->is_caught_up);
+  put(f, p->leaving_index);
+  put(f, p->has_holes);
   put(f, p->count);
   for (uint32_t i = 0; i < p->count; i++) {
     uint32_t at = (p->head + i) % RAFT_INFLIGHT_MAX;
@@ -207,6 +235,7 @@ static void put_role(struct form *f, const struct raft *r) {
   put(f, leads ? r->read_round : 0);
   put(f, renamed(f, r->heir));
   put(f, r->is_heir_told);
+  put(f, r->is_retiring);
 }
 
 static void put_snapshots(struct form *f, const struct raft *r) {
@@ -253,14 +282,15 @@ static void put_disk(struct form *f, const struct site_disk *d) {
   put(f, d->commit);
   put(f, d->last);
   for (raft_index i = 1; i <= d->last; i++)
-    put(f, blob_digest(d->log[i]));
+    put_entries(f, d->log[i]->bytes, d->log[i]->size);
   put(f, d->count);
   for (uint32_t i = 0; i < d->count; i++) {
     const struct site_batch *b = &d->under_way[i];
     put(f, b->term);
     put(f, renamed(f, b->vote));
     put(f, b->commit);
-    put(f, b->entries != NULL ? blob_digest(b->entries) : 0);
+    put(f, b->entries != NULL);
+    if (b->entries != NULL) put_entries(f, b->entries->bytes, b->entries->size);
   }
 }
 
@@ -268,7 +298,8 @@ static void put_store(struct form *f, const struct site_held *h) {
   put(f, h->fx.store.term);
   put(f, renamed(f, h->fx.store.vote));
   put(f, h->fx.store.commit);
-  put(f, h->bytes != NULL ? blob_digest(h->bytes) : 0);
+  put(f, h->bytes != NULL);
+  if (h->bytes != NULL) put_entries(f, h->bytes->bytes, h->bytes->size);
 }
 
 static void put_one_held(struct form *f, const struct site *s,

@@ -17,17 +17,21 @@ void site_note(struct site *s, const char *broken) {
 
 /* ---- birth --------------------------------------------------------------- */
 
+static void put_member(const struct site_rules *rules,
+                       struct raft_config *config, uint32_t place) {
+  struct raft_member *m = &config->members[config->count++];
+  memset(m, 0, sizeof *m);
+  m->id = rules->ids[place];
+  m->role[0] = m->role[1] = m->goal = RAFT_ROLE_VOTER;
+  memcpy(m->name, rules->names[place], sizeof rules->names[place]);
+  snprintf(m->address, sizeof m->address, "h:%u", (unsigned)place + 1);
+}
+
 static void make_first(struct site_rules *rules) {
   struct raft_config config = {.election_min_ms = rules->election_min_ms};
   config.rule[0].kind = config.rule[1].kind = RAFT_RULE_MAJORITY;
-  config.count = rules->count;
-  for (uint32_t i = 0; i < rules->count; i++) {
-    struct raft_member *m = &config.members[i];
-    m->id = rules->ids[i];
-    m->role[0] = m->role[1] = m->goal = RAFT_ROLE_VOTER;
-    memcpy(m->name, rules->names[i], sizeof rules->names[i]);
-    snprintf(m->address, sizeof m->address, "h:%u", (unsigned)i + 1);
-  }
+  for (uint32_t i = 0; i < rules->count - rules->strangers; i++)
+    put_member(rules, &config, i);
   raft_config_sort(&config);
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
   struct raft_entry e = {.index = 1, .term = 1, .kind = RAFT_ENTRY_CONFIG};
@@ -38,10 +42,11 @@ static void make_first(struct site_rules *rules) {
 }
 
 void site_rules_init(struct site_rules *rules, uint32_t count,
-                     uint32_t election_min_ms, uint32_t election_max_ms,
-                     uint32_t heartbeat_ms) {
+                     uint32_t strangers, uint32_t election_min_ms,
+                     uint32_t election_max_ms, uint32_t heartbeat_ms) {
   *rules = (struct site_rules){
       .count = count,
+      .strangers = strangers,
       .election_min_ms = election_min_ms,
       .election_max_ms = election_max_ms,
       .heartbeat_ms = heartbeat_ms,
@@ -321,6 +326,23 @@ int64_t site_propose(struct site *s, const char *command, size_t size,
   return rc;
 }
 
+int64_t site_change(struct site *s, uint32_t place, struct site_net *net) {
+  struct raft_event ev = {.kind = RAFT_EV_CHANGE};
+  struct raft_config target =
+      *raft_config_in_force(s->raft, &ev.change.based_on);
+  int at = raft_config_find(&target, s->rules->ids[place]);
+  if (at >= 0) {
+    target.members[at].goal = RAFT_ROLE_NONE;
+  } else {
+    put_member(s->rules, &target, place);
+    raft_config_sort(&target);
+  }
+  ev.change.target = &target;
+  int64_t rc = step(s, &ev);
+  flush(s, net);
+  return rc;
+}
+
 void site_store(struct site *s, uint32_t count, struct site_net *net) {
   for (; count > 0 && s->disk.count > 0; count--) {
     s->reported = s->disk.under_way[0].seq;
@@ -350,14 +372,16 @@ static struct blob *recover(const struct site_disk *d, struct raft_run *runs,
     memcpy(tail->bytes + size, d->log[i]->bytes, d->log[i]->size);
     size += d->log[i]->size;
     rec->last_time = e.time;
+    if (e.kind != RAFT_ENTRY_CONFIG) continue;
+    rec->config_before = rec->config;
+    rec->config.index = i;
+    rec->config.payload =
+        (struct raft_slice){d->log[i]->bytes + RAFT_ENTRY_HEADER_BYTES,
+                            d->log[i]->size - RAFT_ENTRY_HEADER_BYTES};
   }
   rec->runs = runs;
   rec->tail_first = 1;
   rec->tail = (struct raft_slice){tail->bytes, size};
-  rec->config.index = 1;
-  rec->config.payload =
-      (struct raft_slice){d->log[1]->bytes + RAFT_ENTRY_HEADER_BYTES,
-                          d->log[1]->size - RAFT_ENTRY_HEADER_BYTES};
   return tail;
 }
 
@@ -407,9 +431,11 @@ void site_init(struct site *s, const struct site_rules *rules, uint32_t place,
   struct site_net net = {.send = say_nothing};
   *s = (struct site){.rules = rules, .place = place, .is_thorough = true};
   s->now = 2 * rules->election_min_ms; /* so that nothing was before 0 */
-  s->disk.term = 1;
-  s->disk.commit = 1;
-  write_entry(&s->disk, 1, blob_share(rules->first));
+  if (place + rules->strangers < rules->count) {
+    s->disk.term = 1;
+    s->disk.commit = 1;
+    write_entry(&s->disk, 1, blob_share(rules->first));
+  }
   start(s, seed, &net);
 }
 

@@ -21,6 +21,7 @@
 
 struct site_rules { /* the same for all sites of a cluster */
   uint32_t count;
+  uint32_t strangers; /* the last so many are no members at first, and empty */
   raft_id ids[SITE_MAX]; /* by place */
   char names[SITE_MAX][4];
   uint32_t election_min_ms, election_max_ms, heartbeat_ms;
@@ -72,10 +73,11 @@ struct site {
   const char *broken;   /* the first thing that was wrong; NULL */
 };
 
-/* n voters whose cluster has formed. Times in ms. */
+/* n nodes; all but the strangers are voters whose cluster has formed. Times in
+ * ms. */
 void site_rules_init(struct site_rules *rules, uint32_t count,
-                     uint32_t election_min_ms, uint32_t election_max_ms,
-                     uint32_t heartbeat_ms);
+                     uint32_t strangers, uint32_t election_min_ms,
+                     uint32_t election_max_ms, uint32_t heartbeat_ms);
 void site_rules_free(struct site_rules *rules);
 uint32_t site_place_of(const struct site_rules *rules, raft_id id);
 
@@ -92,6 +94,8 @@ void site_hear(struct site *s, uint32_t from, struct blob *frame,
                struct site_net *net);
 int64_t site_propose(struct site *s, const char *command, size_t size,
                      struct site_net *net);
+/* Adds the node at that place as a voter, or removes it. */
+int64_t site_change(struct site *s, uint32_t place, struct site_net *net);
 /* Completes and reports `count` of the writes under way. */
 void site_store(struct site *s, uint32_t count, struct site_net *net);
 /* Keeps `keep` of the writes under way and starts again. */

@@ -302,7 +302,7 @@ static struct walk *start(struct walk_result *result, uint64_t seed) {
   w->now = 2 * WALK_ELECTION_MIN_MS;
   w->next_second = w->now + 1000;
   w->weather = calm;
-  site_rules_init(&w->rules, draw(w, 3) == 0 ? 5 : 3, WALK_ELECTION_MIN_MS,
+  site_rules_init(&w->rules, draw(w, 3) == 0 ? 5 : 3, 0, WALK_ELECTION_MIN_MS,
                   WALK_ELECTION_MAX_MS, WALK_HEARTBEAT_MS);
   w->commit = w->committed[1] = w->since[1] = 1;
   for (uint32_t i = 0; i < w->rules.count; i++) {

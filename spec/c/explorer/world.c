@@ -9,7 +9,8 @@
 void world_space_init(struct world_space *space,
                       const struct world_bounds *bounds) {
   *space = (struct world_space){.bounds = *bounds};
-  space->atlas = atlas_new(bounds->nodes, world_is_soup(space));
+  space->atlas =
+      atlas_new(bounds->nodes, bounds->strangers, world_is_soup(space));
   world_make_marks(space);
 }
 
@@ -71,6 +72,10 @@ static void add_own(const struct world_space *space, const struct world *w,
   add(l, ATLAS_HEARTBEAT, place, 0);
   if (w->commands < space->bounds.entries)
     add(l, ATLAS_PROPOSE, place, w->commands);
+  if (w->changes == space->bounds.changes || !v->may_change) return;
+  for (uint32_t i = 0; i < space->bounds.nodes; i++)
+    if (v->members != 1u << i)
+      add(l, ATLAS_CHANGE, place, i); /* not the last */
 }
 
 static void add_delivery(const struct world_space *space, const struct world *w,
@@ -120,6 +125,7 @@ static void count_action(const struct world_bounds *b, struct world *w,
   bool is_double = is_delivery(action) && action->keeps;
   if (action->event == ATLAS_CRASH) w->crashes++;
   if (action->event == ATLAS_PROPOSE) w->commands++;
+  if (action->event == ATLAS_CHANGE) w->changes++;
   if (is_time_out && b->timeouts != WORLD_ANY) w->timeouts++;
   if (is_double && b->duplicates != WORLD_ANY) w->duplicates++;
 }
@@ -135,7 +141,8 @@ static bool is_outside(const struct world_space *space, uint32_t site) {
 static bool is_in_vain(const struct world_space *space, const struct world *w,
                        const struct world *next,
                        const struct world_action *action) {
-  if (action->event == ATLAS_CRASH || action->event == ATLAS_PROPOSE)
+  if (action->event == ATLAS_CRASH || action->event == ATLAS_PROPOSE ||
+      action->event == ATLAS_CHANGE)
     return false;
   if (w->site[action->place] != next->site[action->place]) return false;
   bool is_taken = is_delivery(action) && !action->keeps;
@@ -168,7 +175,7 @@ enum world_outcome world_act(struct world_space *space, const struct world *w,
   if (result.has_closed) world_close(space, next, place);
   if (!world_send(space, next, &result)) return WORLD_CUT;
   if (result.site != w->site[place]) world_bury(space, next, place);
-  space->broken = world_check(space, next, place, &result);
+  space->broken = world_check(space, next, place, w->site[place], &result);
   if (space->broken != NULL) return WORLD_BROKEN;
   if (!world_settle(space, next))
     return space->broken != NULL ? WORLD_BROKEN : WORLD_CUT;

@@ -18,7 +18,9 @@
 struct world_bounds { /* what is explored; see docs/EXPLORER.md */
   uint32_t nodes;
   uint32_t terms;      /* beyond term 1, in which the cluster has formed */
+  uint32_t strangers;  /* so many of the nodes are no members at first */
   uint32_t entries;    /* commands proposed, all in all */
+  uint32_t changes;    /* of the members, all in all */
   uint32_t crashes;    /* all in all */
   uint32_t timeouts;   /* of elections, and leaders that lost touch, all in
                           all; WORLD_ANY: any number */
@@ -43,7 +45,7 @@ struct world_past {                     /* what must never be contradicted */
 struct world {
   uint32_t site[SITE_MAX];
   struct world_past past;
-  uint8_t crashes, duplicates, commands, timeouts; /* so many there were */
+  uint8_t crashes, duplicates, commands, timeouts, changes; /* there were */
   uint16_t frame_count;
   uint16_t frames[WORLD_FRAMES]; /* in order of sending */
 };
@@ -92,9 +94,10 @@ struct canon_hash world_hash(const struct world_space *space,
 struct canon_hash world_shape(const struct world_space *space,
                               const struct world *w, uint32_t shape);
 
-/* What holds between nodes, after `place` has acted and sent the frames of
- * `result`. Notes the past. NULL or what is broken (world_check.c). */
+/* What holds between nodes, after `place` has acted, being in the state `was`
+ * before, and sent the frames of `result`. Notes the past. NULL or what is broken (world_check.c). */
 const char *world_check(const struct world_space *space, struct world *w,
-                        uint32_t place, const struct atlas_result *result);
+                        uint32_t place, uint32_t was,
+                        const struct atlas_result *result);
 
 #endif

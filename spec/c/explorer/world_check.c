@@ -29,26 +29,43 @@ static const char *check_leader(struct world *w, uint32_t place,
   return NULL;
 }
 
-static bool is_on_quorum(const struct world_space *space, const struct world *w,
-                         uint32_t index) {
+/* Have more than half of these, counted one by one, this entry on disk? */
+static bool is_on_most(const struct world_space *space, const struct world *w,
+                       uint32_t index, uint32_t voters) {
   uint32_t count = 0;
+  uint32_t all = 0;
   for (uint32_t i = 0; i < space->bounds.nodes; i++) {
     const struct atlas_view *v = view_of(space, w, i);
+    if ((voters >> i & 1u) == 0) continue;
+    all++;
     count +=
         v->disk_last >= index && v->disk_terms[index] == w->past.terms[index];
   }
-  return 2 * count > space->bounds.nodes;
+  return 2 * count > all;
 }
 
-/* State machine safety [Raft 5.4.3]; who commits first leads. */
-static const char *check_commit(struct world *w, const struct atlas_view *v) {
+/* By the configuration that was in force where it was counted; both halves.
+ * [Raft 6] */
+static bool is_on_quorum(const struct world_space *space, const struct world *w,
+                         uint32_t index, const struct atlas_view *counted) {
+  return is_on_most(space, w, index, counted->voters[0]) &&
+         is_on_most(space, w, index, counted->voters[1]);
+}
+
+/* State machine safety [Raft 5.4.3]; who commits first leads. It counts before
+ * it appends the next configuration, so by the one of the state before. */
+static const char *check_commit(const struct world_space *space,
+                                struct world *w, const struct atlas_view *v,
+                                const struct atlas_view *was) {
   struct world_past *past = &w->past;
   for (uint32_t i = 1; i <= v->commit; i++) {
     if (i > past->commit) {
-      if (v->state != RAFT_LEADER) return "committed what no leader has";
+      if (was->state != RAFT_LEADER) return "committed what no leader has";
       past->commit = (uint8_t)i;
       past->terms[i] = v->terms[i];
       past->since[i] = v->term;
+      if (!is_on_quorum(space, w, i, was))
+        return "committed, and not on a quorum";
     }
     if (v->terms[i] != past->terms[i]) return "two entries committed at once";
   }
@@ -56,11 +73,15 @@ static const char *check_commit(struct world *w, const struct atlas_view *v) {
   return NULL;
 }
 
-/* What is committed lies on a quorum of disks, and stays there. */
-static const char *check_disks(const struct world_space *space,
-                               const struct world *w) {
-  for (uint32_t i = 1; i <= w->past.commit; i++)
-    if (!is_on_quorum(space, w, i)) return "committed, and not on a quorum";
+/* What is committed and on a disk stays there. */
+static const char *check_disks(const struct world *w,
+                               const struct atlas_view *v,
+                               const struct atlas_view *was) {
+  for (uint32_t i = 1; i <= w->past.commit && i <= was->disk_last; i++) {
+    bool was_there = was->disk_terms[i] == w->past.terms[i];
+    bool is_there = v->disk_last >= i && v->disk_terms[i] == w->past.terms[i];
+    if (was_there && !is_there) return "a disk lost what was committed";
+  }
   return NULL;
 }
 
@@ -123,12 +144,14 @@ static const char *check_ack(const struct world_space *space,
 }
 
 const char *world_check(const struct world_space *space, struct world *w,
-                        uint32_t place, const struct atlas_result *result) {
+                        uint32_t place, uint32_t was,
+                        const struct atlas_result *result) {
   const struct atlas *a = space->atlas;
   const struct atlas_view *v = view_of(space, w, place);
   const char *broken = check_leader(w, place, v);
-  if (broken == NULL) broken = check_commit(w, v);
-  if (broken == NULL) broken = check_disks(space, w);
+  const struct atlas_view *before = &a->sites[was].view;
+  if (broken == NULL) broken = check_commit(space, w, v, before);
+  if (broken == NULL) broken = check_disks(w, v, before);
   for (uint32_t i = 0; i < result->sent_count && broken == NULL; i++) {
     const struct atlas_frame *f = &a->frames[a->sent[result->sent_first + i]];
     broken = check_vote(w, place, f);

@@ -11,7 +11,7 @@ enum { /* kinds of marks: each is a range of random numbers */
        MARKS_VOTE = MARKS_LEADER + WORLD_TERMS * 8,
        MARKS_COMMIT = MARKS_VOTE + SITE_MAX * WORLD_TERMS * 8,
        MARKS_USED = MARKS_COMMIT + ATLAS_INDEXES * WORLD_TERMS * WORLD_TERMS,
-       MARKS_ALL = MARKS_USED + 4 * 256,
+       MARKS_ALL = MARKS_USED + 5 * 256,
 };
 
 void world_make_marks(struct world_space *space) {
@@ -58,6 +58,7 @@ static struct canon_hash common(const struct world_space *space,
   plus(&sum, marks[MARKS_USED + 256 + w->duplicates]);
   plus(&sum, marks[MARKS_USED + 512 + w->commands]);
   plus(&sum, marks[MARKS_USED + 768 + w->timeouts]);
+  plus(&sum, marks[MARKS_USED + 1024 + w->changes]);
   return sum;
 }
 

@@ -16,7 +16,7 @@ static bool try_free(struct world_space *space, struct world *w, uint32_t place,
   if (result.site != w->site[place] || result.sent_count == 0) return true;
   if (result.broken != NULL) return true; /* it is met as an action */
   if (!world_send(space, w, &result)) return false;
-  space->broken = world_check(space, w, place, &result);
+  space->broken = world_check(space, w, place, w->site[place], &result);
   return space->broken == NULL;
 }
 
