@@ -3,7 +3,8 @@
  * Owns the tail of entries that recovery keeps in memory. What must hold:
  * indexes have no gaps, terms never fall along the log, the hard state never
  * goes back; what is left before damage is the beginning of the log as it was
- * when the last batch was written. It refuses whatever breaks that, however well its checksums fit.
+ * when the last batch was written. It refuses whatever breaks that, however
+ * well its checksums fit.
  */
 #include "wal_state.h"
 

@@ -9,8 +9,8 @@
  * overwrote. So raft_wal_state_break makes the log unsure, and the next head
  * tells: two logs that have entries of one term are equal up to the older of
  * the newest of that term [Raft 5.3], and what was committed stays. What is not
- * sure is dropped; entries behind the gap are not taken in, until there are some
- * that overwrite, or follow, what is left. docs/decisions/0010-repair.md
+ * sure is dropped; entries behind the gap are not taken in, until there are
+ * some that overwrite, or follow, what is left. docs/decisions/0010-repair.md
  *
  *      1 ....... sure | dropped |  gap, cannot be read  | not taken in
  */
@@ -90,8 +90,8 @@ void raft_wal_state_reset(struct raft_wal_state *s, raft_index index,
 
 /* Takes in a batch and what is in it; entries that were not taken in, because
  * they lie behind a gap, are cut off the front of *body. RAFT_OK;
- * RAFT_E_CORRUPT with the reason in *why; RAFT_E_NOMEM. After an error the state
- * is good for nothing. */
+ * RAFT_E_CORRUPT with the reason in *why; RAFT_E_NOMEM. After an error the
+ * state is good for nothing. */
 int raft_wal_state_add(struct raft_wal_state *s, const struct raft_wal_batch *b,
                        struct raft_wal_body *body, const char **why);
 

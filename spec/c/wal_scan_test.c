@@ -1,6 +1,6 @@
 /* wal_scan_test.c - what the files of a log mean after a crash: a torn end is
- * cut, rot is stepped over or refused, and no damage loses an acknowledged batch
- * in silence, but for the residue that is counted here by name. */
+ * cut, rot is stepped over or refused, and no damage loses an acknowledged
+ * batch in silence, but for the residue that is counted here by name. */
 #include "wal_scan.h"
 
 #include "bytes.h"

@@ -47,9 +47,7 @@ function M.new(options, node)
     uv = options.uv,
     host = false, logger = false, emitter = false,
     core = false,             -- raft.core replica, while open
-    storage = false,
-    transport = false,
-    clock = false,
+    storage = false, transport = false, clock = false,
     peers = false,            -- forming and greeting
     machine = Machine.new(options),
     state = "new",            -- as status() names it

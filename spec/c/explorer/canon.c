@@ -36,8 +36,8 @@ static uint64_t renamed(const struct form *f, raft_id id) {
 
 /* ---- entries -----------------------------------------------------------  */
 
-/* A configuration by the places of its members, in the order of these: as
- * bytes it has their names. Rules are majorities here, settings all the same. */
+/* A configuration by the places of its members, in the order of these: as bytes
+ * it has their names. Rules are majorities here, settings all the same. */
 static void put_config(struct form *f, const struct raft_entry *e) {
   struct raft_config c;
   if (raft_config_decode(e->payload, e->size, &c) != RAFT_OK) return;

@@ -95,7 +95,8 @@ struct canon_hash world_shape(const struct world_space *space,
                               const struct world *w, uint32_t shape);
 
 /* What holds between nodes, after `place` has acted, being in the state `was`
- * before, and sent the frames of `result`. Notes the past. NULL or what is broken (world_check.c). */
+ * before, and sent the frames of `result`. Notes the past. NULL or what is
+ * broken (world_check.c). */
 const char *world_check(const struct world_space *space, struct world *w,
                         uint32_t place, uint32_t was,
                         const struct atlas_result *result);
