@@ -1,5 +1,6 @@
 /* wal_repair_test.c - a log with damage in its middle: what of it is still
- * true, what it has lost, and that starts in the midst of the repair know as much.
+ * true, what it has lost, and that starts in the midst of the repair know as
+ * much.
  *
  * The random lives are those of one member of a cluster: leaders of rising
  * terms, each with a log that has all that is committed, send it pieces of
