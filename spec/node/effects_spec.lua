@@ -5,6 +5,7 @@ local effects = require "raft.node.effects"
 -- Those who look again when the role is another.
 local function add_askers(driver, note)
   driver.transfers = { ask_again = function() end }
+  driver.snapshots = { storing = function() end }
   driver.membership = { changes = {
     ask_again = function() note("ask changes again") end,
     forwarded = function() return false end,
@@ -50,6 +51,7 @@ local function new_driver()
   driver.peers = { cut = function(_, peer) note("cut", peer) end }
   driver.logger = { info = function() end }
   function driver.now() return 0 end
+  function driver:may_apply(last) self.apply_last = last end
   function driver.step() end
   function driver.wants_flush() note("flush") end
   function driver.emit(_, name, value) note("event", name, value or "none") end
