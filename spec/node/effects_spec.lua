@@ -19,7 +19,7 @@ end
 -- A driver that notes what is performed: "store 1", "send n2 x", "apply 5".
 local function new_driver()
   local driver = { stored = 0, is_closed = false, batch = {}, done = {},
-    log_bytes = 0, applied = 0, is_up = true, apply_last = 0,
+    applied = 0, is_up = true, apply_last = 0,
     role = "follower", term = 1, leader = false }
   local function note(...)
     driver.done[#driver.done + 1] = table.concat({ ... }, " ")

@@ -80,7 +80,6 @@ function M.new(options, node)
     started_at = 0,           -- now() at start
     recorder = false,         -- of what the core is told; or none
     joining = false,          -- asks to be added
-    log_bytes = 0,            -- of entries, given to the storage so far
     proposals = false, reads = false, transfers = false, health = false,
     membership = false, snapshots = false, shipping = false,
     receiving = false,
