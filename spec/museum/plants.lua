@@ -289,8 +289,8 @@ return {
     raft_become_follower(r, m->term, m->kind == RAFT_MSG_APPEND ? from : 0);
     if (m->kind == RAFT_MSG_VOTE_REPLY) r->vote = from;]]),
 
-  plant("101", "replication.c", "p == NULL || !raft_counts(r, ev)",
-    "p == NULL"),
+  plant("101", "replication.c",
+    "if (!is_leaving && !raft_counts(r, ev)) return;", ""),
 
   plant("102", "raft.c", "rec->commit < rec->last ? rec->commit : rec->last",
     "rec->commit"),
