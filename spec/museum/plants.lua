@@ -337,4 +337,52 @@ r->state == RAFT_PRE_CANDIDATE &&
       if (!is_early) register_read(r, token, r->options.self);
       return RAFT_OK;
     }]]),
+
+  -- Snapshots.
+  plant("24", "replication.c", "e.index <= r->log.base_index",
+    "false"),
+
+  plant("25", "replication.c",
+    "if (prev < r->log.base_index) return true;",
+    "if (prev < r->log.base_index) return false;"),
+
+  plant("66", "snapshot.c", "  rec->config = own;", "  (void)own;"),
+
+  plant("68", "snapshot.c",
+    "raft_log_term(&r->log, s->index) == s->term",
+    "raft_log_term(&r->log, s->index) != 0"),
+
+  plant("71", "snapshot.c",
+    "s->index <= r->commit || r->state == RAFT_LEADER",
+    "r->state == RAFT_LEADER"),
+
+  plant("72", "snapshot.c",
+    "s->index < rec->base_index || s->index > rec->last",
+    "s->index > rec->last"),
+  plant("72", "snapshot.c",
+    "s->index > 0 && raft_log_term(&r->log, s->index) != s->term", "false"),
+
+  plant("77", "snapshot.c", "if (p->is_shipped) raft_progress_shipped(p);",
+    "p->is_shipped = false;"),
+
+  plant("78", "snapshot.c", "p->is_resting = true;", NOTHING),
+
+  plant("99", "snapshot.c", "  take_config(r, s, config);",
+    "if (r->config_index < s->config_index) take_config(r, s, config);"),
+
+  plant("105", "snapshot.c",
+    "if (p->next > r->log.base_index) return false;",
+    "{ if (p->next > r->log.base_index) return false;"
+    .. " if (r->log.last == r->log.base_index) return false; }"),
+
+  plant("106b", "snapshot.c",
+    "is_decided && raft_log_term(&r->log, s->index) != s->term",
+    "false && is_decided"),
+
+  plant("107", "snapshot.c",
+    "own->mark_seq > r->log.seq_stored ? own->mark_seq : 0", "0"),
+
+  plant("108", "snapshot.c",
+    "p->state == RAFT_SNAPSHOT && p->snapshot_index < upto",
+    "false && p->snapshot_index < upto"),
 }

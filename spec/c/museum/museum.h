@@ -41,6 +41,7 @@ extern const struct museum_scenario museum_appends[];
 extern const struct museum_scenario museum_commits[];
 extern const struct museum_scenario museum_reads[];
 extern const struct museum_scenario museum_lives[];
+extern const struct museum_scenario museum_snapshots[];
 
 /* ---- pieces of scenarios (pieces.c) -------------------------------------- */
 
