@@ -159,6 +159,13 @@ static int next_effect(lua_State *L) {
   return pushed;
 }
 
+/* Another configuration is in force, perhaps of the same index. */
+static bool has_config(const struct raft_batch *batch) {
+  for (uint32_t i = 0; i < batch->count; i++)
+    if (batch->effects[i].kind == RAFT_FX_CONFIG) return true;
+  return false;
+}
+
 int raft_lua_effects(lua_State *L) {
   struct raft_lua_core *c = raft_lua_check_core(L, 1);
   lua_settop(L, 1);
@@ -166,6 +173,8 @@ int raft_lua_effects(lua_State *L) {
   if (c->next == c->batch.count) {
     raft_take(c->r, &c->batch);
     c->next = 0;
+    if (has_config(&c->batch)) c->named = 0;
+    raft_lua_name_members(L, 1);
   }
   lua_pushcfunction(L, next_effect);
   lua_pushvalue(L, 1);

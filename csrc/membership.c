@@ -98,6 +98,7 @@ void raft_config_truncate(struct raft *r, raft_index from) {
   r->config_index = r->config_before_index;
   memset(&r->config_before, 0, sizeof r->config_before);
   r->config_before_index = 0;
+  r->told_config = UINT64_MAX; /* the next one may have the same index */
   wait_or_not(r);
 }
 

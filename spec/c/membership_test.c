@@ -89,8 +89,8 @@ static void who_learns_that_it_is_a_voter_may_campaign(void) {
 /* ---- appended and truncated ---------------------------------------------- */
 
 /* n2 leads `term` and appends a configuration after entry `prev`. */
-static void append_config(struct cluster *c, uint32_t from, raft_term term,
-                          raft_index prev, raft_term prev_term) {
+static void give_config(struct cluster *c, uint32_t from, raft_term term,
+                        raft_index prev, raft_term prev_term) {
   uint8_t bytes[512];
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
   struct raft_config config = c->config;
@@ -106,6 +106,11 @@ static void append_config(struct cluster *c, uint32_t from, raft_term term,
   m.append.count = 1;
   m.tail = (struct raft_slice){bytes, raft_entry_encode(&e, bytes)};
   EQ(cluster_receive(c, N1, from, &m), RAFT_OK);
+}
+
+static void append_config(struct cluster *c, uint32_t from, raft_term term,
+                          raft_index prev, raft_term prev_term) {
+  give_config(c, from, term, prev, prev_term);
   (void)cluster_flush(c, N1);
   cluster_disk(c, N1, RAFT_STORES_MAX);
 }
@@ -132,6 +137,21 @@ static void a_configuration_counts_from_its_append_to_its_truncation(void) {
   EQ(in_force(c), 2);
   EQ(election_min(c), 150);
   overwrite(c);
+  alone_end(c);
+}
+
+/* In one turn, and of the same index: whoever listens hears of it. */
+static void another_one_in_its_place_is_told_of(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct raft_batch batch;
+  append_config(c, N2, 2, 1, 1);
+  give_config(c, N3, 3, 1, 1);
+  EQ(in_force(c), 2);
+  raft_take(c->nodes[N1].raft, &batch);
+  uint32_t told = 0;
+  for (uint32_t i = 0; i < batch.count; i++)
+    told += batch.effects[i].kind == RAFT_FX_CONFIG;
+  EQ(told, 1);
   alone_end(c);
 }
 
@@ -208,6 +228,7 @@ int main(void) {
   CASE(who_has_no_configuration_trusts_a_leader_too);
   CASE(who_learns_that_it_is_a_voter_may_campaign);
   CASE(a_configuration_counts_from_its_append_to_its_truncation);
+  CASE(another_one_in_its_place_is_told_of);
   CASE(truncation_behind_it_leaves_it_in_force);
   CASE(the_one_before_is_recovered_too);
   CASE(a_stranger_s_word_changes_nothing);
