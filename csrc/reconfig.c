@@ -197,10 +197,10 @@ static int reserve_entry(struct raft *r) {
   return raft_log_reserve(&r->log, bytes, 1);
 }
 
-/* In force from now on; room was reserved. */
+/* In force from now on; room was reserved. At most one is uncommitted. */
 static raft_index append_step(struct raft *r, const struct raft_config *step) {
   assert(r->state == RAFT_LEADER);
-  assert(r->config_index <= r->commit); /* one at a time */
+  assert(r->config_index <= r->commit);
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
   struct raft_entry e = {
       .index = r->log.last + 1,
@@ -234,7 +234,7 @@ static void write_incarnations(const struct raft *r, struct raft_config *step) {
  * until that is committed. Then it hands over, and if nobody comes it stops. */
 static void retire(struct raft *r) {
   assert(r->state == RAFT_LEADER);
-  assert(r->config_index <= r->commit);
+  assert(raft_change_is_settled(&r->config));
   if (r->heir != 0) return; /* on its way */
   bool has_heir = !r->is_retiring && raft_on_transfer(r, 0) == RAFT_OK;
   r->is_retiring = true;

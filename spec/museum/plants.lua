@@ -172,6 +172,15 @@ return {
 
   plant("37", "quorum.c", "if (!c->joint) return value;", "return value;"),
 
+  plant("37b", "quorum.c", "value < other ? value : other", "other"),
+
+  -- The final entry follows the joint one at once.
+  plant("37c", "reconfig.c",
+    "r->commit < r->term_start || r->config_index > r->commit",
+    "r->commit < r->term_start"),
+  plant("37c", "reconfig.c",
+    "assert(r->config_index <= r->commit);", NOTHING),
+
   plant("38", "quorum.c", "n / 2 + 1", "n / 2"),
   plant("38b", "quorum.c", "n / 2 + 1", "(n + 1) / 2"),
 
@@ -289,13 +298,60 @@ return {
     raft_become_follower(r, m->term, m->kind == RAFT_MSG_APPEND ? from : 0);
     if (m->kind == RAFT_MSG_VOTE_REPLY) r->vote = from;]]),
 
-  plant("101", "replication.c",
-    "if (!is_leaving && !raft_counts(r, ev)) return;", ""),
+  plant("101", "replication.c", "!is_leaving && !raft_counts(r, ev)",
+    "false"),
+  plant("101", "reconfig.c",
+    "p->incarnation != 0 && p->incarnation != incarnation", "false"),
 
   plant("102", "raft.c", "rec->commit < rec->last ? rec->commit : rec->last",
     "rec->commit"),
   plant("102b", "raft.c", "if (hint > r->commit) r->commit = hint;", [[
     if (hint > r->commit) r->applied = r->apply_handed = r->commit = hint;]]),
+
+  plant("55", "reconfig.c",
+    "if (r->commit < r->term_start) return RAFT_E_BUSY;", NOTHING),
+
+  plant("57", "reconfig.c",
+    "r->heir != 0 || r->is_out_of_space || !are_all_caught_up(r)", [[
+    r->heir != 0 || r->is_out_of_space || !are_all_caught_up(r) ||
+                r->config_index < r->term_start]]),
+
+  plant("60", "membership.c",
+    "return is_voter_in(m, RAFT_OLD) || is_voter_in(m, RAFT_NEW);",
+    "return is_voter_in(m, RAFT_NEW);"),
+
+  -- A leader that is no voter in the half to come stops with the joint.
+  plant("61", "reconfig.c", "if (r->state != RAFT_LEADER) return;", [[
+    if (r->state != RAFT_LEADER) return;
+    const struct raft_member *own =
+        member_of(&r->config, r->options.self);
+    if (own == NULL || own->role[RAFT_NEW] != RAFT_ROLE_VOTER) {
+      raft_become_follower(r, r->term, 0);
+      r->election_due = RAFT_NEVER;
+      return;
+    }]]),
+
+  plant("62", "election.c", "if (!granted) raft_tell_removed(r, from);",
+    NOTHING),
+
+  plant("63b", "reconfig.c",
+    "p->incarnation != 0 && p->incarnation != incarnation", "false"),
+
+  plant("65", "reconfig.c",
+    "if (is_member && p->leaving_index != 0) begin_peer(r, p, p->id);",
+    "if (is_member) p->leaving_index = 0;"),
+
+  plant("110", "change.c",
+    "if (counts(m->goal) && !counts(m->role[RAFT_OLD])) mask |= UINT32_C(1) << i;",
+    NOTHING),
+
+  plant("111", "change.c",
+    "memcpy(mine->address, m->address, sizeof mine->address);", [[
+    bool is_news = at >= 0 && strcmp(mine->address, m->address) != 0;
+    memcpy(mine->address, m->address, sizeof mine->address);
+    if (is_news)
+      mine->role[RAFT_OLD] = mine->role[RAFT_NEW] = mine->goal =
+          RAFT_ROLE_VOTER;]]),
 
   plant("103", "election.c", "m->vote_reply.round != r->ballot.round",
     "m->vote_reply.round != r->ballot.round && !m->vote_reply.pre"),

@@ -291,6 +291,7 @@ static void view_config(const struct site *s, struct atlas_view *v) {
       if (c->members[i].role[half] == RAFT_ROLE_VOTER)
         v->voters[half] = (uint8_t)(v->voters[half] | bit);
   }
+  v->has_heir = r->heir != 0;
   v->may_change = r->state == RAFT_LEADER && r->commit >= r->term_start &&
                   r->config_index <= r->commit && r->heir == 0 &&
                   raft_change_is_settled(c);

@@ -43,6 +43,7 @@ struct atlas_view { /* what others need to know of a site state */
   uint8_t members;         /* masks of places: of the configuration in force, */
   uint8_t voters[2];       /* who votes in each half; equal when not joint */
   bool may_change;         /* a leader that would take a change now */
+  bool has_heir;           /* it takes no commands then */
   bool can_time_out;
   bool has_leader; /* a follower that was told who leads */
   uint8_t terms[ATLAS_INDEXES], disk_terms[ATLAS_INDEXES]; /* by index */

@@ -68,13 +68,13 @@ void words_of_action(const struct world_space *space, const struct world *w,
   case ATLAS_PROPOSE:
     say(&t, "%s is given command %c", name, 'a' + action->arg);
     break;
-  case ATLAS_CHANGE:
+  case ATLAS_CHANGE: {
+    uint32_t members = a->sites[w->site[action->place]].view.members;
     say(&t, "%s is asked to %s %s", name,
-        a->sites[w->site[action->place]].view.members >> action->arg & 1u
-            ? "remove"
-            : "add",
+        (members >> action->arg & 1u) != 0 ? "remove" : "add",
         a->rules.names[action->arg]);
     break;
+  }
   case ATLAS_AGE: say(&t, "?"); break; /* nobody does that */
   }
 }

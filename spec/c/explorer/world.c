@@ -70,7 +70,7 @@ static void add_own(const struct world_space *space, const struct world *w,
     add(l, leads ? ATLAS_LOSE_TOUCH : ATLAS_TIME_OUT, place, 0);
   if (!leads) return;
   add(l, ATLAS_HEARTBEAT, place, 0);
-  if (w->commands < space->bounds.entries)
+  if (w->commands < space->bounds.entries && !v->has_heir)
     add(l, ATLAS_PROPOSE, place, w->commands);
   if (w->changes == space->bounds.changes || !v->may_change) return;
   for (uint32_t i = 0; i < space->bounds.nodes; i++)

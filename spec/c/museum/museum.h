@@ -42,6 +42,7 @@ extern const struct museum_scenario museum_commits[];
 extern const struct museum_scenario museum_reads[];
 extern const struct museum_scenario museum_lives[];
 extern const struct museum_scenario museum_snapshots[];
+extern const struct museum_scenario museum_members[];
 
 /* ---- pieces of scenarios (pieces.c) -------------------------------------- */
 
