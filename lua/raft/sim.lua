@@ -34,10 +34,12 @@ for name, method in pairs(faults.methods) do Sim[name] = method end
 
 --------------------------------------------------------------- what is asked --
 
---- id -> address and priority, as the option `members` has it: a new table.
+--- id -> address and priority of those that form the cluster, as the option
+-- `members` has it: a new table.
 function Sim:addresses()
   local addresses = {}
-  for _, id in ipairs(self.ids) do
+  for i = 1, self.options.initial do
+    local id = self.ids[i]
     addresses[id] = { address = self.members[id].address,
       priority = self.options.priority[id] or 0 }
   end
@@ -123,16 +125,29 @@ end
 --- Has every node had the first entry of the log on its disk? Before that the
 -- cluster needs all its voters; a quorum is not enough.
 function Sim:is_formed()
-  for _, id in ipairs(self.ids) do
-    if not self.members[id].has_formed then return false end
+  for i = 1, self.options.initial do
+    if not self.members[self.ids[i]].has_formed then return false end
   end
   return true
 end
 
---- Are all nodes up, and their logs and machines equal, with nothing open?
+-- Who belongs to the cluster, as its leader knows it, in the order of ids.
+local function members_of(self)
+  local leader = self:leader()
+  local config = leader and self.members[leader].driver.config
+  local ids = {}
+  for i, id in ipairs(self.ids) do
+    local is_in = i <= self.options.initial
+    if config then is_in = config.members[id] ~= nil end
+    if is_in then ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+--- Are all members up, and their logs and machines equal, with nothing open?
 function Sim:is_settled()
   local first
-  for _, id in ipairs(self.ids) do
+  for _, id in ipairs(members_of(self)) do
     local member = self.members[id]
     local standing = member:is_up() and member:standing()
     if not standing or (first and standing ~= first) then return false end

@@ -234,6 +234,20 @@ describe("node:remove", function()
     assert.is_nil(heir:members()[id])
   end)
 
+  -- What it was asked for meanwhile waited for a leader for ever.
+  it("of a node answers what others asked of it", function()
+    local cluster <close> = Cluster.new { nodes = 4 }
+    cluster:up()
+    local leader, id = cluster:leader()
+    local _, others = cluster:followers()
+    local answered
+    assert.is_true(leader:remove(id, WAIT))
+    leader:remove(others[1], function(err) answered = err or true end)
+    helper.wait_until(function() return answered end)
+    assert.is_true(answered == true or answered.code == "not_leader"
+      or answered.code == "busy", tostring(answered))
+  end)
+
   it("of who asks for it succeeds", function()
     local cluster <close> = Cluster.new { nodes = 3 }
     cluster:up()

@@ -125,6 +125,7 @@ local function removed(self)
   driver.proposals:finish(make_error)
   driver.reads:finish(make_error)
   driver.transfers:finish(make_error)
+  self.changes:finish(make_error)
 end
 
 --------------------------------------------------------------- what is asked --

@@ -98,6 +98,35 @@ forwarded("read", { args = 0, kind = "read", options = read_options })
 forwarded("ready", { args = 0 })
 forwarded("transfer", { args = 1, is_optional = true })
 
+-- The calls that change the cluster. What is not asked for is not passed on.
+local NOT_GIVEN <const> = {}
+
+local function any(value) return value end
+
+local function changing(name, args, options)
+  local fields = {}
+  for i, option in ipairs(options) do
+    fields[i] = { option, any, default = NOT_GIVEN }
+  end
+  Handle[name] = waiting.method {
+    name = "node:" .. name, args = args, timeout = false, options = fields,
+    start = function(self, opts, answer, a, b)
+      local member, given = member_of(self), {}
+      for option, value in pairs(opts) do
+        if value ~= NOT_GIVEN then given[option] = value end
+      end
+      member:call(function(node, done)
+        if args == 2 then return node[name](node, a, b, given, done) end
+        node[name](node, a, given, done)
+      end, bounded(member, opts, answer))
+    end,
+  }
+end
+
+changing("add", 2, { "role", "priority", "force" })
+changing("remove", 1, { "force" })
+changing("change", 1, { "force", "quorum", "leases", "election_timeout_min" })
+
 -- stop is answered by its own callback, which has no result to give.
 Handle.stop = waiting.method {
   name = "node:stop", args = 0,

@@ -60,7 +60,8 @@ local function view_of(self, member)
   local view = self.views[member.id]
   if view and view.boot == member.boot then return view end
   view = { boot = member.boot, term = 0, commit = 0, applied = 0, last = 0,
-    role = "follower", log = {}, status = {}, turns_to_check = 0 }
+    role = "follower", log = {}, status = {}, turns_to_check = 0,
+    config = false, config_before = false }
   self.views[member.id] = view
   return view
 end
@@ -173,6 +174,7 @@ function Invariants:look(member)
   check_role(self, member, view, core, status)
   if status.commit > view.commit then
     self.sim.trace:note(member.id, "commit", status.commit)
+    logs.note_config(view, member.driver)
     logs.check_commit(self, member, view, core, status)
   end
   check_core(self, member, view, core, status)

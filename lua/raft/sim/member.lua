@@ -4,9 +4,8 @@
 --   new -> running -> crashed -> running ...
 --          running -> failed (its node has failed, or would not start)
 --
--- A crash takes the process out of its world between two instants: what it had
--- said has been said, what it had not will not be. Who waits for an answer of
--- its node gets one: closed, and nobody knows whether it happened.
+-- A crash takes the process out of its world between two instants. Who waits
+-- for an answer of its node gets one: closed, nobody knows what happened.
 local Code = require "raft.sim.code"
 local Disk = require "raft.sim.disk"
 local Host = require "raft.sim.host"
@@ -127,6 +126,9 @@ local function node_options(self)
   }
   for name, fn in pairs(given.on or {}) do options.on[name] = fn end
   options.id, options.members = self.id, self.sim:addresses()
+  if not options.members[self.id] then  -- it comes later
+    options.members, options.listen, options.join = nil, self.address, true
+  end
   options.dir, options.uv, options.host = "/data", self.loop.uv, self.host
   return options
 end
@@ -255,8 +257,8 @@ function Member:is_up()
   return self.state == "running"
 end
 
---- The end of its log, as text. Nil while it has something to apply. (That
--- equal logs gave equal results is looked at when they are applied.)
+--- The end of its log, as text. Nil while it has something to apply. (Results
+-- are looked at when they are applied.)
 function Member:standing()
   local driver = self.driver
   if not driver or driver.is_closed or not driver.has_turns then return nil end

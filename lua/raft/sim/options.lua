@@ -82,6 +82,7 @@ local fields = schema.fields {
   { "seed", schema.integer(math.mininteger, math.maxinteger, "seed"),
     default = 1 },
   { "nodes", either, default = 3 },
+  { "initial", schema.integer(1, NODES_MAX, "nodes") },
   { "node", schema.callable, required = "a function(id, ctx) that returns "
     .. "the options of a node" },
   { "network", network },
@@ -103,6 +104,10 @@ end
 local function rule(options)
   local checked = fields(options, "")
   checked.ids = ids_of(checked.nodes)
+  checked.initial = checked.initial or #checked.ids
+  if checked.initial > #checked.ids then
+    schema.complain("initial", ("there are %d nodes"):format(#checked.ids))
+  end
   checked.network = checked.network or network({}, "network")
   checked.disk = checked.disk or disk({}, "disk")
   checked.clock = checked.clock or clock({}, "clock")

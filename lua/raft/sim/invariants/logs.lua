@@ -50,22 +50,67 @@ function M.is_stored(member, index, term)
   return at == term or at == nil
 end
 
-local function count_stored(self, index, term)
+-- The members whose disks count in a half of a configuration.
+local function voters_of(config, role_of)
+  local ids = {}
+  for id, member in pairs(config.members) do
+    local role = role_of(member)
+    if role == "voter" or role == "witness" then ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+local function count_of(ids, has)
   local count = 0
-  for _, id in ipairs(self.sim.ids) do
-    if M.is_stored(self.sim.members[id], index, term) then count = count + 1 end
+  for _, id in ipairs(ids) do
+    if has[id] then count = count + 1 end
   end
   return count
+end
+
+-- Are those in `has` enough for a commit, by this rule?
+local function is_enough(rule, ids, has)
+  local count = count_of(ids, has)
+  if not rule then return 2 * count > #ids end
+  if type(rule.commit) ~= "table" then return count >= rule.commit end
+  for _, set in ipairs(rule.commit) do
+    if count_of(set, has) == #set then return true end
+  end
+  return false
+end
+
+local function old_role(member) return member.role end
+local function new_role(member) return member.next_role end
+
+local function is_quorum(config, has)
+  local ids = voters_of(config, old_role)
+  if not is_enough(config.quorum, ids, has) then return false end
+  if not config.joint then return true end
+  return is_enough(config.next_quorum, voters_of(config, new_role), has)
+end
+
+--- Keeps the configuration in force, and the one before: what was committed in
+-- a turn may have been so under either.
+function M.note_config(view, driver)
+  if driver.config == view.config then return end
+  view.config_before, view.config = view.config or driver.config, driver.config
 end
 
 --- An entry that counts as safe is on the disks of a quorum.
 function M.check_quorum(self, member, what, index, term)
   if index <= FIRST then return end
-  local count = count_stored(self, index, term)
-  if 2 * count <= #self.sim.ids then
-    self:fail(member, "%s: entry %d of term %d is on %d of %d disks", what,
-      index, term, count, #self.sim.ids)
+  local has, count = {}, 0
+  for _, id in ipairs(self.sim.ids) do
+    has[id] = M.is_stored(self.sim.members[id], index, term)
+    if has[id] then count = count + 1 end
   end
+  local view = self.views[member.id]
+  if not view or not view.config or is_quorum(view.config, has)
+    or is_quorum(view.config_before, has) then
+    return
+  end
+  self:fail(member, "%s: entry %d of term %d is on %d of %d disks", what,
+    index, term, count, #self.sim.ids)
 end
 
 local function forget(self)
