@@ -2,12 +2,15 @@
 -- go out on stdout, one line each. See processes.lua, which starts it.
 --
 --   lua5.4 spec/support/child.lua <id> <dir> <min>,<max>[,leases]
---     <id=address@priority>...
+--     <id=address@priority>... | join=<own address>
 --
 --   propose <command>  -> ok <command> <result> | no <command> <code> <outcome>
+--   write <command>    -> the same, of a coroutine, which waits for room
 --   query <name>       -> ok <name> <how many commands> | no <name> ...
 --   lease <name>       -> the same, by a lease if it has one
 --   transfer <id>      -> transferred <to> | transferred no <code>
+--   change <id=address or id=- to remove>...
+--                      -> changed ok | changed no <code>
 --   list               -> list <command>...          what was applied
 --   status             -> status <state> <role> <term> <applied> <leader or ->
 --   stop               (ends)
@@ -19,8 +22,8 @@ local raft = require "raft"
 local uv = require "luv"
 
 local id, dir, times = arg[1], arg[2], arg[3]
-local members, applied = {}, {}
-for i = 4, #arg do
+local members, applied, joins_at = {}, {}, arg[4]:match("^join=(.+)$")
+for i = 4, joins_at and 0 or #arg do
   local name, address, priority = arg[i]:match("^([^=]+)=(.+)@(%d+)$")
   members[name] = { address = address, priority = tonumber(priority) }
 end
@@ -38,7 +41,8 @@ local function compute(ms)
   while uv.hrtime() - from < ms * 1e6 do end
 end
 local node = raft.node {
-  id = id, dir = dir, members = members, log = "error",
+  id = id, dir = dir, log = "error", members = not joins_at and members or nil,
+  join = joins_at ~= nil, listen = joins_at,
   election_timeout = { tonumber(low), tonumber(high) },
   apply = function(command)
     if command == "fail" then error("not enough memory", 0) end
@@ -64,6 +68,12 @@ end
 
 local orders = {
   propose = function(command) node:propose(command, answer(command)) end,
+  write = function(command)
+    raft.spawn(function()
+      local result, err = node:propose(command)
+      answer(command)(err, result)
+    end)
+  end,
   query = function(name) node:query(nil, answer(name)) end,
   lease = function(name)
     node:query(nil, { consistency = "lease" }, answer(name))
@@ -71,6 +81,15 @@ local orders = {
   transfer = function(to)
     node:transfer(to, function(err, new)
       say("transferred", new or "no", err and err.code or "")
+    end)
+  end,
+  change = function(words)
+    local spec = {}
+    for name, address in words:gmatch("(%S+)=(%S+)") do
+      spec[name] = address ~= "-" and address
+    end
+    node:change(spec, { timeout = 20000 }, function(err)
+      say("changed", err and "no" or "ok", err and tostring(err) or "")
     end)
   end,
   list = function() say("list", table.unpack(applied)) end,

@@ -81,9 +81,13 @@ local function spawn(cluster, id)
   }, Process)
   local args = { "spec/support/child.lua", id, cluster.dir:join(id),
     cluster.election }
-  for _, name in ipairs(cluster.ids) do
-    args[#args + 1] = ("%s=%s@%d"):format(name, cluster.members[name],
-      cluster.priority[name] or 0)
+  if cluster.joined[id] then
+    args[#args + 1] = "join=" .. cluster.members[id]
+  else
+    for _, name in ipairs(cluster.initial) do
+      args[#args + 1] = ("%s=%s@%d"):format(name, cluster.members[name],
+        cluster.priority[name] or 0)
+    end
   end
   process.handle = assert(uv.spawn(arg[-1] or "lua5.4", {
     args = args, stdio = { process.stdin, process.stdout, process.stderr },
@@ -107,10 +111,11 @@ function Process:send(line)
 end
 
 --- Proposes; the outcome will be in the cluster's outcomes under the command.
-function Process:propose(command)
+-- @param order "write": in a coroutine, which waits for room
+function Process:propose(command, order)
   self.open[command] = true
   self.outcomes[command] = "unknown"  -- unless something better is heard
-  self:send("propose " .. command)
+  self:send((order or "propose") .. " " .. command)
 end
 
 --- Sends an order and waits for the line that begins with this word.
@@ -173,8 +178,10 @@ function M.new(options)
   core.host.ignore_sigpipe()  -- we write to processes that were just killed
   local self = setmetatable({
     dir = tmpdir.new(),
-    ids = {},
-    members = {},
+    ids = {},        -- of all that run or may run again
+    initial = {},    -- of those that form the cluster
+    joined = {},     -- id -> true: has come later
+    members = {},    -- id -> address
     election = options.election or ELECTION,
     priority = options.priority or {},
     processes = {},  -- id -> the newest process
@@ -183,6 +190,7 @@ function M.new(options)
   }, Cluster_)
   for i = 1, options.nodes or 3 do
     self.ids[i] = "n" .. i
+    self.initial[i] = "n" .. i
     self.members["n" .. i] = Cluster.free_address()
   end
   return self
@@ -200,6 +208,40 @@ function Cluster_:start(id)
     assert(process.last.started, table.concat(process.errors, "\n"))
   end
   return self.processes[id]
+end
+
+--- Starts one that waits to be added.
+function Cluster_:join(id)
+  self.ids[#self.ids + 1] = id
+  self.joined[id], self.members[id] = true, Cluster.free_address()
+  return self:start(id)
+end
+
+--- Ends one for good: it counts nowhere any more.
+function Cluster_:retire(id)
+  self.processes[id]:kill()
+  for i, each in ipairs(self.ids) do
+    if each == id then table.remove(self.ids, i) end
+  end
+end
+
+--- Has a process ask for a change: id -> address, or false to remove.
+-- @return a function: is it done? It raises when it has failed
+function Cluster_:change(process, spec)
+  local words, names = {}, {}
+  for name in pairs(spec) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    words[#words + 1] = name .. "=" .. (spec[name] or "-")
+  end
+  process.last.changed = nil
+  process:send("change " .. table.concat(words, " "))
+  return function()
+    local answer = process.last.changed
+    if not answer then return false end
+    assert(answer[2] == "ok", table.concat(answer, " "))
+    return true
+  end
 end
 
 function Cluster_:process(id) return self.processes[id] end
