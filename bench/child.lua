@@ -7,8 +7,10 @@
 --   write                               -> wrote
 --   memory                              -> memory <bytes>
 --   status                              -> status <role> <applied>
+--   replace <old> <new> <address>       -> replaced <ms>
 --   take                                -> took <bytes> <ms>     a snapshot
 --
+-- In place of members, join=<own address> waits to be added.
 -- With RAFT_STATE_MIB=n its snapshots hold so much, made on the spot.
 local raft = require "raft"
 local uv = require "luv"
@@ -17,7 +19,7 @@ local NS_PER_MS <const> = 1e6
 local KEYS <const> = 10000
 
 local id, dir, list = arg[1], arg[2], arg[3]
-local members = {}
+local members, joins_at = {}, list:match("^join=(.+)$")
 for name, address in list:gmatch("([^=,]+)=([^,]+)") do
   members[name] = address
 end
@@ -52,7 +54,9 @@ local node = raft.node {
   save = STATE_MIB > 0 and save or nil,
   load = STATE_MIB > 0 and load_state or nil,
   snapshot_bytes = SNAPSHOT_BYTES, snapshot_mode = "fork",
-  id = id, dir = dir, members = members, log = os.getenv "RAFT_LOG",
+  id = id, dir = dir, log = os.getenv "RAFT_LOG" or "error",
+  members = not joins_at and members or nil, join = joins_at ~= nil,
+  listen = joins_at,
   election_timeout = { tonumber(arg[4]), tonumber(arg[5]) },
   apply = function(command)
     applied = applied + 1
@@ -124,6 +128,15 @@ local function take()
   end)
 end
 
+-- One node for another, in one step.
+local function replace(old, new, address)
+  local began = uv.hrtime()
+  node:change({ [old] = false, [new] = address }, function(err)
+    assert(not err, err and tostring(err))
+    say("replaced", ("%.1f"):format((uv.hrtime() - began) / NS_PER_MS))
+  end)
+end
+
 ------------------------------------------------------------------- orders --
 
 local orders = {
@@ -132,6 +145,7 @@ local orders = {
   end,
   write = write,
   take = take,
+  replace = replace,
   memory = function()
     collectgarbage()
     say("memory", math.tointeger(uv.resident_set_memory() // 1))

@@ -132,6 +132,23 @@ function Cluster:start(id)
   return self.children[id]
 end
 
+--- Starts one more, which waits to be added; its address.
+function Cluster:join(id)
+  local where = free_addresses(1)[1]
+  self.ids[#self.ids + 1] = id
+  self.children[id] = M.spawn(id, self.root .. "/" .. id, "join=" .. where,
+    self.election)
+  return where
+end
+
+--- Ends one that is no member any more.
+function Cluster:retire(id)
+  self.children[id]:kill("sigkill")
+  for i, each in ipairs(self.ids) do
+    if each == id then table.remove(self.ids, i) end
+  end
+end
+
 local function pause(ms)
   local co, timer = coroutine.running(), uv.new_timer()
   timer:start(ms, 0, function()
