@@ -13,11 +13,16 @@
 --                      -> changed ok | changed no <code>
 --   list               -> list <command>...          what was applied
 --   status             -> status <state> <role> <term> <applied> <leader or ->
+--   take               -> took <index> <bytes> | took 0 <code>
+--   progress <peer>    -> progress <sent> <bytes>    of a snapshot; or - -
+--   memory             -> memory <MiB>               the most it ever had
 --   stop               (ends)
 --
 -- By itself it says: started, role <role> <term>, failed <code> <text>,
 -- warning <code> <reason>, after (raft.run has returned). The command "fail"
 -- makes apply run out of memory; "busy.<id>.<ms>..." keeps that of <id> busy.
+--
+-- With RAFT_STATE_MIB=n it takes snapshots, of the list and so much beside it.
 local raft = require "raft"
 local uv = require "luv"
 
@@ -33,6 +38,27 @@ local function say(...)
   io.stdout:flush()
 end
 
+-- A snapshot: the list in the first piece, and then what nobody needs.
+local STATE_MIB <const> = math.tointeger(os.getenv "RAFT_STATE_MIB") or 0
+
+local function save(write)
+  write(raft.codec.encode(applied))
+  local filling = ("what nobody needs "):rep((1 << 20) // 18)
+  for _ = 1, STATE_MIB do write(filling) end
+end
+
+local function load_state(read)
+  local pieces, size = {}, 0
+  for piece in read do  -- of any size: the list may be in several
+    if size < 1 << 20 then pieces[#pieces + 1] = piece end
+    size = size + #piece
+  end
+  local bytes = table.concat(pieces)
+  local from = bytes:find("what nobody needs", 1, true) or #bytes + 1
+  applied = assert(raft.codec.decode(bytes:sub(1, from - 1)))
+  say("loaded", #applied, size)
+end
+
 local low, high, more = times:match("^(%d+),(%d+),?(%a*)$")
 
 -- Computes for so long.
@@ -41,6 +67,10 @@ local function compute(ms)
   while uv.hrtime() - from < ms * 1e6 do end
 end
 local node = raft.node {
+  save = STATE_MIB > 0 and save or nil,
+  load = STATE_MIB > 0 and load_state or nil,
+  snapshot_mode = STATE_MIB > 0 and "fork" or nil,
+  snapshot_bytes = STATE_MIB > 0 and 4 << 10 or nil,
   id = id, dir = dir, log = "error", members = not joins_at and members or nil,
   join = joins_at ~= nil, listen = joins_at,
   election_timeout = { tonumber(low), tonumber(high) },
@@ -96,6 +126,23 @@ local orders = {
   status = function()
     local s = node:status()
     say("status", s.state, s.role, s.term, s.applied, s.leader or "-")
+  end,
+  take = function()
+    node:take_snapshot({ timeout = false }, function(err, info)
+      if err then return say("took", 0, err.code) end
+      say("took", info.index, info.size)
+    end)
+  end,
+  progress = function(peer)
+    local seen = node:status().peers[peer]
+    local snapshot = seen and seen.snapshot or { sent = "-", bytes = "-" }
+    say("progress", snapshot.sent, snapshot.bytes)
+  end,
+  memory = function()
+    local file = assert(io.open("/proc/self/status"))
+    local kib = file:read("a"):match("VmHWM:%s*(%d+)")
+    file:close()
+    say("memory", tonumber(kib) // 1024)
   end,
   stop = function() node:stop() end,
 }

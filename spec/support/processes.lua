@@ -45,14 +45,23 @@ local function take_line(process, line)
   if hear[words[1]] then hear[words[1]](process, words) end
 end
 
+-- Not by gsub: on a long line that has no end yet that takes for ever.
+local function take_lines(bytes, take)
+  local from = 1
+  local at = bytes:find("\n", from, true)
+  while at do
+    take(bytes:sub(from, at - 1))
+    from = at + 1
+    at = bytes:find("\n", from, true)
+  end
+  return bytes:sub(from)
+end
+
 local function read_lines(pipe, take)
   local rest = ""
   assert(pipe:read_start(function(_, chunk)
     if not chunk then return pipe:close() end
-    rest = (rest .. chunk):gsub("([^\n]*)\n", function(line)
-      take(line)
-      return ""
-    end)
+    rest = take_lines(rest .. chunk, take)
   end))
 end
 
@@ -94,7 +103,8 @@ local function spawn(cluster, id)
     env = { "LUA_PATH=" .. package.path, "LUA_CPATH=" .. package.cpath,
       "PATH=" .. os.getenv("PATH"),
       "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""),
-      "LSAN_OPTIONS=" .. (os.getenv("LSAN_OPTIONS") or "") },
+      "LSAN_OPTIONS=" .. (os.getenv("LSAN_OPTIONS") or ""),
+      "RAFT_STATE_MIB=" .. cluster.state_mib },
   }, function(code, signal) note_end(process, code, signal) end))
   read_lines(process.stdout, function(line)
     take_line(process, line)
@@ -172,7 +182,8 @@ end
 ---------------------------------------------------------------- all of them --
 
 --- @param options nodes = how many (3); election = "min,max" or
---   "min,max,leases"; priority = id -> number (0)
+--   "min,max,leases"; priority = id -> number (0); state_mib: what their
+--   snapshots hold (0: they take none)
 function M.new(options)
   options = options or {}
   core.host.ignore_sigpipe()  -- we write to processes that were just killed
@@ -184,6 +195,7 @@ function M.new(options)
     members = {},    -- id -> address
     election = options.election or ELECTION,
     priority = options.priority or {},
+    state_mib = options.state_mib or 0,
     processes = {},  -- id -> the newest process
     outcomes = {},   -- command -> ok, none, unknown
     results = {},    -- command -> result or code
