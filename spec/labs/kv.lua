@@ -13,6 +13,7 @@ local models = require "raft.sim.models"
 local M = {}
 
 M.ATTEMPT_MS = 1000             -- for one try at one server
+M.MAXRAFTSTATE = 1000           -- bytes of log between two snapshots
 local DEAD_MS <const> = 100     -- until a clerk sees that nobody answers
 local PAUSE_MS <const> = 10     -- before another server is asked
 local STEPS_MAX <const> = 100000 -- of the checker, for a key: about 1 s, as
@@ -25,21 +26,57 @@ local SPLIT_MS <const> = 200    -- between two partitions: 1 s and up to that
 
 -------------------------------------------------------------------- servers --
 
+local function apply_to(state, command)
+  local request = codec.decode(command)
+  local key, value = request.key, request.value
+  if (state.seen[request.client] or 0) >= request.number then return true end
+  state.seen[request.client] = request.number
+  if request.op == "append" then value = (state.data[key] or "") .. value end
+  state.data[key] = value
+  return true
+end
+
 --- What a server is.
 function M.node()
-  local data, seen = {}, {}
+  local state = { data = {}, seen = {} }
   return {
-    apply = function(command)
-      local request = codec.decode(command)
-      local key, value = request.key, request.value
-      if (seen[request.client] or 0) >= request.number then return true end
-      seen[request.client] = request.number
-      if request.op == "append" then value = (data[key] or "") .. value end
-      data[key] = value
-      return true
-    end,
-    query = function(key) return data[key] end,
+    apply = function(command) return apply_to(state, command) end,
+    query = function(key) return state.data[key] end,
   }
+end
+
+--- The same with snapshots, taken when its log has grown to maxraftstate. What
+-- one of them held at most is in t.snapshot_bytes, how many were taken or
+-- restored in t.snapshots and t.restores.
+function M.node_with_snapshots(t)
+  local state = { data = {}, seen = {} }
+  t.snapshot_bytes, t.snapshots = t.snapshot_bytes or 0, t.snapshots or 0
+  t.restores = t.restores or 0
+  return {
+    apply = function(command) return apply_to(state, command) end,
+    query = function(key) return state.data[key] end,
+    snapshot_bytes = M.MAXRAFTSTATE, snapshot_mode = "inline",
+    snapshot = function()
+      local bytes = codec.encode(state)
+      t.snapshots = t.snapshots + 1
+      t.snapshot_bytes = math.max(t.snapshot_bytes, #bytes)
+      return bytes
+    end,
+    restore = function(bytes)
+      state = codec.decode(bytes)
+      t.restores = t.restores + 1
+    end,
+  }
+end
+
+--- Is the log of each server as short as snapshots should keep it?
+function M.check_log_size(t)
+  t:each(function(id)
+    local status = t:is_up(id) and t.s:node(id):status()
+    if not status then return end
+    labs.expect(status.log_bytes <= 8 * M.MAXRAFTSTATE,
+      "the log of %s has %d bytes", id, status.log_bytes)
+  end)
 end
 
 --------------------------------------------------------------------- clerks --
@@ -225,7 +262,10 @@ end
 --- GenericTest of the labs: clients at work, partitions, all servers crash.
 -- @param options clients, partitions, crash, random_keys
 function M.generic(t, options)
-  for round = 1, ROUNDS do one_round(t, round, options) end
+  for round = 1, ROUNDS do
+    one_round(t, round, options)
+    if options.has_snapshots then M.check_log_size(t) end
+  end
   M.check(t)
 end
 
