@@ -74,6 +74,20 @@ function Harness:note_applied(id, index, command)
   self.applied[index], self.places[command] = command, index
 end
 
+--- Bytes of the commands behind its newest snapshot: what a restart has to do
+-- again, and what the labs mean by the size of Raft's state. (A tail before that
+-- stays on the disk for who was away for a moment.) Nil of one that is not up.
+function Harness:log_bytes(id)
+  local driver = self:is_up(id) and self.s.members[id].driver
+  if not driver or driver.is_closed or not driver.has_turns then return nil end
+  local status, bytes = driver.core:status(), 0
+  for index = status.snapshot + 1, status.last do
+    local kind, _, _, command = driver.core:entry(index)
+    if kind then bytes = bytes + #command end
+  end
+  return bytes
+end
+
 --- Is the server's process there?
 function Harness:is_up(id)
   return self.s.members[id]:is_up()

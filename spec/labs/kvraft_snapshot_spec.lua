@@ -6,6 +6,7 @@ local labs = require "spec.labs.harness"
 
 local expect = labs.expect
 local PUTS <const> = 50            -- while a server is cut off
+local LARGE <const> = 4000         -- repetitions
 local SMALL_PUTS <const> = 200     -- each of two values
 local SNAPSHOT_BYTES <const> = 500 -- of a state with next to nothing in it
 local SPEED_OPS <const> = 1000
@@ -45,13 +46,17 @@ describe("lab 4C", function()
       end)
   end
 
-  -- Who was cut off while the others' logs were cut needs a snapshot.
+  -- Who was cut off while the others' logs were cut needs a snapshot. Logs keep
+  -- a tail, so there are large values as well, all of one key.
   snapshot_lab("SnapshotRPC4C", 3, {}, function(t)
     local a, b, c = table.unpack(t.s.ids)
     kv.clerk(t, "all"):put("a", "A")
     t.s:partition({ a, b }, { c })
     local inside = kv.clerk(t, "ab", { a, b })
-    for i = 1, PUTS do inside:put(tostring(i), tostring(i)) end
+    for i = 1, PUTS do
+      inside:put(tostring(i), tostring(i))
+      inside:put("large", (tostring(i) .. ";"):rep(LARGE))
+    end
     t:sleep(labs.ELECTION_MS)
     inside:put("b", "B")
     kv.check_log_size(t)

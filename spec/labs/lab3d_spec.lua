@@ -29,7 +29,7 @@ local function snapshotter(t, id)
   server.on = { applied = function()
     if #t.logs[id] // INTERVAL == taken then return end
     taken = #t.logs[id] // INTERVAL
-    t.s:node(id):take_snapshot(function(err)
+    t.s.members[id].node:take_snapshot(function(err)
       if not err then t.snapshots = (t.snapshots or 0) + 1 end
     end)
   end }
@@ -45,10 +45,8 @@ end
 
 local function check_log_size(t)
   t:each(function(id)
-    local status = t:is_up(id) and t.s:node(id):status()
-    if not status then return end
-    expect(status.log_bytes <= MAXLOGSIZE, "the log of %s has %d bytes", id,
-      status.log_bytes)
+    local bytes = t:log_bytes(id) or 0
+    expect(bytes <= MAXLOGSIZE, "the log of %s has %d bytes", id, bytes)
   end)
 end
 

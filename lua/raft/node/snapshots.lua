@@ -52,7 +52,7 @@ end
 local function growth(self)
   local newest = self.driver.storage.snapshots.newest
   return math.max(self.driver.options.snapshot_bytes,
-    newest and GROWTH * newest.size or 0)
+    newest and GROWTH * newest.state_bytes or 0)
 end
 
 -- Has it, in this life; or have lives before left so much?
