@@ -1,10 +1,10 @@
 --- Runs benchmarks by name, or all: lua5.4 bench/run.lua [throughput failover
--- footprint members]. `make bench` sets the module path.
+-- footprint members snapshot]. `make bench` sets the module path.
 package.path = "./?.lua;" .. package.path
 local uv = require "luv"
 
-local NAMES <const> = { "throughput", "footprint", "failover",
-  "members" }
+local NAMES <const> = { "throughput", "footprint", "failover", "members",
+  "snapshot" }
 
 local function main()
   for _, name in ipairs(#arg > 0 and arg or NAMES) do

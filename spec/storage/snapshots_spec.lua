@@ -282,6 +282,106 @@ describe("snapshots", function()
   end)
 end)
 
+describe("snapshots, when the n-th call of the disk fails,", function()
+  local CALLS <const> = { "open", "write", "read", "fsync", "fdatasync",
+    "rename", "close", "unlink" }
+
+  -- A box whose n-th call from fault.left = n on fails with fault.text.
+  local function faulty()
+    local fault = { left = 0, text = "" }
+    local bent = box.bent_uv(function(real)
+      local calls = {}
+      for _, name in ipairs(CALLS) do
+        local full = "fs_" .. name
+        calls[full] = function(...)
+          local callback = select(select("#", ...), ...)
+          fault.left = fault.left - 1
+          if fault.left ~= 0 then return real[full](...) end
+          local is_later = type(callback) == "function"
+          if name == "close" then
+            real.fs_close((...))  -- it is closed, whatever is said
+          end
+          return box.refuse(fault.text, is_later and callback)
+        end
+      end
+      return calls
+    end)
+    return opened { uv = bent }, fault
+  end
+
+  local ERRORS <const> = { EIO = "io_error", ENOSPC = "no_space" }
+
+  -- Runs act(snapshots) with each call failing once, until none is left.
+  -- act: nil when it was done, or the error.
+  local function each_failure(act, check)
+    for errno, code in pairs(ERRORS) do
+      local b <close>, fault = faulty()
+      local n, has_struck = 0
+      make(b.storage.snapshots, 3, "three")
+      repeat
+        n = n + 1
+        fault.left, fault.text = n, errno .. ": as the spec says"
+        local err = act(b.storage.snapshots)
+        has_struck = fault.left <= 0
+        fault.left = 0
+        assert.equal(has_struck, err ~= nil, "call " .. n)
+        if err then
+          assert.equal(code, err.code)
+          assert.truthy(err.file)
+        end
+        check(b, err)
+        helper.wait_until(function()
+          return b.storage.files.busy == 0
+        end, 5000, "what follows an error")
+      until not has_struck or n == 100
+      assert.is_true(n > 5 and n < 100, n .. " calls")
+      assert.same({}, b.failures)
+      b:put(11, 11, 1)  -- the log goes on
+    end
+  end
+
+  it("writing one leaves what was, and works the next time", function()
+    each_failure(function(snapshots)
+      local at = meta(5)
+      local ok, err = snapshots:write(at, saving("five", ("x"):rep(1 << 20)))
+      if not ok then return err end
+      local why
+      answer(function(done)
+        snapshots:publish(at, function(e) why = e; done(e) end)
+      end)
+      return why
+    end, function(b, err)
+      local snapshots = b.storage.snapshots
+      if not err then
+        assert.equal(5, snapshots.newest.index)
+        assert.equal(4 + (1 << 20), #state_of(snapshots, snapshots.newest))
+      end
+      assert.equal("three", state_of(snapshots, snapshots:find(3, 1)))
+    end)
+  end)
+
+  it("receiving one leaves what was, and works the next time", function()
+    local giver = in_memory()
+    local info = make(giver, 9, "nine", ("y"):rep(100000))
+    local source = giver:pin(9)
+    local bytes = bytes_of(source, 1 << 20)
+    source:unpin()
+    each_failure(function(snapshots)
+      local incoming, err = snapshots:receive(info)
+      if not incoming then return err end
+      err = receive(snapshots, info, bytes, 30000)
+      if err then snapshots.incoming:drop() end
+      return err
+    end, function(b, err)
+      local snapshots = b.storage.snapshots
+      assert.equal("three", state_of(snapshots, snapshots:find(3, 1)))
+      if err then return end
+      assert.equal(9, snapshots.newest.index)
+      assert.equal(100004, #state_of(snapshots, snapshots.newest))
+    end)
+  end)
+end)
+
 describe("snapshots at a start:", function()
   it("the newest that the log fits counts, others go", function()
     local b <close> = opened()

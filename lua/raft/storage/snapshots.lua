@@ -148,13 +148,14 @@ end
 -- done(err, info), from the loop. After an error nothing of it is left.
 function Snapshots:publish(meta, done)
   local from, to = self:unfinished_path(meta), names.path(self.dir, meta)
+  local path = from  -- where it is
   local function finish(err, info)
     if not err then
       info.path = to
       self:add(info)
       return done(nil, info)
     end
-    self.files:remove_later(from, function() done(err) end)
+    self.files:remove_later(path, function() done(err) end)
   end
   prove(self.files, from, function(err, info)
     if err then return finish(err) end
@@ -163,6 +164,7 @@ function Snapshots:publish(meta, done)
     end
     self.files:rename_later(from, to, function(rename_err)
       if rename_err then return finish(rename_err) end
+      path = to
       self.files:sync_dir_later(self.dir, function(sync_err)
         finish(sync_err, info)
       end)
