@@ -89,9 +89,9 @@ describe("a child", function()
     end))
     if uv.os_getpriority then
       local own = uv.os_getpriority(0)
-      assert.equal(tostring(math.min(19, own + 10)), seen(function()
+      assert.equal(math.min(19, own + 10), tonumber(seen(function()
         return uv.os_getpriority(0)
-      end))
+      end)))
     end
   end)
 

@@ -87,7 +87,7 @@ local function check_leader(self, member, core, status)
   end
   self.leaders[status.term] = life
   local index = committed_before(self, status.term)
-  local term, mine = self.committed[index], core:term_at(index)
+  local term, mine = self.committed[index], logs.term_at(core, index)
   if status.last < index or (term and mine and term ~= mine) then
     self:fail(member, "leader completeness: the new leader of term %d lacks "
       .. "committed entry %d", status.term, index)

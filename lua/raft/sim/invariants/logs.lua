@@ -4,6 +4,13 @@ local M = {}
 local KEPT_MAX <const> = 20000  -- committed entries looked back at
 local FIRST <const> = 1         -- the entry that forming makes: all promised it
 
+--- The term at an index, or nil where a snapshot has taken the place of the
+-- entry, or nothing stands.
+function M.term_at(core, index)
+  local term = core:term_at(index)
+  return term ~= 0 and term or nil
+end
+
 local function check_entry(self, member, index, term, before, command)
   local terms = self.entries[index]
   if not terms then
@@ -46,7 +53,9 @@ function M.is_stored(member, index, term)
   local stored = member:stored()
   if not stored then return member.last_index >= index end
   if stored < index then return false end
-  local at = member.driver.core:term_at(index)
+  local core = member.driver.core
+  local at = core:term_at(index)
+  if at == 0 then return index < core:status().first end  -- in a snapshot
   return at == term or at == nil
 end
 
@@ -131,7 +140,7 @@ end
 function M.check_commit(self, member, view, core, status)
   local commit = status.commit
   for index = math.max(view.commit, self.forgotten) + 1, commit do
-    local term = core:term_at(index)
+    local term = M.term_at(core, index)
     local known = self.committed[index]
     if known and term and known ~= term then
       self:fail(member, "state machine safety: entry %d is committed with term "
@@ -143,7 +152,7 @@ function M.check_commit(self, member, view, core, status)
   if commit <= self.commit then return end
   self.commit, self.commits[status.term] = commit, commit
   forget(self)
-  local term = core:term_at(commit)
+  local term = M.term_at(core, commit)
   if term then M.check_quorum(self, member, "commit", commit, term) end
 end
 

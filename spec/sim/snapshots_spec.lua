@@ -1,0 +1,104 @@
+-- Snapshots in whole clusters, on virtual disks and wires: what was
+-- acknowledged is never lost, whoever is brought up by which.
+local sim = require "raft.sim"
+local support = require "spec.support.helper"
+
+local FILLER <const> = ("x"):rep(2000)
+
+-- A machine that counts commands, of which each has a number of its own.
+local function machine(mode, restored)
+  return function(id)
+    local seen, count = {}, 0
+    return {
+      apply = function(command)
+        local number = command:match("^%d+")
+        assert(not seen[number], "applied twice")
+        seen[number], count = true, count + 1
+        return count
+      end,
+      query = function(number)
+        return number and (seen[number] or false) or count
+      end,
+      save = function(write)
+        local numbers = {}
+        for number in pairs(seen) do numbers[#numbers + 1] = number end
+        table.sort(numbers)
+        for _, number in ipairs(numbers) do write(number .. " ") end
+      end,
+      load = function(read)
+        local pieces = {}
+        for piece in read do pieces[#pieces + 1] = piece end
+        seen, count = {}, 0
+        for number in table.concat(pieces):gmatch("%d+") do
+          seen[number], count = true, count + 1
+        end
+        restored[id] = (restored[id] or 0) + 1
+      end,
+      snapshot_mode = mode,
+      snapshot_bytes = 20000,
+    }
+  end
+end
+
+local function new(mode, options)
+  local restored = {}
+  options = options or {}
+  options.seed = options.seed or support.seed()
+  options.nodes = options.nodes or 3
+  options.node = machine(mode or "inline", restored)
+  return sim.new(options), restored
+end
+
+local function propose_some(s, c, from, to)
+  for i = from, to do
+    assert(c:propose(("%d %s"):format(i, FILLER)))
+    if i % 20 == 0 then s:sleep(50) end
+  end
+end
+
+local function snapshot_of(s, id)
+  return s:node(id):status().snapshot
+end
+
+describe("a simulated cluster", function()
+  for _, mode in ipairs { "inline", "fork" } do
+    it("lets its log go and brings up who was away, " .. mode, function()
+      local s <close>, restored = new(mode)
+      s:run(function()
+        local c = s:client()
+        propose_some(s, c, 1, 5)
+        local leader = s:leader()
+        local away = leader == "n1" and "n2" or "n1"
+        s:crash(away)
+        propose_some(s, c, 6, 120)
+        s:wait(function()
+          return s:node(s:leader()):status().first > 20
+        end, 60000)
+        s:restart(away)
+        s:wait(function()
+          return s:node(away):status().applied
+            == s:node(s:leader()):status().applied
+        end, 60000)
+        assert.is_true((restored[away] or 0) >= 1)
+        assert.is_true(snapshot_of(s, away) > 0)
+        assert.equal(120, assert(c:query()))
+      end)
+      assert(s:check())
+    end)
+
+    it("goes on from snapshots after a power cut of all, " .. mode, function()
+      local s <close>, restored = new(mode)
+      s:run(function()
+        local c = s:client()
+        propose_some(s, c, 1, 60)
+        for _, id in ipairs(s.ids) do s:crash(id, "power") end
+        for _, id in ipairs(s.ids) do s:restart(id) end
+        assert.equal(60, assert(c:query()))
+        assert.is_true(next(restored) ~= nil)
+        propose_some(s, c, 61, 70)
+        assert.equal(70, assert(c:query()))
+      end)
+      assert(s:check())
+    end)
+  end
+end)
