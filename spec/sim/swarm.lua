@@ -5,6 +5,7 @@
 --   SEED=17 lua5.4 spec/sim/swarm.lua                   one seed again
 --   TRACE=1 SEED=17 lua5.4 spec/sim/swarm.lua           ... and every event
 --   LEASES=1 ...      half of the reads by leases, clocks within their bound
+--   SNAPSHOTS=inline  (or fork) a snapshot for every so many entries
 --
 -- A batch that never met one of the coverage marks fails: it was too dull.
 local Marks = require "raft.sim.marks"
@@ -21,6 +22,8 @@ local STEPS_MAX <const> = 200000   -- of the search, for one key
 local DULL_SEEDS <const> = 100     -- from here on all marks are demanded
 local TRANSFER_MS <const> = 4000   -- at most, between two transfers
 local LEASES <const> = os.getenv "LEASES" == "1"
+local SNAPSHOTS <const> = os.getenv "SNAPSHOTS"  -- the mode, or nil
+local SNAPSHOT_BYTES <const> = 2000  -- of log: some twenty entries
 local LEASE_PPM <const> = 50000    -- two such clocks differ by a tenth
 
 M.MARKS = { "election", "lost_election", "refused_pre_vote", "deposed",
@@ -43,6 +46,10 @@ function M.node()
   end
   return {
     leases = LEASES,
+    snapshot = SNAPSHOTS and function() return codec.encode(data) end,
+    restore = SNAPSHOTS and function(bytes) data = codec.decode(bytes) end,
+    snapshot_mode = SNAPSHOTS,
+    snapshot_bytes = SNAPSHOTS and SNAPSHOT_BYTES,
     apply = function(command)
       local request = codec.decode(command)
       local op = write[request.op]
