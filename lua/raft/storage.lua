@@ -22,6 +22,7 @@ local Writer = require "raft.storage.writer"
 local errors = require "raft.errors"
 local identity = require "raft.storage.identity"
 local lock = require "raft.storage.lock"
+local names = require "raft.storage.snapshot_names"
 local segments = require "raft.storage.segments"
 
 local M = {}
@@ -53,8 +54,9 @@ local function open_all(self, options)
   files:make_dirs(dir)
   self.lock = lock.take(options.host, dir)
   local numbers = segments.list(files, dir)
+  local has_past = numbers[1] or names.list(files:list(dir), dir).whole[1]
   local owner = identity.open(files, dir, options.id, options.cluster,
-    #numbers > 0)
+    has_past)
   local state = segments.recover(files, dir, owner.fields, chosen)
   self.snapshots:recover(state.recovered)
   owner.fields.starts = owner.fields.starts + 1

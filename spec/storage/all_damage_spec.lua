@@ -56,6 +56,18 @@ describe("storage, damaged anywhere,", function()
     assert.equal(6 + 15, count)
   end)
 
+  it("needs the snapshot, too, where the log begins later", function()
+    local all = damage.new(helper.seed(), 4, true)
+    for name, outcome in pairs(all:remove_all()) do
+      local is_needed = name:find("identity", 1, true)
+        or name:find("wal", 1, true) or name:find("snap-", 1, true)
+      assert.equal(is_needed and "refused" or "recovered", outcome, name)
+    end
+    all:flip_all(4999)
+    all:truncate_all(1499)
+    assert.is_true(all.recovered > 10)
+  end)
+
   it("takes a spare in which a bit has flipped, and finds all again",
     function()
       local all = damage.new(helper.seed())

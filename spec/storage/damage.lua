@@ -13,7 +13,8 @@ Damage.__index = Damage
 local CODES <const> = { corrupt = true, format_version = true }
 
 --- A directory of so many segments (3), left in order, and what is in it.
-function M.new(seed, count)
+-- @param begins_later are older segments gone, and is a snapshot there instead?
+function M.new(seed, count, begins_later)
   local life = Life.new(seed)
   life:must_open()
   assert(life.storage:adopt(("c"):rep(16)))
@@ -21,6 +22,11 @@ function M.new(seed, count)
   repeat
     life:append()
   until life.storage:status().segment == (count or 3)
+  if begins_later then
+    life:let_go()
+    assert(life.storage:status().first_segment > 1, "nothing is gone")
+    life:append()
+  end
   life.computer:run_for(100)  -- the spare is made
   life:close()
   return setmetatable({

@@ -380,6 +380,21 @@ function Life:append()
   self:settle()
 end
 
+--- Marks a snapshot and lets all go that it covers: the log begins later.
+function Life:let_go()
+  local marked = self.states[self.asked].marked
+  repeat
+    self:append()
+    does.snapshot(self)
+    self:settle()
+  until self.states[self.asked].marked > marked
+  self:settle_snapshots()
+  self.compacted = self.states[self.asked].marked
+  local is_gone = false
+  self.storage:remove_before(self.compacted, function() is_gone = true end)
+  self:wait(function() return is_gone end, "the removal")
+end
+
 --- Closes it in order.
 function Life:close()
   self:settle()

@@ -73,12 +73,13 @@ local function read(files, fd, path)
 end
 
 --- Opens the directory's identity, or makes it. Raises error values.
--- @param has_log are there segments already?
-function M.open(files, dir, id, cluster, has_log)
+-- @param has_past are there segments already, or a snapshot?
+function M.open(files, dir, id, cluster, has_past)
   local path = dir .. "/" .. NAME
   local is_new = files:size_of(path) == nil
-  if is_new and has_log then
-    error(errors.new("corrupt", path .. " is missing, and there is a log",
+  if is_new and has_past then
+    error(errors.new("corrupt", path
+      .. " is missing, and a log or a snapshot is there",
       { file = path, offset = 0 }), 0)
   end
   if is_new then
