@@ -165,8 +165,10 @@ function events.snapshot_made(self, event)
 end
 
 function events.snapshot_received(self, event)
-  self:say("%s has received a snapshot of %s", self.id,
-    place(codec.decode(event.snapshot)))
+  local takes = math.tointeger(self.answer)  -- or it changes nothing
+  if takes then self.answer = "" end
+  self:say("%s has received a snapshot of %s%s", self.id,
+    place(codec.decode(event.snapshot)), takes and ", and takes it" or "")
 end
 
 function events.compacted(self, event)
