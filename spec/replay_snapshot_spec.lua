@@ -12,9 +12,9 @@ local OPTIONS <const> = { id = "n1", incarnation = 11, seed = 7,
 
 -- Everything is durable and applied at once.
 local function turn(recorder, core, now)
-  local kinds, stored, applied = {}, false, false
+  local kinds = {}
   repeat
-    stored, applied = false, false
+    local stored, applied = false, false
     for kind, _, a, b in core:effects() do
       kinds[kind] = { a, b }
       if kind == "store" then stored = a end
