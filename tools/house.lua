@@ -25,9 +25,8 @@ M.rooms = {
 
   -- One file per concern of the paper.
   { name = "roles", files = { "raft.c", "election", "replication",
-    "forward", "membership", "repair", "snapshot", "read", "lease",
-      "status",
-    "transfer" },
+    "forward", "membership", "reconfig", "witness", "repair", "snapshot",
+    "read", "lease", "status", "transfer" },
     knows = { "contract", "leaves", "replica" } },
 
   -- Reads everything, and is read by nobody in the core.

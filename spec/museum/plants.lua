@@ -341,8 +341,8 @@ return {
     "if (is_member && p->leaving_index != 0) begin_peer(r, p, p->id);",
     "if (is_member) p->leaving_index = 0;"),
 
-  plant("110", "change.c", "if (counts(m->goal) && "
-    .. "!counts(m->role[RAFT_OLD])) mask |= UINT32_C(1) << i;", NOTHING),
+  plant("110", "change.c",
+    "counts(m->goal) && !counts(m->role[RAFT_OLD])", "false"),
 
   plant("111", "change.c",
     "memcpy(mine->address, m->address, sizeof mine->address);", [[

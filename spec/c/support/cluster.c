@@ -639,7 +639,7 @@ static void perform(struct cluster *c, uint32_t node, struct cluster_held *h) {
   case RAFT_FX_READ: perform_read(c, node, &h->fx); break;
   case RAFT_FX_ROLE: perform_role(c, node, &h->fx); break;
   case RAFT_FX_FORWARDED: perform_forwarded(c, node, &h->fx); break;
-  case RAFT_FX_CONFIG: break;
+  case RAFT_FX_CONFIG: cluster_say_config(c, node, h->fx.config); break;
   case RAFT_FX_SHIP: cluster_begin_ship(c, node, &h->fx); break;
   case RAFT_FX_INSTALL: cluster_install(c, node, &h->fx); break;
   case RAFT_FX_COMPACT:

@@ -46,4 +46,7 @@ const char *cluster_check(struct cluster *c, uint32_t node,
 const char *cluster_check_send(struct cluster *c, uint32_t node, raft_id to,
                                const struct raft_message *m);
 
+/* Says which configuration a node follows now (cluster_words.c). */
+void cluster_say_config(struct cluster *c, uint32_t node, raft_index index);
+
 #endif

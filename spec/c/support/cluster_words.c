@@ -4,6 +4,7 @@
  * leader made in term 3. A message that a cut link or a dead receiver is going
  * to swallow ends with [lost].
  */
+#include "config.h"
 #include "cluster_inner.h"
 
 #include <inttypes.h>
@@ -106,14 +107,26 @@ static void words_of_append_reply(const struct raft_message *m, char *out,
              m->append_reply.hint_term, m->term, round);
 }
 
+static void words_of_propose(const struct raft_message *m, char *out,
+                             size_t room) {
+  static const char *const wishes[] = {
+      [RAFT_PROPOSE_COMMANDS] = "append this command",
+      [RAFT_PROPOSE_CHANGE] = "change the members to these",
+      [RAFT_PROPOSE_TRANSFER] = "let another lead instead of you",
+  };
+  snprintf(out, room, "please %s in term %" PRIu64, wishes[m->propose.kind],
+           m->term);
+}
+
 static void words_of_propose_reply(const struct raft_message *m, char *out,
                                    size_t room) {
+  bool is_no_leader = m->propose_reply.code == RAFT_E_NOT_LEADER;
   if (m->propose_reply.code == RAFT_OK)
     snprintf(out, room, "your command is entry %" PRIu64 "/t%" PRIu64,
              m->propose_reply.index, m->term);
   else
-    snprintf(out, room,
-             "your command is in no log: I am %s (I am in term %" PRIu64 ")",
+    snprintf(out, room, "%s%s (I am in term %" PRIu64 ")",
+             is_no_leader ? "your command is in no log: I am " : "refused: ",
              raft_error_text((int)m->propose_reply.code), m->term);
 }
 
@@ -136,13 +149,7 @@ static void words_of(const struct raft_message *m, char *out, size_t room) {
     snprintf(out, room, "campaign now and take my place (term %" PRIu64 ")",
              m->term);
     break;
-  case RAFT_MSG_PROPOSE:
-    snprintf(out, room, "please %s in term %" PRIu64,
-             m->propose.kind == RAFT_PROPOSE_TRANSFER
-                 ? "let another lead instead of you"
-                 : "append this command",
-             m->term);
-    break;
+  case RAFT_MSG_PROPOSE: words_of_propose(m, out, room); break;
   case RAFT_MSG_PROPOSE_REPLY: words_of_propose_reply(m, out, room); break;
   case RAFT_MSG_READ:
     snprintf(out, room, "I have a read: what must I have applied for it?");
@@ -164,4 +171,36 @@ void cluster_words(const struct cluster *c, const struct cluster_packet *p,
   bool is_lost = c->cut[p->from][p->to] || c->nodes[p->to].raft == NULL;
   snprintf(out, room, "%s -> %s: %s%s", c->nodes[p->from].name,
            c->nodes[p->to].name, words, is_lost ? " [lost]" : "");
+}
+
+/* ---- configurations ------------------------------------------------------ */
+
+static void put_half(const struct cluster *c, const struct raft_config *config,
+                     enum raft_half half, char *out, size_t room) {
+  size_t at = 0;
+  for (uint32_t i = 0; i < c->count; i++) {
+    int k = raft_config_find(config, c->nodes[i].id);
+    if (k < 0 || config->members[k].role[half] == RAFT_ROLE_NONE) continue;
+    static const char *const marks[] = {"", "", " (learner)", " (witness)"};
+    at += (size_t)snprintf(out + at, room - at, "%s%s%s", at > 0 ? ", " : "",
+                           c->nodes[i].name,
+                           marks[config->members[k].role[half]]);
+  }
+}
+
+/* All have the first one from the beginning. */
+void cluster_say_config(struct cluster *c, uint32_t node, raft_index index) {
+  const struct raft_config *config =
+      raft_config_in_force(c->nodes[node].raft, NULL);
+  char old[120] = "";
+  char new[120] = "";
+  if (index <= 1) return;
+  put_half(c, config, RAFT_OLD, old, sizeof old);
+  put_half(c, config, RAFT_NEW, new, sizeof new);
+  if (config->joint)
+    cluster_say(c, "%s follows configuration %" PRIu64 ": %s, and %s",
+                c->nodes[node].name, index, old, new);
+  else
+    cluster_say(c, "%s follows configuration %" PRIu64 ": %s",
+                c->nodes[node].name, index, old);
 }
