@@ -75,8 +75,9 @@ function Harness:note_applied(id, index, command)
 end
 
 --- Bytes of the commands behind its newest snapshot: what a restart has to do
--- again, and what the labs mean by the size of Raft's state. (A tail before that
--- stays on the disk for who was away for a moment.) Nil of one that is not up.
+-- again, and what the labs mean by the size of Raft's state. (A tail before
+-- that stays on the disk for who was away for a moment.) Nil of one that is not
+-- up.
 function Harness:log_bytes(id)
   local driver = self:is_up(id) and self.s.members[id].driver
   if not driver or driver.is_closed or not driver.has_turns then return nil end
