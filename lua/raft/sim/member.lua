@@ -1,6 +1,5 @@
 --- One member of a simulated cluster: a disk that stays, and the process that
 -- runs on it, born and killed.
---
 --   new -> running -> crashed -> running ...
 --          running -> failed (its node has failed, or would not start)
 --
@@ -257,8 +256,7 @@ function Member:is_up()
   return self.state == "running"
 end
 
---- The end of its log, as text. Nil while it has something to apply. (Results
--- are looked at when they are applied.)
+--- The end of its log, as text. Nil while it has something to apply.
 function Member:standing()
   local driver = self.driver
   if not driver or driver.is_closed or not driver.has_turns then return nil end
