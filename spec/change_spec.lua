@@ -59,6 +59,14 @@ describe("the target of a change", function()
     assert.is_nil(got.members.n3)
   end)
 
+  it("goes on to the rule that is to be reached", function()
+    local sizes = { election = 3, commit = 1 }
+    assert.same(sizes, assert(target(config_of { next_quorum = sizes },
+      {})).quorum)
+    assert.is_nil(assert(target(config_of { quorum = sizes,
+      next_quorum = false }, {})).quorum)
+  end)
+
   it("keeps the settings, and changes those that are asked for", function()
     local sizes = { election = 3, commit = 1 }
     local got = assert(target(config_of { leases = true, quorum = sizes }))

@@ -126,6 +126,31 @@ describe("node:add", function()
     assert.equal("n1 voter, n2 learner", shown(cluster.nodes.n1))
   end)
 
+  it("makes a witness, which votes and keeps no commands", function()
+    local cluster <close> = Cluster.new { nodes = 2 }
+    cluster:up()
+    local w, where = newcomer(cluster, "w")
+    assert(cluster:leader():add("w", where, { role = "witness",
+      timeout = 10000 }))
+    for i = 1, 20 do assert(cluster:leader():propose("c" .. i)) end
+    local leader, id = cluster:leader()
+    local other = id == "n1" and "n2" or "n1"
+    cluster.nodes[other]:stop()
+    assert(leader:propose("without " .. other, WAIT))  -- the witness has it
+    assert.equal("n1 voter, n2 voter, w witness", shown(leader))
+    assert.same({}, cluster.applied.w)
+    assert.is_false(w:is_leader())
+    cluster:start(other)
+    assert(cluster.nodes[other]:read(WAIT))  -- it has what the witness has
+    leader:stop()  -- the other one is elected by the witness
+    assert(cluster.nodes[other]:propose("without " .. id, WAIT))
+    assert.equal(22, #cluster.applied[other])
+    local ok, err = cluster.nodes[other]:change({ w = { role = "voter" } },
+      WAIT)
+    assert.is_nil(ok)
+    assert.equal("bad_membership", err.code)
+  end)
+
   it("waits for who does not come, and goes on without a waiter", function()
     local cluster <close> = Cluster.new { nodes = 1 }
     cluster:up()
