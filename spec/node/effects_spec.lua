@@ -10,6 +10,7 @@ local function add_askers(driver, note)
     ask_again = function() note("ask changes again") end,
     forwarded = function() return false end,
   } }
+  driver.snapshots = { storing = function() end }
   driver.shipping = {
     look_at_role = function() note("look at role") end,
     ship = function(_, peer, index) note("ship", peer, index) end,
@@ -50,6 +51,7 @@ local function new_driver()
   add_askers(driver, note)
   driver.peers = { cut = function(_, peer) note("cut", peer) end }
   driver.logger = { info = function() end }
+  function driver.may_apply(self, last) self.apply_last = last end
   function driver.now() return 0 end
   function driver:may_apply(last) self.apply_last = last end
   function driver.step() end
