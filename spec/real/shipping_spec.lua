@@ -103,7 +103,7 @@ describe("a follower that needs a snapshot", function()
   end)
 
   it("needs little memory for it, and so does its leader", function()
-    local MIB <const>, MOST_MIB <const> = 256, 112
+    local MIB <const>, MOST_MIB <const> = 96, 48
     local cluster <close>, leader, away = cluster_without_one(MIB)
     away = cluster:start(away.id)
     wait_up(cluster, away)
