@@ -187,6 +187,7 @@ build = {
     ["raft.sim.phases"] = "lua/raft/sim/phases.lua",
     ["raft.sim.plan"] = "lua/raft/sim/plan.lua",
     ["raft.sim.random"] = "lua/raft/sim/random.lua",
+    ["raft.sim.rot"] = "lua/raft/sim/rot.lua",
     ["raft.sim.runs"] = "lua/raft/sim/runs.lua",
     ["raft.sim.script"] = "lua/raft/sim/script.lua",
     ["raft.sim.shrink"] = "lua/raft/sim/shrink.lua",

@@ -14,7 +14,8 @@ end
 -- A node with this log (array of { term, command }) and these numbers.
 local function member(id, fields)
   local log = fields.log or {}
-  local m = { id = id, boot = fields.boot or 1, last_index = 0 }
+  local m = { id = id, boot = fields.boot or 1, last_index = 0,
+    rotten_last = fields.rotten_last or 0 }
   local numbers = {
     role = fields.role or "follower", term = fields.term or 1,
     commit = fields.commit or 0, applied = fields.applied or 0,

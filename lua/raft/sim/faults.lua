@@ -1,4 +1,5 @@
 --- What a script, or a plan, may do to a simulated cluster.
+local rot = require "raft.sim.rot"
 local schema = require "raft.schema"
 
 local M = {}
@@ -78,6 +79,30 @@ end
 --- Its process dies and its disk is empty. It stays down until restart.
 function methods.wipe(sim, id)
   member_of(sim, id, "wipe"):wipe()
+end
+
+-- Nothing is lost for good while only one at a time lacks what it had, and the
+-- others are a quorum without it.
+local function may_rot(sim, member)
+  if not member.has_formed or #sim.ids < 3 then return false end
+  for _, id in ipairs(sim.ids) do
+    if sim.members[id].rotten_last > 0 then return false end
+  end
+  return true
+end
+
+--- Its process dies, and a bit in the middle of its log has flipped. It stays
+-- down until restart. Nothing happens while another one is being repaired.
+function methods.rot(sim, id)
+  local member = member_of(sim, id, "rot")
+  if not may_rot(sim, member) then return end
+  sim.marks:see("crash")
+  member:crash("process")
+  local path, byte = rot.strike(member.disk, member.random)
+  if not path then return end
+  member:note("rots", path, byte)
+  member.rotten_last = member.last_index
+  sim.marks:see("rot")
 end
 
 --- Its disk answers nothing for so many ms.

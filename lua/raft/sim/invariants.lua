@@ -161,6 +161,18 @@ local function check_core(self, member, view, core, status)
   if not ok then self:fail(member, "core: %s", what) end
 end
 
+-- Damage is repaired once the core says so; and who is being repaired asks for
+-- no votes.
+local function check_repair(self, member, view, status)
+  if status.repairing and status.role ~= "follower" then
+    self:fail(member, "repair: a %s lacks what damage took", status.role)
+  end
+  if status.repairing then view.is_repairing = true end
+  if status.repairing or member.rotten_last == 0 then return end
+  if view.is_repairing then self.sim.marks:see("repair") end
+  member.rotten_last = 0
+end
+
 --- After a turn of this member's process.
 function Invariants:look(member)
   local driver = member.driver
@@ -178,6 +190,7 @@ function Invariants:look(member)
     logs.check_commit(self, member, view, core, status)
   end
   check_core(self, member, view, core, status)
+  check_repair(self, member, view, status)
   member.last_index = status.stored  -- for when it has died
   view.term, view.role = status.term, status.role
   view.commit, view.applied = status.commit, status.applied

@@ -22,6 +22,8 @@ M.NAMES = {
   "read_retry",        -- reads were asked again under another leader
   "forward",           -- a follower passed a proposal on
   "disk_error",        -- a node ended because of its disk
+  "rot",               -- a bit flipped in the middle of a log
+  "repair",            -- ... and what it took came back from the leader
 }
 
 function M.new()

@@ -49,6 +49,7 @@ function M.new(sim, id, position)
     waiting = {},        -- answers that callers wait for; number -> function
     calls = 0,           -- calls so far
     last_index = 0,      -- the newest entry on its disk, when last known
+    rotten_last = 0,     -- the same before damage, until repaired; 0 none
   }, Member)
 end
 
@@ -237,7 +238,7 @@ function Member:wipe()
   self:crash("power")
   self:note("is wiped")
   self.disk:wipe()
-  self.has_formed, self.last_index = false, 0
+  self.has_formed, self.last_index, self.rotten_last = false, 0, 0
   self.state = "new"
 end
 

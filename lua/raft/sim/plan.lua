@@ -45,6 +45,9 @@ says.stall = "the disk of %(id)s hangs for %(ms)d ms"
 function act.disk_error(sim, event) sim:fail_disk(event.id, event.call) end
 says.disk_error = "the next %(call)s of %(id)s fails"
 
+function act.rot(sim, event) sim:rot(event.id) end
+says.rot = "crash %(id)s, and flip a bit in its log"
+
 function act.wall(sim, event) sim:jump(event.id, event.ms) end
 says.wall = "the wall clock of %(id)s jumps by %(ms)d ms"
 

@@ -6,7 +6,7 @@ local M = {}
 --- The classes of faults.
 M.CLASSES = { "loss", "duplicate", "reorder", "delay", "crash", "power",
   "crash_at", "partition", "one_way", "pause", "clock", "wall", "stall",
-  "slow_disk", "disk_error" }
+  "slow_disk", "disk_error", "rot" }
 
 --- Which classes are on.
 -- @param random a stream
@@ -86,13 +86,18 @@ function draw.disk_error(random, ids)
     call = random:pick { "write", "fsync", "open" } }
 end
 
+function draw.rot(random, ids)
+  return { id = random:pick(ids) }
+end
+
 function draw.wall(random, ids)
   return { id = random:pick(ids), ms = random:between(-3600000, 3600000) }
 end
 
 -- What brings back what an event took away: kind -> the event that follows.
 local UNDONE_BY <const> = { crash = "restart", power = "restart",
-  disk_error = "restart", partition = "heal", one_way = "heal" }
+  disk_error = "restart", rot = "restart", partition = "heal",
+  one_way = "heal" }
 
 local FAULTS_PER_S <const> = 1.5  -- of one class at rate 1
 

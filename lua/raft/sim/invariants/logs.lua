@@ -48,8 +48,10 @@ function M.check(self, member, view, core, status)
 end
 
 --- Is the entry on the disk of this member? Of one that is down, has failed or
--- has not read its disk yet we know only how far its log went.
+-- has not read its disk yet we know only how far its log went. What damage took
+-- counts as long as it is missing: it was there, and its owner votes by it.
 function M.is_stored(member, index, term)
+  if index <= member.rotten_last then return true end
   local stored = member:stored()
   if not stored then return member.last_index >= index end
   if stored < index then return false end
