@@ -313,6 +313,18 @@ describe("proposals of a follower", function()
     assert.equal("ok rb", answers.b)
   end)
 
+  it("wake nobody once the pause is over, though no leader is known", function()
+    local driver, answers = new_driver(), {}
+    propose(driver, answers, "a", { can_wait = true })
+    driver.outbox:dispatch()
+    driver.outbox:forwarded(1, "busy")
+    assert.equal(10, driver.proposals.soonest)
+    driver.leader, driver.time = false, 10
+    driver.proposals:sweep(10)
+    driver.outbox:dispatch()
+    assert.is_false(driver.proposals.soonest)  -- who leads is heard of
+  end)
+
   it("are busy when the leader has no room; coroutines come again", function()
     propose(driver, answers, "a")
     propose(driver, answers, "b", { can_wait = true })

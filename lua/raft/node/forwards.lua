@@ -95,9 +95,12 @@ function Forwards:overdue(now)
 end
 
 --- When there is something to do, in now(), or false: it is given up, or one
--- may be sent again.
+-- may be sent again. A time that has come is told of once: who cannot send then
+-- hears of what it lacks.
 function Forwards:next_time()
-  return self.waiters and self.give_up_at or self.resume_at
+  if self.waiters then return self.give_up_at end
+  local resume_at = self.resume_at
+  return resume_at and self.driver:now() < resume_at and resume_at
 end
 
 --- Calls fn(waiter) for each that is under way.
