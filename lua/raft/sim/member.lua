@@ -1,5 +1,4 @@
---- One member of a simulated cluster: a disk that stays, and the process that
--- runs on it, born and killed.
+--- A member of a simulated cluster: a disk that stays, and processes on it.
 --   new -> running -> crashed -> running ...
 --          running -> failed (its node has failed, or would not start)
 --
