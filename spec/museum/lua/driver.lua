@@ -44,7 +44,7 @@ end
 return {
   { number = 90, name = "followers_never_apply",
     reason = "after the leader died: %d, not 3",
-    bug = { "raft.node.driver", "apply_one", function(apply_one)
+    bug = { "raft.node.applying", "apply_one", function(apply_one)
       return function(driver, index)
         local machine = driver.machine
         if driver.role ~= "leader" then
