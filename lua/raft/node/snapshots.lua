@@ -7,6 +7,7 @@
 -- Promises. One at a time, of the state as applied. Whatever goes wrong, the
 -- snapshot before and the log stay, it is told, and tried again after a pause
 -- that grows. Each waiter is answered once.
+local core = require "raft.core"
 local errors = require "raft.errors"
 
 local M = {}
@@ -23,6 +24,7 @@ local BUSY_MS <const> = 20       -- until the core is asked again
 -- was away for a moment needs no snapshot.
 local TAIL_PART <const> = 4
 local LOOKS <const> = 16         -- at the log, while snapshot_bytes are written
+local SECTOR <const> = core.WAL_SECTOR
 
 --- @param driver gives core, storage, machine, options, logger, now(),
 --   step(), warn(), emit(), wants_flush(), about_to_block(ms)
@@ -34,7 +36,8 @@ function M.new(driver)
     attempt = false,     -- the one under way: { meta=, info=, mode=, ... }
     log_bytes = 0,       -- of entries, given to the storage so far
     taken_at = 0,        -- log_bytes at the last snapshot
-    looked_at = false,   -- log_bytes at the last look at the disk
+    disk_bytes = 0,      -- what they take there, at the most
+    looked_at = false,   -- disk_bytes at the last look at the log; false: never
     pause_ms = PAUSE_MS_MIN,
     not_before = 0,      -- now() before which nothing is tried
     blocked_ms = 0,      -- how long the last one inline took
@@ -55,17 +58,25 @@ local function growth(self)
     newest and GROWTH * newest.state_bytes or 0)
 end
 
--- Has it, in this life; or have lives before left so much?
-local function has_grown(self)
-  local driver, need = self.driver, growth(self)
-  if self.log_bytes - self.taken_at >= need then return true end
-  local step = math.min(need, driver.options.snapshot_bytes) // LOOKS
-  local looked_at = self.looked_at or self.log_bytes - step
-  if self.log_bytes - looked_at < step then return false end
-  self.looked_at = self.log_bytes
+-- Is there so much log behind the newest snapshot? It counts what was left by
+-- lives before, and what was not applied yet when the snapshot was taken.
+local function is_log_long(self, need)
+  local driver = self.driver
   local newest = driver.storage.snapshots.newest
+  local upto = newest and newest.index or 0
+  if driver.applied <= upto then return false end
+  local step = math.min(need, driver.options.snapshot_bytes) // LOOKS
+  if self.looked_at and self.disk_bytes - self.looked_at < step then
+    return false
+  end
+  self.looked_at = self.disk_bytes
   local index = driver.storage:index_before(need)
-  return index > 0 and index >= (newest and newest.index or 0)
+  return index > 0 and index >= upto
+end
+
+local function has_grown(self)
+  local need = growth(self)
+  return self.log_bytes - self.taken_at >= need or is_log_long(self, need)
 end
 
 local function note_time(self, at)
@@ -219,6 +230,7 @@ end
 --- A store is on its way to the disk, perhaps with the mark of a snapshot.
 function Snapshots:storing(seq, bytes, _, _, _, mark_index, mark_term)
   self.log_bytes = self.log_bytes + #bytes
+  self.disk_bytes = self.disk_bytes + (#bytes // SECTOR + 1) * SECTOR
   if mark_index == 0 then return end
   self.mark = { seq = seq, index = mark_index, term = mark_term }
 end
@@ -258,7 +270,7 @@ end
 
 function Snapshots:done(attempt)
   local info = attempt.info
-  self.attempt, self.pause_ms = false, PAUSE_MS_MIN
+  self.attempt, self.pause_ms, self.looked_at = false, PAUSE_MS_MIN, false
   self.driver.logger:info("took a snapshot", { index = info.index,
     bytes = info.size, mode = attempt.mode, ms = attempt.blocked_ms })
   self.driver:emit("snapshot", told(info, attempt))
@@ -280,6 +292,7 @@ end
 --- One that was received is the state now.
 function Snapshots:installed(info)
   self.asked, self.taken_at = #self.waiters > 0, self.log_bytes
+  self.looked_at = false
   self.driver:emit("snapshot", told(info))
 end
 
