@@ -222,4 +222,35 @@ describe("members, in the simulator", function()
       end)
     end
   end)
+
+  -- Found by the swarm: who has no commands answered nil, as if apply had.
+  it("that are witnesses give no results", function()
+    on_cluster({ nodes = 4 }, function(s)
+      local function propose(id)
+        return s:node(id):propose("1", { timeout = 3000 })
+      end
+      local witness = s:leader() == "n4" and "n3" or "n4"
+      local answers = {}
+      for _ = 1, 40 do  -- some are under way when the role changes
+        s:spawn(function()
+          local result, err = propose(witness)
+          answers[#answers + 1] = err and err.code or result or "nothing"
+        end)
+        s:sleep(10)
+        if #answers == 5 then
+          s:node(s:leader()):change({ [witness] = { role = "witness" } },
+            function() end)
+        end
+      end
+      persist(s, function(node)
+        return node:members()[witness].role == "witness"
+      end)
+      s:sleep(3000)
+      assert.equal(40, #answers)
+      for _, answer in ipairs(answers) do assert.not_equal("nothing", answer) end
+      local _, err = propose(witness)
+      assert.equal("unsupported", err.code)
+      assert.equal("none", err.outcome)
+    end)
+  end)
 end)

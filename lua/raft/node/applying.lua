@@ -12,11 +12,19 @@ local SLICE_CHECK <const> = 32  -- entries between two looks at the clock
 
 ------------------------------------------------------------------- entries --
 
+-- Of a command that a witness passed on: it is committed, and done elsewhere.
+local function unseen(index)
+  return errors.new("unknown", "a witness has no commands, so it does not know "
+    .. "the result", { index = index })
+end
+
 local function apply_one(driver, index)
   local kind, term, time, command = driver.core:entry(index)
   assert(kind, "an entry to apply is not there")
   local ok, value, extra = true, nil, nil
-  if kind == "command" then
+  if kind == "stripped" then
+    ok, value = false, unseen(index)
+  elseif kind == "command" then
     ok, value, extra = driver.machine:apply(index, term, time, command)
     if not ok and value.is_local then return driver:fail(value) end
     if not ok and not driver.is_replaying then driver:report(value) end

@@ -89,4 +89,13 @@ function M.not_running(driver)
   end
 end
 
+--- nil, or the error for a proposal to this node.
+function M.cannot_propose(driver)
+  local err = M.not_running(driver)
+  local own = driver.config and driver.config.members[driver.id]
+  if err or not own or own.role ~= "witness" then return err end
+  return errors.new("unsupported", driver.id .. " is a witness, which has no "
+    .. "commands and knows no results: ask another member")
+end
+
 return M

@@ -32,7 +32,8 @@ end
 -- Did it certainly not happen, so that another try is no second one?
 local function may_try_again(err, is_read)
   if err.code == "failed" or err.code == "closed" or err.code == "not_leader"
-    or err.code == "busy" or err.code == "lost" then
+    or err.code == "busy" or err.code == "lost" or err.code == "unsupported"
+  then  -- of these the last: it is a witness
     return is_read or err.outcome == "none"
   end
   return is_read and (err.code == "timeout" or err.code == "unknown")
