@@ -1,5 +1,6 @@
 -- The frame around the specs must fail where it should, or nothing here
 -- means anything. So it is tried in a process of its own.
+local ports = require "spec.support.ports"
 local support = require "spec.support.helper"
 local tmpdir = require "spec.support.tmpdir"
 local uv = require "luv"
@@ -149,5 +150,34 @@ describe("tmpdir", function()
     dir:remove()
     dir:remove()
     assert.is_nil((uv.fs_stat(dir.path)))
+  end)
+end)
+
+describe("a free address", function()
+  local function listening(port)
+    local tcp = assert(uv.new_tcp())
+    assert(tcp:bind("127.0.0.1", port))
+    local ok, why = tcp:listen(1, function() end)
+    return tcp, ok and true or why
+  end
+
+  it("is not handed to anybody else, and may be listened on", function()
+    local taken = {}
+    for _ = 1, 64 do
+      taken[tonumber(ports.free_address():match(":(%d+)$"))] = true
+    end
+    for _ = 1, 3000 do
+      local tcp = listening(0)
+      assert.is_nil(taken[tcp:getsockname().port])
+      tcp:close()
+    end
+    for port in pairs(taken) do
+      for _ = 1, 2 do
+        local tcp, outcome = listening(port)
+        assert.is_true(outcome, outcome)
+        tcp:close()
+        support.wait_until(function() return tcp:is_closing() end)
+      end
+    end
   end)
 end)

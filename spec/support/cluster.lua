@@ -15,6 +15,7 @@
 -- every node is closed, and the handles are gone before the directories.
 local Proxy = require "spec.support.proxy"
 local helper = require "spec.support.helper"
+local ports = require "spec.support.ports"
 local raft = require "raft"
 local tmpdir = require "spec.support.tmpdir"
 local uv = require "luv"
@@ -28,27 +29,7 @@ Cluster.__index = Cluster
 local ELECTION <const> = { 60, 120 }
 local ELECTION_ALONE <const> = { 10, 20 }
 
-local handed_out = {}  -- port -> true: the kernel may offer one again
-
-local function free_port()
-  local tcp = assert(uv.new_tcp())
-  assert(tcp:bind("127.0.0.1", 0))
-  local port = assert(tcp:getsockname()).port
-  tcp:close()
-  return port
-end
-
---- An address on which nobody listened a moment ago; each time another one.
-function M.free_address()
-  for _ = 1, 100 do
-    local port = free_port()
-    if not handed_out[port] then
-      handed_out[port] = true
-      return ("127.0.0.1:%d"):format(port)
-    end
-  end
-  error("the kernel offers the same ports again and again")
-end
+M.free_address = ports.free_address
 
 --- What an apply of the specs does: keeps the commands, returns how many.
 function M.list_machine(list)

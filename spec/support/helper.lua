@@ -26,8 +26,11 @@ local DRIVEN <const> = { it = true, finally = true, before_each = true,
 
 -------------------------------------------------------------------- timers --
 
--- Our own timers, which no test leaves behind.
+-- Our own timers, and what is kept: what no test leaves behind.
 local own = setmetatable({}, { __mode = "k" })
+
+--- A handle that outlives the test that opened it.
+function M.keep(handle) own[handle] = true end
 
 -- Runs fn from the loop once, in ms.
 local function after(ms, fn)
