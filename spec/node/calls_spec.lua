@@ -6,7 +6,7 @@ describe("a cluster of three in one process", function()
   local cluster, leader, follower
 
   setup(function()
-    cluster = Cluster.new { node = function()
+    cluster = Cluster.new { is_calm = true, node = function()
       local state = {}
       return {
         apply = function(command, entry)

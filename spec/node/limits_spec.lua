@@ -29,7 +29,9 @@ end
 
 describe("max_command_bytes", function()
   local cluster
-  setup(function() cluster = Cluster.new { node = limited }:up() end)
+  setup(function()
+    cluster = Cluster.new { node = limited, is_calm = true }:up()
+  end)
   teardown(function() cluster:close() end)
 
   it("refuses a larger command on every node, and says by how much", function()
@@ -82,8 +84,10 @@ end)
 
 describe("max_pending_bytes", function()
   local cluster
-  before_each(function() cluster = Cluster.new { node = limited }:up() end)
-  after_each(function() cluster:close() end)
+  setup(function()
+    cluster = Cluster.new { node = limited, is_calm = true }:up()
+  end)
+  teardown(function() cluster:close() end)
 
   for _, who in ipairs { "leader", "follower" } do
     local function chosen()

@@ -28,6 +28,8 @@ Cluster.__index = Cluster
 -- Quick elections: the specs wait for many. One alone needs no patience.
 local ELECTION <const> = { 60, 120 }
 local ELECTION_ALONE <const> = { 10, 20 }
+-- Where a spec says who leads, and that it stays so, however busy the machine.
+local ELECTION_CALM <const> = { 2000, 4000 }
 
 M.free_address = ports.free_address
 
@@ -40,7 +42,8 @@ function M.list_machine(list)
 end
 
 --- @param options nodes = how many (3), or ids = { ... }; proxied;
---   node = function(id) -> options that differ; election; cluster
+--   node = function(id) -> options that differ; election; is_calm = true when
+--   no other leader is to come by chance; cluster
 function M.new(options)
   options = options or {}
   local self = setmetatable({
@@ -129,6 +132,7 @@ function Cluster:options_of(id, extra)
     id = id, members = {}, dir = self.dir:join(id), log = false,
     cluster = self.options.cluster, uv = self.loops[id],
     election_timeout = { table.unpack(self.options.election
+      or self.options.is_calm and ELECTION_CALM
       or #self.ids == 1 and ELECTION_ALONE or ELECTION) },
     apply = M.list_machine(list),
     query = function() return #list end,
