@@ -145,15 +145,17 @@ describe("strangers on the peer port", function()
     helper.seed()
     local term = leader:status().term
     local identity = identity_of()
-    for _ = 1, 10 do
+    for n = 1, 10 do
       local raw = links.raw(leader:status().listen):read()
       raw:send(hello_of_n9(identity))
       helper.wait_until(function() return #raw.got > 0 end)
       assert.equal("hello", core.frame_kind(raw.got))
       raw:send(core.ping())
       local bytes = {}
-      for i = 1, 300 do bytes[i] = string.char(math.random(0, 255)) end
-      raw:send(table.concat(bytes))
+      for i = 1, 296 do bytes[i] = string.char(math.random(0, 255)) end
+      -- All of a frame, or too large: else it would be waited for.
+      raw:send(string.pack("<I4", n % 2 == 0 and 300 or math.random(1 << 31,
+        (1 << 32) - 1)) .. table.concat(bytes))
       raw:wait_ended()
       raw:close()
     end
