@@ -5,6 +5,9 @@ local helper = require "spec.support.helper"
 
 local OUTSTANDING <const> = 8
 
+-- A child that writes a snapshot goes after all others of the machine.
+local PATIENCE_MS <const> = 120000
+
 -- Keeps these processes busy until fn() is true.
 local function load_until(processes, prefix, fn, ms)
   local made = 0
@@ -31,6 +34,7 @@ end
 -- A cluster of which one is away, and its log has gone from the others.
 -- @return cluster, leader, the one that is away
 local function cluster_without_one(mib)
+  helper.patience(PATIENCE_MS)
   local cluster = Processes.new { state_mib = mib, election = "300,600" }
   cluster:start()
   local leader = cluster:leader()
@@ -41,7 +45,7 @@ local function cluster_without_one(mib)
   load_until({ leader }, "before", function()
     return acknowledged(cluster) > 400
   end)
-  leader:ask("take", "took")
+  leader:ask("take", "took", PATIENCE_MS)
   assert.is_true(tonumber(leader.last.took[2]) > 100,
     table.concat(leader.last.took, " "))
   return cluster, leader, away
@@ -74,12 +78,12 @@ describe("a follower that needs a snapshot", function()
   end)
 
   it("is killed on the way, and goes on where it was", function()
-    local cluster <close>, leader, away = cluster_without_one(48)
+    local cluster <close>, leader, away = cluster_without_one(24)
     for i = 1, 3 do
       away = cluster:start(away.id)
       helper.wait_until(function()
         local sent = progress(leader, away.id)
-        return sent and sent > i * 8 << 20
+        return sent and sent > i * 4 << 20
       end, 20000, "a part of it")
       away:kill()
     end
@@ -88,14 +92,14 @@ describe("a follower that needs a snapshot", function()
   end)
 
   it("gets it from the next leader, when the first is killed", function()
-    local cluster <close>, leader, away = cluster_without_one(48)
+    local cluster <close>, leader, away = cluster_without_one(24)
     local other = cluster:others(leader)
     other = other[1] == away and other[2] or other[1]
-    other:ask("take", "took")
+    other:ask("take", "took", PATIENCE_MS)
     away = cluster:start(away.id)
     helper.wait_until(function()
       local sent = progress(leader, away.id)
-      return sent and sent > 8 << 20
+      return sent and sent > 4 << 20
     end, 20000, "a part of it")
     leader:kill()
     cluster:start(leader.id)
@@ -103,7 +107,7 @@ describe("a follower that needs a snapshot", function()
   end)
 
   it("needs little memory for it, and so does its leader", function()
-    local MIB <const>, MOST_MIB <const> = 96, 48
+    local MIB <const>, MOST_MIB <const> = 64, 40
     local cluster <close>, leader, away = cluster_without_one(MIB)
     away = cluster:start(away.id)
     wait_up(cluster, away)

@@ -76,24 +76,38 @@ local function pump(watched)
   end
 end
 
--- Runs body in a coroutine on the loop: its packed results, or nil and where
--- it hangs.
+local function watch(watched, ms)
+  watched.ms = ms
+  return after(ms, function() watched.is_late = true end)
+end
+
+--- The body that runs now has so much time from here on: it waits for what
+-- may be slow, like a child that goes after all others.
+function M.patience(ms)
+  cancel(current.watchdog)
+  current.watchdog = watch(current, ms)
+end
+
+-- Runs body in a coroutine on the loop: its packed results, or nil and words
+-- that say where it hangs.
 local function drive(body)
   assert(not current, "bodies do not nest, and nor do loops")
   local watched = { co = false, outcome = false, request = false,
-    answer = false, is_late = false }
+    answer = false, is_late = false, watchdog = false, ms = 0 }
   current = watched
   watched.co = coroutine.create(function()
     watched.outcome = table.pack(body())
     uv.stop()  -- or a turn may sleep until the next timer
   end)
-  local watchdog = after(WATCHDOG_MS, function() watched.is_late = true end)
+  watched.watchdog = watch(watched, WATCHDOG_MS)
   after(0, function() resume(watched.co) end)
   pump(watched)
-  cancel(watchdog)
+  cancel(watched.watchdog)
   uv.run("nowait")  -- luv crashes at exit when a handle is still closing
   current = false
-  return watched.outcome, not watched.outcome and debug.traceback(watched.co)
+  if watched.outcome then return watched.outcome end
+  return nil, ("nothing happened for %d ms; it waits here:\n%s"):format(
+    watched.ms, debug.traceback(watched.co))
 end
 
 --- Calls fn on the main thread while the loop does not run, which is where a
@@ -206,8 +220,7 @@ local plain_safe = core.safe
 local function fail_late(descriptor, element, where)
   core.context.pop()
   return plain_safe(descriptor, function()
-    error(("nothing happened for %d ms; it waits here:\n%s"):format(
-      WATCHDOG_MS, where), 0)
+    error(where, 0)
   end, element)
 end
 

@@ -129,10 +129,11 @@ function Process:propose(command, order)
 end
 
 --- Sends an order and waits for the line that begins with this word.
-function Process:ask(order, word)
+-- @param ms at most; 10 s
+function Process:ask(order, word, ms)
   self.last[word or order] = nil
   self:send(order)
-  helper.wait_until(function() return self.last[word or order] end, 10000,
+  helper.wait_until(function() return self.last[word or order] end, ms or 10000,
     self.id .. " to answer " .. order)
   return self.last[word or order]
 end
