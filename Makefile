@@ -412,7 +412,7 @@ $(eval $(call fuzzers,fuzz,fuzz,-fsanitize=fuzzer,spec/fuzz/replay.c))
 # (tools/plant.lua); csrc, and what is released, know nothing of them.
 RUNGS := quorum progress log log_model config paper raft election replication \
   read forward election_trace log_trace client_trace random
-planted := $(patsubst %,build/museum/%,$(CORE) $(BINDING))
+planted := $(patsubst %,build/museum/%,$(CORE) $(BINDING) $(wildcard csrc/*.h))
 flags_museum := $(patsubst -Icsrc,-Ibuild/museum/csrc,$(STANDARD)) -O1 -g \
   -DRAFT_TINY=1 $(SANITIZE) $(test_include) -Ispec/c/museum
 
@@ -422,6 +422,7 @@ build/museum/planted: tools/plant.lua spec/museum/plants.lua $(CORE) \
 	@$(LUA) tools/plant.lua
 	@touch $@
 
+# Headers too: what was planted just now is newer than what make knew of it.
 $(planted): build/museum/planted ;
 
 build/museum/flags: FORCE
@@ -460,14 +461,17 @@ build/museum/%_test: build/museum/spec/c/%_test.o $(museum_rest)
 flags_bugs := $(patsubst -Icsrc,-Ibuild/museum/csrc,$(STANDARD)) -O2 -fPIC \
   $(lua_include) -Ispec/c/museum
 
-build/museum/lua/%.o: build/museum/csrc/%.c
+build/museum/lua/flags: FORCE
 	@mkdir -p $(@D)
+	@echo '$(CC) $(flags_bugs)' | cmp -s - $@ || \
+	  echo '$(CC) $(flags_bugs)' > $@
+
+build/museum/lua/%.o: build/museum/csrc/%.c build/museum/lua/flags
 	@echo "  cc bugs csrc/$*.c"
 	@$(CC) $(flags_bugs) -MMD -MP -c -o $@ $<
 
-build/museum/lua/raft_bug.o: spec/c/museum/raft_bug.c
-	@mkdir -p $(@D)
-	@$(CC) $(flags_bugs) -c -o $@ $<
+build/museum/lua/raft_bug.o: spec/c/museum/raft_bug.c build/museum/lua/flags
+	@$(CC) $(flags_bugs) -MMD -MP -c -o $@ $<
 
 build/museum/raft/core.so: build/museum/lua/raft_bug.o \
   $(patsubst csrc/%.c,build/museum/lua/%.o,$(CORE) $(BINDING))
@@ -476,7 +480,8 @@ build/museum/raft/core.so: build/museum/lua/raft_bug.o \
 	@$(CC) $(SHARED) -o $@ $^
 
 -include $(patsubst %.c,build/museum/%.d,$(ALL_C))
--include $(patsubst csrc/%.c,build/museum/lua/%.d,$(CORE) $(BINDING))
+-include $(patsubst csrc/%.c,build/museum/lua/%.d,$(CORE) $(BINDING)) \
+  build/museum/lua/raft_bug.d
 
 # The explorer and the walk: fast, with all asserts.
 build/fast/%: build/fast/spec/c/explorer/%_main.o build/fast/core.a \

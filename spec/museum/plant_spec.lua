@@ -86,6 +86,17 @@ describe("tools.plant #house", function()
   end)
 end)
 
+describe("the museum's objects #house", function()
+  -- Else a make that plants a header compiles what includes it only next time.
+  it("wait for planted headers as they wait for planted sources", function()
+    local rules = museum.run("make -pn build/museum/flags")
+    for _, name in ipairs { "log.h", "raft.h", "log.c", "lua_core.c" } do
+      assert.matches("\nbuild/museum/csrc/" .. name
+        .. ": build/museum/planted\n", rules, 1, true)
+    end
+  end)
+end)
+
 describe("what is released #house", function()
   it("has no switch for bugs", function()
     local file = assert(io.open("build/raft/core.so", "rb"))
