@@ -422,6 +422,12 @@ r->state == RAFT_PRE_CANDIDATE &&
 
   plant("78", "snapshot.c", "p->is_resting = true;", NOTHING),
 
+  plant("59", "snapshot.c", "  take_config(r, s, config);", "(void)config;"),
+
+  -- A snapshot has the members of before.
+  plant("59b", "snapshot.c", "is_newest ? &r->config : &r->config_before",
+    "r->config_before_index != 0 ? &r->config_before : &r->config"),
+
   plant("99", "snapshot.c", "  take_config(r, s, config);",
     "if (r->config_index < s->config_index) take_config(r, s, config);"),
 
@@ -440,4 +446,22 @@ r->state == RAFT_PRE_CANDIDATE &&
   plant("108", "snapshot.c",
     "p->state == RAFT_SNAPSHOT && p->snapshot_index < upto",
     "false && p->snapshot_index < upto"),
+
+  -- Damage in the middle of a log.
+  plant("81", "repair.c", "raft_is_repairing(r) ? r->lost : last_place(r)",
+    "last_place(r)"),
+
+  plant("81b", "membership.c", "raft_is_repairing(r) || raft_has_holes(r)",
+    "raft_has_holes(r)"),
+
+  plant("81c", "replication.c", "is_repairing(m) && agree < p->match",
+    "false"),
+
+  plant("81d", "replication.c",
+    "raft_is_repairing(r) ? RAFT_REPLY_REPAIRING : 0", "0"),
+
+  plant("81e", "wal_state.c", "if (known < s->last) truncate(s, known + 1);",
+    NOTHING),
+
+  plant("81f", "wal_writer.c", "w->lost_last != 0", "false"),
 }

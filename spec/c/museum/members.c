@@ -1,4 +1,4 @@
-/* members.c - museum rows 37, 55, 57, 60 to 65, 110, 111: who is a member, who
+/* members.c - museum rows 37, 55, 57, 59 to 65, 110, 111: who is a member, who
  * counts, and the way from one to the other. */
 #include "museum.h"
 
@@ -31,6 +31,13 @@ static bool is_settled(const struct cluster *c, uint32_t node) {
 
 static uint32_t count(const struct cluster *c, uint32_t node) {
   return raft_config_in_force(c->nodes[node].raft, NULL)->count;
+}
+
+static uint8_t own_role(const struct cluster *c, uint32_t node) {
+  const struct raft_config *now =
+      raft_config_in_force(c->nodes[node].raft, NULL);
+  int at = raft_config_find(now, c->nodes[node].id);
+  return at < 0 ? NONE : now->members[at].role[RAFT_OLD];
 }
 
 /* All interleavings of a few steps, on the core as it is. [Raft 6] */
@@ -193,6 +200,41 @@ static void a_new_address_makes_a_learner_a_voter(void) {
   alone_end(c);
 }
 
+/* n3 is away while it is made a learner, and hears of it by a snapshot. */
+static struct cluster *demoted_by_a_snapshot(void) {
+  struct cluster *c = led(3, 0);
+  cluster_isolate(c, N3, true);
+  CHECK(ask(c, N3, LEARNER) > 0);
+  cluster_run(c, 100);
+  CHECK(is_settled(c, N1));
+  EQ(cluster_snapshot(c, N1), RAFT_OK);
+  cluster_work(c);
+  CHECK(cluster_status(c, N1).first > cluster_status(c, N3).last + 1);
+  cluster_isolate(c, N3, false);
+  cluster_run(c, 300);
+  EQ(cluster_status(c, N3).applied, cluster_status(c, N1).applied);
+  return c;
+}
+
+static void a_voter_is_demoted_by_a_snapshot(void) {
+  struct cluster *c = demoted_by_a_snapshot();
+  EQ(c->seen_counts.installs, 1);
+  EQ(c->nodes[N3].deadline, UINT64_MAX); /* it does not campaign */
+  EQ(own_role(c, N3), LEARNER);
+  alone_end(c);
+}
+
+static void a_learner_by_a_snapshot_starts_as_a_voter(void) {
+  struct cluster *c = demoted_by_a_snapshot();
+  cluster_crash(c, N3, 0);
+  EQ(cluster_restart(c, N3), RAFT_OK);
+  EQ(own_role(c, N3), LEARNER);
+  cluster_isolate(c, N3, true);
+  cluster_run(c, 3000);
+  EQ(cluster_status(c, N3).state, RAFT_FOLLOWER);
+  alone_end(c);
+}
+
 const struct museum_scenario museum_members[] = {
     RED("37", the_explorer_commits_by_the_old_half,
         "committed, and not on a quorum"),
@@ -203,6 +245,9 @@ const struct museum_scenario museum_members[] = {
     RED("55", a_change_comes_before_the_first_commit,
         "ask(c, N2, NONE): got 3, want -4"),
     RED("57", a_new_leader_leaves_a_joint_as_it_is, "is_settled(c, N2)"),
+    RED("59", a_voter_is_demoted_by_a_snapshot, "deadline: got"),
+    RED("59b", a_learner_by_a_snapshot_starts_as_a_voter,
+        "own_role(c, N3): got 1, want 2"),
     RED("60", who_is_demoted_cannot_win_while_joint, "deadline"),
     RED("61", a_leader_that_leaves_stops_too_early,
         "count(c, N2): got 3, want 2"),

@@ -89,8 +89,9 @@ static bool is_wanted(const struct museum_scenario *s, int argc, char **argv) {
 
 int main(int argc, char **argv) {
   const struct museum_scenario *const chapters[] = {
-      museum_votes, museum_terms, museum_appends,   museum_commits,
-      museum_reads, museum_lives, museum_snapshots, museum_members,
+      museum_votes,     museum_terms,   museum_appends,
+      museum_commits,   museum_reads,   museum_lives,
+      museum_snapshots, museum_members, museum_damage,
   };
   unsigned passed = 0;
   unsigned failed = 0;

@@ -43,6 +43,7 @@ extern const struct museum_scenario museum_reads[];
 extern const struct museum_scenario museum_lives[];
 extern const struct museum_scenario museum_snapshots[];
 extern const struct museum_scenario museum_members[];
+extern const struct museum_scenario museum_damage[];
 
 /* ---- pieces of scenarios (pieces.c) -------------------------------------- */
 
