@@ -97,6 +97,7 @@ forwarded("query", { args = 1, is_optional = true, kind = "query",
 forwarded("read", { args = 0, kind = "read", options = read_options })
 forwarded("ready", { args = 0 })
 forwarded("transfer", { args = 1, is_optional = true })
+forwarded("take_snapshot", { args = 0 })
 
 -- The calls that change the cluster. What is not asked for is not passed on.
 local NOT_GIVEN <const> = {}
