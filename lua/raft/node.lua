@@ -106,7 +106,7 @@ method("propose", {
         .. type(command) .. " (raft.codec.encode makes one of any plain value)",
         3)
     end
-    local err = view.cannot_propose(driver)
+    local err = view.not_running(driver) or view.has_no_state(driver)
     if not err then driver:tell_wall() end
     local max = driver.options.max_command_bytes
     if not err and #command > max then

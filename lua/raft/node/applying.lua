@@ -12,22 +12,22 @@ local SLICE_CHECK <const> = 32  -- entries between two looks at the clock
 
 ------------------------------------------------------------------- entries --
 
--- Of a command that a witness passed on: it is committed, and done elsewhere.
-local function unseen(index)
-  return errors.new("unknown", "a witness has no commands, so it does not know "
-    .. "the result", { index = index })
+-- For who waits on a node that was made a witness meanwhile.
+local function no_result(driver)
+  return driver.proposals:are_waiting() and errors.new("unknown", "it was "
+    .. "committed, but " .. driver.id .. " is a witness now, and has no result")
 end
 
 local function apply_one(driver, index)
   local kind, term, time, command = driver.core:entry(index)
   assert(kind, "an entry to apply is not there")
   local ok, value, extra = true, nil, nil
-  if kind == "stripped" then
-    ok, value = false, unseen(index)
-  elseif kind == "command" then
+  if kind == "command" then
     ok, value, extra = driver.machine:apply(index, term, time, command)
     if not ok and value.is_local then return driver:fail(value) end
     if not ok and not driver.is_replaying then driver:report(value) end
+  elseif kind == "stripped" then
+    ok, value = false, no_result(driver)
   end
   driver.applied = index
   if driver.proposals:are_waiting() then

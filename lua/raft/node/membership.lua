@@ -61,6 +61,9 @@ function Membership:in_force(index)
     self.left_at = driver:now()
   end
   self:connect()
+  if view.is_witness(driver) then
+    driver.reads:finish(function() return view.has_no_state(driver) end)
+  end
   driver:emit("membership", driver:members(), index)
   driver:wants_flush()
 end

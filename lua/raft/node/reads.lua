@@ -7,6 +7,7 @@
 local errors = require "raft.errors"
 local ring = require "raft.ring"
 local token = require "raft.node.token"
+local view = require "raft.node.view"
 
 local M = {}
 
@@ -42,9 +43,12 @@ local function serve_one(self, waiter)
 end
 
 --- Calls done() once local state is as fresh as opts of node:read ask for;
--- answer(err) when that cannot be.
+-- answer(err) when that cannot be. Without opts.consistency the state itself is
+-- not asked for, which a witness has none of.
 function Reads:barrier(opts, deadline, answer_user, done)
   local index
+  local refusal = opts.consistency and view.has_no_state(self.driver)
+  if refusal then return answer_user(refusal) end
   if opts.at_least then
     index = token.index(opts.at_least)
     if not index then
@@ -96,8 +100,19 @@ local function ask(self, name, method)
   self[name] = {}
 end
 
+-- A witness asks nobody: it has no state that could be old. Whoever waits for
+-- it to be ready waits for a leader, and for what is known to be committed.
+local function confirm_as_witness(self)
+  local driver = self.driver
+  if not driver.leader then return end
+  local waiters = self.fresh
+  self.fresh = {}
+  if #waiters > 0 then self:confirm(waiters, driver.core:status().commit) end
+end
+
 --- Asks the core for what has come since the last turn.
 function Reads:dispatch()
+  if view.is_witness(self.driver) then return confirm_as_witness(self) end
   ask(self, "fresh", "read")
   ask(self, "leased", "read_lease")
 end

@@ -64,6 +64,20 @@ function M.removed_error(driver, is_sent)
     { outcome = is_sent and "unknown" or "none", retry = false })
 end
 
+--- Does this node keep no commands, and so no state?
+function M.is_witness(driver)
+  local own = driver.config and driver.config.members[driver.id]
+  return own and own.role == "witness" and own.next_role ~= "voter"
+    or false
+end
+
+--- nil, or the error for who asks a witness for what only a state can answer.
+function M.has_no_state(driver)
+  if not M.is_witness(driver) then return nil end
+  return errors.new("unsupported", ("%s is a witness and has no state: ask "
+    .. "another member"):format(driver.id))
+end
+
 local STATE_WORDS <const> = { new = "has not been started",
   starting = "is starting", stopping = "is stopping" }
 
@@ -87,15 +101,6 @@ function M.not_running(driver)
   if driver.membership.is_removed then
     return M.removed_error(driver, false)
   end
-end
-
---- nil, or the error for a proposal to this node.
-function M.cannot_propose(driver)
-  local err = M.not_running(driver)
-  local own = driver.config and driver.config.members[driver.id]
-  if err or not own or own.role ~= "witness" then return err end
-  return errors.new("unsupported", driver.id .. " is a witness, which has no "
-    .. "commands and knows no results: ask another member")
 end
 
 return M
