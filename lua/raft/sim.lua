@@ -46,6 +46,15 @@ function Sim:addresses()
   return addresses
 end
 
+--- Does this one still wait to be added to the cluster?
+function Sim:is_outside(member)
+  if self.options.initial == #self.ids then return false end
+  for i = 1, self.options.initial do
+    if self.ids[i] == member.id then return false end
+  end
+  return not (member.driver and member.driver.formed)
+end
+
 --- The id of the node that leads the newest term, or nil.
 function Sim:leader()
   local found, term = nil, -1

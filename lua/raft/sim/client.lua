@@ -5,6 +5,7 @@
 local errors = require "raft.errors"
 local handle = require "raft.sim.handle"
 local schema = require "raft.schema"
+local token = require "raft.node.token"
 local waiting = require "raft.waiting"
 
 local M = {}
@@ -26,7 +27,11 @@ local function choose(self)
   if hinted and hinted:is_up() then return hinted end
   local leader = sim:leader()
   if leader and self.random:chance(0.9) then return sim.members[leader] end
-  return sim.members[self.random:pick(sim.ids)]
+  local picked = sim.members[self.random:pick(sim.ids)]
+  if sim:is_outside(picked) then
+    return sim.members[sim.ids[self.random:between(1, sim.options.initial)]]
+  end
+  return picked
 end
 
 -- Did it certainly not happen, so that another try is no second one?
@@ -110,6 +115,34 @@ method("propose", 1, false)
 method("query", 1, true, read_options)
 method("read", 0, true, read_options)
 method("ready", 0, true)
+
+-- The handle of a node; of the leader, or of who is up, where none is named.
+local function handle_of(self, id)
+  local sim = self.sim
+  id = id or sim:leader()
+  for _, other in ipairs(sim.ids) do
+    if not id and sim.members[other]:is_up() then id = other end
+  end
+  return sim:node(id or sim.ids[1])
+end
+
+-- What a person does and not a program: asked once, of the leader.
+for _, name in ipairs { "add", "remove", "change", "transfer" } do
+  Client[name] = function(self, ...)
+    local node = handle_of(self)
+    return node[name](node, ...)
+  end
+end
+
+--- A node's snapshot, now.
+function Client:take_snapshot(id, ...)
+  return handle_of(self, id):take_snapshot(...)
+end
+
+--- Covers everything that was acknowledged to this client, and more.
+function Client:token()
+  return token.make(self.sim.invariants:acknowledged())
+end
 
 --- A node's status; of the leader where no id is given.
 function Client:status(id)
