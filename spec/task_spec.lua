@@ -129,6 +129,27 @@ describe("spawn", function()
     assert.equal(mine, err)
   end)
 
+  -- A task that returned node:propose(...) gave nil, and its error was gone.
+  it("gives all that the function returned, and nil, err as an error",
+    function()
+      local t = task.spawn(function() return 1, nil, "three" end)
+      assert.same({ 1, nil, "three", n = 3 }, table.pack(t:wait()))
+      assert.same({ 1, nil, "three", n = 3 }, table.pack(t:wait()))
+      assert.equal(0, select("#", task.spawn(function() end):wait()))
+      local mine = errors.new("lost", "gone")
+      t = task.spawn(function() return nil, mine end)
+      local result, err = t:wait()
+      assert.is_nil(result)
+      assert.equal(mine, err)
+      local heard
+      t:wait(function(...) heard = table.pack(...) end)
+      support.wait_until(function() return heard end)
+      assert.equal(mine, heard[1])
+      result, err = task.spawn(function() return nil, "words" end):wait()
+      assert.is_nil(result)
+      assert.equal("words", err)
+    end)
+
   it("reports what is raised where nobody waits", function()
     local text = stderr_of(function()
       local t = task.spawn(function() error("boom", 0) end)

@@ -61,12 +61,12 @@ end
 function Task:defer(fn) self.loop:defer(fn) end
 function Task:report(err) self.loop:report(err) end
 
-local function finish(task, state, err, result)
-  task.state, task.err, task.result = state, err, result
+local function finish(task, state, err, results)
+  task.state, task.err, task.results = state, err, results
   task.loop:release(task.token)
   local waiters = task.waiters
   task.waiters = {}
-  for _, answer in ipairs(waiters) do answer(err, result) end
+  for _, answer in ipairs(waiters) do answer(err, results) end
   return #waiters > 0
 end
 
@@ -75,14 +75,18 @@ local function caught(value)
   return errors.caught("task", value, debug.traceback(nil, 2))
 end
 
--- What is raised in a task that nobody waits for must not go unheard.
-local function settle(task, ok, result)
-  if not ok and not errors.is_error(result) then  -- out of memory
+-- What is raised in a task that nobody waits for must not go unheard. `nil,
+-- err` of one of our calls, handed on, is an error for who waits.
+local function settle(task, ok, ...)
+  local result, err = ...
+  if ok then
+    local is_failure = result == nil and errors.is_error(err)
+    finish(task, "done", is_failure and err or nil, table.pack(...))
+    return
+  elseif not errors.is_error(result) then  -- out of memory
     result = errors.caught("task", result)
   end
-  if ok then
-    finish(task, "done", nil, result)
-  elseif not finish(task, "failed", result, nil) then
+  if not finish(task, "failed", result, false) then
     task.loop:report(result)
   end
 end
@@ -91,7 +95,8 @@ end
 local function abandon(task)
   local ok, err = coroutine.close(task.co)
   if not ok then task.loop:report(caught(err)) end
-  finish(task, "closed", errors.new("closed", "raft.run ended before the task"))
+  finish(task, "closed", errors.new("closed", "raft.run ended before the task"),
+    false)
 end
 
 --- Runs fn in a coroutine of its own, from the next turn of the loop on. The
@@ -107,7 +112,7 @@ function M.spawn(fn)
     loop = loop,        -- the scheduler it runs on
     state = "running",  -- running, done, failed, closed
     err = nil,          -- why it failed or was closed
-    result = nil,       -- the first thing that fn returned
+    results = false,    -- what fn returned, packed
     waiters = {},       -- array of functions answer(err, result)
     co = false,         -- the coroutine
     token = false,      -- what the scheduler knows it by
@@ -132,18 +137,19 @@ local function give_up(task, answer)
 end
 
 --- Waits for the end of the task; by default as long as it takes.
--- @return the first result of its function, or nil and the error
+-- @return the results of its function, or nil and the error
 -- @function Task:wait
 Task.wait = waiting.method {
   name = "task:wait",
   args = 0,
   timeout = false,
+  has_many = true,
   start = function(task, opts, answer)
-    if task.state ~= "running" then return answer(task.err, task.result) end
+    if task.state ~= "running" then return answer(task.err, task.results) end
     local timer = false
-    local function finished(err, result)
+    local function finished(err, results)
       if timer then task.loop:close(timer) end
-      answer(err, result)
+      answer(err, results)
     end
     task.waiters[#task.waiters + 1] = finished
     if opts.timeout then

@@ -6,6 +6,7 @@
 --     is_optional = false,    -- may the last of them be left out?
 --     options = { { "forward", schema.boolean, default = true } },
 --     timeout = 5000,         -- default of opts.timeout; false: none
+--     has_many = false,       -- is the result a packed table of all results?
 --     check = function(self) ... end,  -- may raise, before all else
 --     start = function(self, opts, answer, command, _, can_wait) ... end,
 --   }
@@ -102,6 +103,11 @@ local function check_first(spec, is_answered)
   if is_answered then error(spec.name .. " was answered twice", 3) end
 end
 
+local function results(spec, result)
+  if not spec.has_many then return result end
+  if result then return table.unpack(result, 1, result.n) end
+end
+
 local function answer_to_callback(spec, self, callback)
   local is_answered = false
   local function report(err) self:report(err) end
@@ -109,7 +115,8 @@ local function answer_to_callback(spec, self, callback)
     check_first(spec, is_answered)
     is_answered = true
     self:defer(function()
-      guard.run("callback of " .. spec.name, report, callback, err, result)
+      guard.run("callback of " .. spec.name, report, callback, err,
+        results(spec, result))
     end)
   end
 end
@@ -200,7 +207,7 @@ function M.method(spec)
       spec.start(self, opts, answer_to_coroutine(spec, self, call), a, b, true)
       if not call.is_answered then suspend(spec, call) end
       if call.err ~= nil then return nil, call.err end
-      return call.result
+      return results(spec, call.result)
     end
   end
 end
