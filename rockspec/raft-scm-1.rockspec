@@ -116,6 +116,7 @@ build = {
     ["raft.node.reads"] = "lua/raft/node/reads.lua",
     ["raft.node.receiving"] = "lua/raft/node/receiving.lua",
     ["raft.node.recorder"] = "lua/raft/node/recorder.lua",
+    ["raft.node.refusals"] = "lua/raft/node/refusals.lua",
     ["raft.node.repair"] = "lua/raft/node/repair.lua",
     ["raft.node.shipment"] = "lua/raft/node/shipment.lua",
     ["raft.node.shipping"] = "lua/raft/node/shipping.lua",

@@ -8,8 +8,47 @@ local address = require "raft.address"
 local configuration = require "raft.configuration"
 local members = require "raft.members"
 local quorum = require "raft.quorum"
+local raft_core = require "raft.core"
 
 local M = {}
+
+---------------------------------------------------------------- the request --
+
+--- What stands against a request that no leader was asked for yet, in words:
+-- it adds somebody who is there already, elsewhere. Once it was sent, what is
+-- there may be its own work.
+-- @param request with asked; `call` "add", and the `id` of the member; was_sent
+function M.objection(config, request)
+  local known = config.members[request.id]
+  if request.was_sent or request.call ~= "add" or not known then return nil end
+  if known.address ~= request.asked.members[request.id].address then
+    return ("%s is a member already, at %s: node:change tells that it has "
+      .. "moved"):format(request.id, known.address)
+  end
+end
+
+--- What should be said of a request that needs nothing to be done: words, or
+-- nil. It may be a slip, or the second try of what has succeeded.
+function M.remark(config, request)
+  if request.was_sent or request.call ~= "remove" then return nil end
+  return ("node:remove: %s is no member: there are %s"):format(request.id,
+    table.concat(members.ids(config.members), ", "))
+end
+
+--- The ids of the members at these positions: these follow from the ids, which
+-- are numbers without sign.
+function M.ids_at(mask, config)
+  local names = members.ids(config.members)
+  table.sort(names, function(a, b)
+    return math.ult(raft_core.id_of(a), raft_core.id_of(b))
+  end)
+  local found = {}
+  for i, name in ipairs(names) do
+    if mask >> i - 1 & 1 == 1 then found[#found + 1] = name end
+  end
+  table.sort(found)
+  return found
+end
 
 ------------------------------------------------------------------ the target --
 
@@ -26,11 +65,18 @@ local function goals_of(config)
   return goals
 end
 
+-- Is this an address that others can dial?
+local function is_dialable(where)
+  local parts = address.parse(where)
+  return parts and parts.port > 0 and parts.host ~= "0.0.0.0"
+    and parts.host ~= "::"
+end
+
 -- What is asked of a member, as a fault in words; nil when it is possible.
 local function fault_of(id, known, wanted)
   if not known and not wanted.address then
     return ('%s is no member, so its address is needed: "host:port"'):format(id)
-  elseif wanted.address and wanted.address:find(":0$") then
+  elseif wanted.address and not is_dialable(wanted.address) then
     return ("the others could not dial %s"):format(wanted.address)
   elseif known and known.role == "witness" and wanted.role
     and wanted.role ~= "witness" then
@@ -105,28 +151,41 @@ end
 ---------------------------------------------------------------- is it there? --
 
 local function is_as_asked(member, wanted)
-  if not wanted then return member == nil end
-  if not member or not configuration.is_reached(member) then return false end
+  if not wanted or not member then return not wanted and not member end
   return member.address == (wanted.address or member.address)
     and member.role == (wanted.role or member.role)
     and member.priority == (wanted.priority or member.priority)
+end
+
+-- The settings, with the rule that is in force or is to be.
+local function has_settings(config, asked, rule)
+  if asked.quorum ~= nil then
+    local target = M.target(config, asked)
+    if not target or not quorum.same(target.quorum, rule) then return false end
+  end
+  return either(asked.leases, config.leases) == config.leases
+    and (asked.election_min_ms or config.election_min_ms)
+      == config.election_min_ms
 end
 
 --- Is all that was asked for in force? (Whether it is settled is another
 -- question.)
 function M.is_in_force(config, asked)
   for id, wanted in pairs(asked.members) do
-    if not is_as_asked(config.members[id], wanted) then return false end
+    local member = config.members[id]
+    if not is_as_asked(member, wanted) then return false end
+    if member and not configuration.is_reached(member) then return false end
   end
-  if asked.quorum ~= nil then
-    local target = M.target(config, asked)
-    if not target or not quorum.same(target.quorum, config.quorum) then
-      return false
-    end
+  return has_settings(config, asked, config.quorum)
+end
+
+--- Is all that was asked for what the configuration is to become?
+function M.is_begun(config, asked)
+  local goals = goals_of(config)
+  for id, wanted in pairs(asked.members) do
+    if not is_as_asked(goals[id], wanted) then return false end
   end
-  return either(asked.leases, config.leases) == config.leases
-    and (asked.election_min_ms or config.election_min_ms)
-      == config.election_min_ms
+  return has_settings(config, asked, rule_of(config, {}))
 end
 
 ---------------------------------------------------------------------- words --
@@ -164,13 +223,6 @@ function M.no_quorum(target, missing)
     .. "writes that were acknowledged (opts.force does it nonetheless)"):format(
     names, #missing == 1 and "it" or "them",
     table.concat(members.ids(target.members), ", "))
-end
-
---- Where a member can be dialed: is this an address that others may use?
-function M.is_dialable(where)
-  local parts = address.parse(where)
-  return parts and parts.port > 0 and parts.host ~= "0.0.0.0"
-    and parts.host ~= "::"
 end
 
 return M

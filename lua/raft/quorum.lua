@@ -221,7 +221,10 @@ end
 
 local function check_sets(rule, ids, witnesses)
   local elections, why = expand(rule.election, ids)
-  if not elections then return nil, "election", why end
+  if not elections then
+    local is_both = rule.election == rule.commit  -- one formula was given
+    return nil, is_both and "" or "election", why
+  end
   local commits
   commits, why = expand(rule.commit, ids)
   if not commits then return nil, "commit", why end

@@ -42,6 +42,8 @@ local function new_driver()
   function driver.wants_flush() end
   function driver.reaches() return driver.is_up end
   function driver.why_no_leader() return "no leader is known" end
+  function driver.warn(_, err) driver.warned = err.message end
+  driver.reads = { submit = function(_, read) read.answer(nil) end }
   driver.changes = Changes.new(driver)
   return driver
 end
@@ -122,6 +124,64 @@ describe("changes", function()
     in_force(driver, 1, three { n4 = member(4) })
     assert.same({ { result = true } }, add(driver))
     assert.equal(0, #driver.core.asked)
+  end)
+
+  -- A follower that had not heard of the newest configuration said that all
+  -- was as asked, or could not be.
+  it("wait for a read before what is known here counts", function()
+    for _, asked in ipairs { { n4 = false }, { n4 = { role = "learner" } } } do
+      local driver, reads = new_driver(), {}
+      driver.reads.submit = function(_, read) reads[#reads + 1] = read end
+      local answers = add(driver, { asked = { members = asked } })
+      driver.changes:dispatch()
+      assert.equal(1, #reads)
+      assert.same({}, answers)
+      reads[1].answer({ code = "timeout" })  -- as if nobody had been asked
+      driver.changes:dispatch()
+      assert.equal(2, #reads)
+      driver.config, driver.config_index = three { n4 = member(4) }, 2
+      reads[2].answer(nil)
+      driver.changes:dispatch()
+      assert.equal(1, #driver.core.asked)
+      assert.equal(2, driver.core.asked[1].based_on)
+    end
+  end)
+
+  it("to remove who is no member need nothing, and say so", function()
+    local driver = new_driver()
+    local answers = add(driver, { asked = { members = { n4 = false } },
+      call = "remove", id = "n4" })
+    assert.same({ { result = true } }, answers)
+    assert.equal("node:remove: n4 is no member: there are n1, n2, n3",
+      driver.warned)
+  end)
+
+  it("to add who is there elsewhere are refused", function()
+    local driver = new_driver()
+    local answers = add(driver, { call = "add", id = "n3",
+      asked = { members = { n3 = { address = "h:4", role = "voter",
+        priority = false } } } })
+    assert.equal("bad_membership", answers[1].code)
+    assert.equal("n3 is a member already, at h:3: node:change tells that it "
+      .. "has moved", answers[1].message)
+    assert.equal(0, #driver.core.asked)
+  end)
+
+  -- A follower lost its link, asked again, and was told busy by its own change.
+  it("wait where the leader is busy with what they asked for", function()
+    local driver = new_driver()
+    local answers = add(driver)
+    driver.changes:ask_again()
+    driver.config = three { n4 = member(4, { role = "learner" }) }
+    driver.config_index = 9
+    driver.changes:dispatch()
+    for _ = 1, 5 do
+      answered(driver, "busy")
+      later(driver, 200)
+    end
+    assert.same({}, answers)
+    in_force(driver, 9, three { n4 = member(4) })
+    assert.same({ { result = true } }, answers)
   end)
 
   it("wait for a cluster, and for a leader that can be reached", function()

@@ -12,8 +12,7 @@
 local change = require "raft.change"
 local configuration = require "raft.configuration"
 local errors = require "raft.errors"
-local members = require "raft.members"
-local raft_core = require "raft.core"
+local refusals = require "raft.node.refusals"
 
 local M = {}
 
@@ -24,7 +23,7 @@ local Changes = { __name = "raft.changes" }
 Changes.__index = Changes
 
 --- @param driver gives core, config, config_index, role, term, leader, formed,
---   options, logger, now(), step(ok, code), reaches(id), why_no_leader()
+--   options, reads, now(), step(ok, code), reaches(id), why_no_leader(), warn()
 function M.new(driver)
   return setmetatable({
     driver = driver,
@@ -50,6 +49,9 @@ function Changes:submit(waiter)
   waiter.term = 0             -- of that entry
   waiter.resume_at = 0        -- now() before which it is not asked for again
   waiter.busy_since = false   -- has the leader been busy since then?
+  waiter.was_sent = false     -- has a leader ever been asked for it?
+  waiter.is_fresh = false     -- is what we know as new as the call is?
+  waiter.is_reading = false   -- is that being asked for?
   self.waiters[#self.waiters + 1] = waiter
   note_deadline(self, waiter.deadline)
 end
@@ -67,73 +69,22 @@ local function pause(self, waiter)
   note_deadline(self, waiter.resume_at)
 end
 
--- The ids of the members at these positions: these follow from the ids, which
--- are numbers without sign.
-local function ids_at(mask, config)
-  local names = members.ids(config.members)
-  table.sort(names, function(a, b)
-    return math.ult(raft_core.id_of(a), raft_core.id_of(b))
-  end)
-  local found = {}
-  for i, name in ipairs(names) do
-    if mask >> i - 1 & 1 == 1 then found[#found + 1] = name end
-  end
-  table.sort(found)
-  return found
-end
-
-local REFUSALS <const> = {}  -- code -> function(self, waiter, missing)
-
-function REFUSALS.bad_config(_, waiter)
-  local _, where, words = configuration.check(waiter.target)
-  answer(waiter, errors.new("bad_membership", where and where .. ": " .. words
-    or "the leader knows a rule that this change breaks"))
-end
-
-function REFUSALS.no_quorum(_, waiter, missing)
-  local ids = ids_at(missing or 0, waiter.target)
-  answer(waiter, errors.new("no_quorum", change.no_quorum(waiter.target, ids),
-    { missing = ids, outcome = "none" }))
-end
-
-function REFUSALS.no_space(_, waiter)
-  answer(waiter, errors.new("no_space", "the disk of the leader is full"))
-end
-
-local function busy_error(words)
-  return errors.new("busy", "another change is under way: " .. words)
-end
-
--- Another change, or one of its steps, or a leader that has just been elected?
--- The latter two pass.
-function REFUSALS.busy(self, waiter)
-  local driver = self.driver
-  waiter.busy_since = waiter.busy_since or driver:now()
-  local patience = PATIENCE * driver.options.election_timeout.max
-  local is_committed = driver.core:status().commit >= driver.config_index
-  if is_committed and not configuration.is_settled(driver.config) then
-    return answer(waiter, busy_error(change.under_way(driver.config)))
-  elseif driver:now() - waiter.busy_since >= patience then
-    return answer(waiter, busy_error("the leader is busy with it"))
-  end
-  pause(self, waiter)
-end
-
 -- What the core, or the leader, has said to a request.
 local function judge(self, waiter, verdict, index, term, missing)
   if verdict == true then
     waiter.index, waiter.term, waiter.busy_since = index, term, false
-  elseif REFUSALS[verdict] then
-    REFUSALS[verdict](self, waiter, missing)
-  else  -- another configuration is in force, or another leads, or nobody
-    pause(self, waiter)
+    return
   end
+  local err = refusals.of(self.driver, waiter, verdict, missing)
+  if err then return answer(waiter, err) end
+  pause(self, waiter)  -- and ask again
 end
 
 -------------------------------------------------------------------- asking --
 
 local function send(self, waiter)
   local driver = self.driver
+  waiter.was_sent = true
   local token = self.last_token + 1
   local index, code, missing = driver.core:change(driver:now(), token,
     waiter.target, driver.config_index, waiter.is_forced)
@@ -151,15 +102,36 @@ local function send(self, waiter)
   note_deadline(self, waiter.give_up_at)
 end
 
+-- A node may not have heard of what was changed before it was called. What it
+-- answers from its own configuration, be it yes or no, waits for a read, then.
+local function is_fresh(self, waiter)
+  local driver = self.driver
+  if not driver.config.members[driver.id] then return true end  -- the last one
+  if waiter.index or waiter.is_fresh then return true end
+  if waiter.is_reading then return false end
+  waiter.is_reading = true
+  driver.reads:submit { index = false, deadline = waiter.deadline,
+    is_leased = false, answer = function(err)
+      waiter.is_reading, waiter.is_fresh = false, not err
+      driver:wants_flush()
+    end }
+  return waiter.is_fresh
+end
+
+local function refuse(self, waiter, words)
+  if not is_fresh(self, waiter) then return end
+  answer(waiter, errors.new("bad_membership", words))
+end
+
 local function ask(self, waiter)
   local driver = self.driver
+  local objection = change.objection(driver.config, waiter)
+  if objection then return refuse(self, waiter, objection) end
   local can_reach = driver.role == "leader"
     or driver.leader and driver:reaches(driver.leader)
   if not can_reach then return end
   local target, words = change.target(driver.config, waiter.asked)
-  if not target then
-    return answer(waiter, errors.new("bad_membership", words))
-  end
+  if not target then return refuse(self, waiter, words) end
   waiter.target = target
   send(self, waiter)
 end
@@ -183,11 +155,20 @@ local function look_at_appended(self, waiter, is_settled)
   end
 end
 
+-- It is so. Was it so before anybody did anything?
+local function conclude(self, waiter)
+  local remark = change.remark(self.driver.config, waiter)
+  if remark then
+    self.driver:warn(errors.new("bad_membership", remark))
+  end
+  answer(waiter, nil, true)
+end
+
 local function look_at(self, waiter, is_settled)
   local driver = self.driver
   if change.is_in_force(driver.config, waiter.asked) then
-    if is_settled then answer(waiter, nil, true) end
-    return
+    local is_done = is_settled and is_fresh(self, waiter)
+    return is_done and conclude(self, waiter)
   end
   if waiter.index then look_at_appended(self, waiter, is_settled) end
   local now = driver:now()

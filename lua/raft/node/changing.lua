@@ -12,12 +12,14 @@ local USER <const> = 5  -- whose fault a wrong argument is, for error
 
 local ELECTION_MS_MAX <const> = 3600000
 
-local function submit(self, opts, answer, asked)
+-- @param call "add" or "remove", of the member `id`; nil otherwise
+local function submit(self, opts, answer, asked, call, id)
   local driver = inside.of(self)
   local err = view.not_running(driver)
   if err then return answer(err) end
   driver.membership.changes:submit {
-    asked = asked, is_forced = opts.force, answer = answer,
+    asked = asked, call = call or false, id = id or false,
+    is_forced = opts.force, answer = answer,
     deadline = opts.timeout and driver:now() + opts.timeout,
   }
   driver:wants_flush()
@@ -42,14 +44,14 @@ M.add = {
   options = {
     { "role", schema.one_of { "voter", "learner", "witness" },
       default = "voter" },
-    { "priority", schema.integer(0, 255), default = 0 },
+    { "priority", schema.integer(0, 255) },  -- of who is there, stays
     { "force", schema.boolean },
   },
   start = function(self, opts, answer, id, address)
     local asked = one("node:add", id, address == false and 0 or address)
     local wanted = asked.members[id]
     wanted.role, wanted.priority = opts.role, opts.priority
-    submit(self, opts, answer, asked)
+    submit(self, opts, answer, asked, "add", id)
   end,
 }
 
@@ -59,7 +61,7 @@ M.remove = {
   options = { { "force", schema.boolean } },
   start = function(self, opts, answer, id)
     local asked = one("node:remove", id, false)
-    submit(self, opts, answer, asked)
+    submit(self, opts, answer, asked, "remove", id)
   end,
 }
 

@@ -140,7 +140,7 @@ function Membership:invite(id, where)
   driver.logger:info("asks to be added", { peer = id, address = where })
   self.changes:submit {
     asked = { members = { [id] = { address = where, role = false,
-      priority = false } } },
+      priority = false } } }, call = "add", id = id,
     is_forced = false, deadline = false,
     answer = function(err)
       if err then driver:warn(err) end
