@@ -187,10 +187,10 @@ labs: build  ## the labs of MIT 6.5840 in virtual time, each SEEDS times
 	  $(BUSTED) $(ARGS) $(or $(ONLY),spec/labs)
 
 # Each is bounded in time, so that one that hangs is a failure too.
-proofs_of_files := $(SUM) "timeout 300 $(MAKE) explore" \
+proofs_of_files := $(SUM) -t "timeout 300 $(MAKE) explore" \
   "timeout 300 $(MAKE) walk" --check "timeout 300 $(MAKE) crashstates" \
   "timeout 1200 $(MAKE) damage"
-proofs_of_core := $(SUM) "timeout 500 $(MAKE) fuzz" \
+proofs_of_core := $(SUM) -t "timeout 500 $(MAKE) fuzz" \
   --check "timeout 400 $(MAKE) coverage" \
   "timeout 900 $(MAKE) mutate BASE=$(BASE) N=4 MAX=$(or $(MAX),24) SHARE=90"
 

@@ -79,6 +79,13 @@ describe("tools.sum #house", function()
     assert.is_falsy(ok)
   end)
 
+  it("says on demand how long each took", function()
+    local text = run [[-t "echo 1 passed, 0 failed" --check true]]
+    assert.matches("\n +[0-9]+ s  echo 1 passed, 0 failed\n", text)
+    assert.matches("\n +[0-9]+ s  true\n2 passed, 0 failed, 0 skipped\n$", text)
+    assert.is_nil(run('"echo 1 passed, 0 failed"'):find(" s  ", 1, true))
+  end)
+
   it("is quiet on demand, unless something failed", function()
     local text = run [[-q "echo noise; echo 1 passed, 0 failed"]]
     assert.is_nil(text:find("noise\n", 1, true))

@@ -1,6 +1,6 @@
 --- Runs test commands one after the other and adds up what they report.
 --
---   lua5.4 tools/sum.lua [-q] [-j] COMMAND ... [--check COMMAND ...]
+--   lua5.4 tools/sum.lua [-q] [-t] [-j] COMMAND ... [--check COMMAND ...]
 --
 -- A COMMAND is a suite: its last line of the form `N passed, N failed`, with
 -- or without `, N skipped`, is its result. One that reports nothing, or ends
@@ -9,6 +9,7 @@
 -- reports no numbers of its own and counts as one, by its exit status.
 -- With -q a command that succeeds is one line, whatever it wrote. With -j all
 -- commands run at the same time; what they write still comes in their order.
+-- With -t it says at the end how many seconds each took.
 -- The last line is the sum; the exit status is 0 when nothing failed.
 local M = {}
 
@@ -83,12 +84,15 @@ end
 
 -- The commands of an argument list, each with what holds for it.
 local function read(args)
-  local list, is_check, quiet = { together = false }, false, false
+  local list = { together = false, timed = false }
+  local is_check, quiet = false, false
   for _, word in ipairs(args) do
     if word == "--check" then
       is_check = true
     elseif word == "-q" then
       quiet = true
+    elseif word == "-t" then
+      list.timed = true
     elseif word == "-j" then
       list.together = true
     else
@@ -106,9 +110,14 @@ function M.main(args)
     for _, one in ipairs(list) do one.pipe = start(aside(one.command)) end
   end
   for _, one in ipairs(list) do
+    one.from = os.time()
     local counts = finish(one.command, one.pipe or start(one.command),
       one.is_check, one.quiet)
     for key in pairs(total) do total[key] = total[key] + counts[key] end
+    one.took_s = os.time() - one.from
+  end
+  for _, one in ipairs(list.timed and list or {}) do
+    print(("%5d s  %s"):format(one.took_s, one.command))
   end
   return total
 end
