@@ -401,6 +401,21 @@ describe("join", function()
     assert(again:ready(WAIT))
   end)
 
+  it("is told why it was not added so far", function()
+    local cluster <close> = Cluster.new { nodes = 3 }
+    cluster:up()
+    cluster:leader():add("n5", Cluster.free_address(), { force = true }, false)
+    local n4 = newcomer(cluster, "n4", { join = { cluster.members.n2 } })
+    local words
+    for _ = 1, 30 do
+      local _, err = n4:ready { timeout = 300 }
+      words = err.message
+      if words:find("not added", 1, true) then break end
+    end
+    assert.matches("n4 waits to be added to a cluster: .*it was not added so "
+      .. "far: another change is under way: n5 is to become a voter", words)
+  end)
+
   it("waits, and forms nothing", function()
     local cluster <close> = Cluster.new { nodes = 1 }
     local n4 = newcomer(cluster, "n4")

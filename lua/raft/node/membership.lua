@@ -20,6 +20,7 @@ function M.new(driver)
     changes = Changes.new(driver),
     left_at = false,   -- now() when a configuration without us came in force
     is_removed = false,  -- has it counted for long enough to be sure?
+    declined = false,  -- { id=, message= }: who asked last to be added, in vain
   }, Membership)
 end
 
@@ -143,10 +144,17 @@ function Membership:invite(id, where)
       priority = false } } }, call = "add", id = id,
     is_forced = false, deadline = false,
     answer = function(err)
+      self.declined = err and { id = id, message = err.message } or false
       if err then driver:warn(err) end
     end,
   }
   driver:wants_flush()
+end
+
+--- Why a node that asks to be added was not: words, or nil.
+function Membership:why_declined(id)
+  return self.declined and self.declined.id == id and self.declined.message
+    or nil
 end
 
 --- Goes on with whatever can be done.

@@ -177,6 +177,8 @@ end
 function Peers:judge_knock(hello)
   local verdict, is_welcome = self.greeting:judge_knock(hello)
   if is_welcome then
+    local why = self.driver.membership:why_declined(hello.id)
+    if why then verdict.text = "it was not added so far: " .. why end
     self.driver:defer(function()
       self.driver.membership:invite(hello.id, hello.address)
     end)

@@ -39,7 +39,9 @@ end
 
 local function what_is_missing(driver)
   if not driver.formed and driver.options.join then
+    local why = driver.peers.last_refusal
     return driver.id .. " waits to be added to a cluster"
+      .. (why and ": " .. why or "")
   elseif not driver.formed then
     return "the cluster has not formed: " .. driver.peers:missing()
   elseif not driver.leader then
