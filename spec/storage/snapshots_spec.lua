@@ -241,6 +241,40 @@ describe("snapshots", function()
     first:drop()  -- again: nothing
   end)
 
+  -- A part that a life before had received.
+  local function with_a_part(fn)
+    local b <close> = opened()
+    local offer = meta(6)
+    offer.size, offer.checksum = 1000, 1
+    local first = assert(b.storage.snapshots:receive(offer))
+    answer(function(done) first:write_later(0, "xyz", done) end)
+    b:reopen()
+    assert.equal(1, #names(b.dir))
+    fn(b, b.storage.snapshots, offer)
+    helper.wait_until(function() return #names(b.dir) == 1 end, 5000, "removal")
+    b:reopen()  -- nothing is written behind our back
+    return names(b.dir)[1]
+  end
+
+  it("do not outlive their use as a part of an earlier life", function()
+    local function of(index)
+      return ("incoming%%-%016x"):format(index)
+    end
+    assert.truthy(with_a_part(function(_, snapshots, offer)
+      offer.index = 7
+      assert.equal(0, assert(snapshots:receive(offer)).offset)
+    end):find(of(7)), "another offer")
+    assert.equal(name_of(8), with_a_part(function(_, snapshots)
+      snapshots:settled(make(snapshots, 8, "newer"))
+    end))
+    assert.truthy(with_a_part(function(_, snapshots, offer)
+      assert.equal(3, assert(snapshots:receive(offer)).offset)
+      snapshots:settled(make(snapshots, 8, "newer"))
+      snapshots.incoming:drop()
+      snapshots:settled(snapshots.newest)
+    end):find(name_of(8), 1, true))
+  end)
+
   it("are not taken while they are written", function()
     local b <close> = opened()
     local snapshots = b.storage.snapshots

@@ -42,22 +42,24 @@ local function refuse_without(dir, base, damage)
     offset = damage and damage.offset or 0 }), 0)
 end
 
--- Removes all but what counts.
+-- Removes all but what counts, and a part of a newer one: that, or false.
 local function clear(files, found, info)
   for _, file in ipairs(found.whole) do
     if not info or file.path ~= info.path then files:remove(file.path) end
   end
   for _, path in ipairs(found.unfinished) do files:remove(path) end
-  for i, file in ipairs(found.incoming) do  -- the newest may be of use yet
-    if i > 1 or info and file.index <= info.index then
-      files:remove(file.path)
-    end
+  local part = found.incoming[1] or false  -- the newest may be of use yet
+  if part and info and part.index <= info.index then part = false end
+  for _, file in ipairs(found.incoming) do
+    if file ~= part then files:remove(file.path) end
   end
+  return part
 end
 
 --- Looks at the files, and removes those of no use. Raises error values.
 -- @param recovered what the log holds
--- @return the info of the one that counts, or false
+-- @return the info of the one that counts, or false; and a part of another one
+--   that is there, { index=, path= }, or false
 function M.recover(files, dir, recovered, logger)
   local base, _, lost = recovered:bounds()
   local found = names.list(files:list(dir), dir)
@@ -68,8 +70,8 @@ function M.recover(files, dir, recovered, logger)
       { why = damage.message })
   end
   -- A log with a hole may not reach what a sound file covers.
-  if lost == 0 then clear(files, found, info) end
-  return info
+  local part = lost == 0 and clear(files, found, info)
+  return info, part
 end
 
 return M

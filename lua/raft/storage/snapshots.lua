@@ -35,6 +35,7 @@ function M.new(files, dir, logger)
     pins = {},         -- path -> how often it is pinned
     child = false,     -- that writes one
     incoming = false,  -- the one that is received, or was
+    part = false,      -- what a life before has received of one
   }, Snapshots)
 end
 
@@ -59,7 +60,8 @@ end
 -- Raises error values.
 -- @param recovered what the log holds
 function Snapshots:recover(recovered)
-  local info = start.recover(self.files, self.dir, recovered, self.logger)
+  local info
+  info, self.part = start.recover(self.files, self.dir, recovered, self.logger)
   if not info then return end
   self:add(info)
   self.settled_index = info.index
@@ -237,6 +239,15 @@ function Snapshots:sweep()
     end
   end
   self.known = kept
+  if self.part and self.part.index <= self.settled_index then
+    self:drop_part()
+  end
+end
+
+-- What a life before had received is not wanted any more.
+function Snapshots:drop_part()
+  self.files:remove_later(self.part.path, function() end)
+  self.part = false
 end
 
 --------------------------------------------------------------- receiving --
@@ -256,6 +267,13 @@ function Snapshots:receive(meta)
   local incoming, err = Incoming.open(self.files, self.dir, meta,
     function(info) self:add(info) end)
   self.incoming = incoming or false
+  if incoming and self.part then
+    if self.part.path == incoming.path then
+      self.part = false  -- it is the incoming one's now
+    else
+      self:drop_part()
+    end
+  end
   return incoming, err
 end
 
