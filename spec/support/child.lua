@@ -16,13 +16,20 @@
 --   take               -> took <index> <bytes> | took 0 <code>
 --   progress <peer>    -> progress <sent> <bytes>    of a snapshot; or - -
 --   memory             -> memory <MiB>               the most it ever had
+--   fill <count> <KiB> -> filled                     so many large commands
+--   doom <yes or no>                                 children die in mid-write
+--   kill <nth> <point>, kill_later <point>           see kill_points.lua
+--                                                    (later: of newer changes)
 --   stop               (ends)
 --
 -- By itself it says: started, role <role> <term>, failed <code> <text>,
 -- warning <code> <reason>, after (raft.run has returned). The command "fail"
 -- makes apply run out of memory; "busy.<id>.<ms>..." keeps that of <id> busy.
 --
--- With RAFT_STATE_MIB=n it takes snapshots, of the list and so much beside it.
+-- With RAFT_STATE_MIB=n it takes snapshots, of the list and so much beside it,
+-- as RAFT_SNAPSHOT_MODE says. With RAFT_KILL it can end at points.
+local kill_points = os.getenv "RAFT_KILL" and require "spec.support.kill_points"
+if kill_points then kill_points.begin() end
 local raft = require "raft"
 local uv = require "luv"
 
@@ -40,11 +47,15 @@ end
 
 -- A snapshot: the list in the first piece, and then what nobody needs.
 local STATE_MIB <const> = math.tointeger(os.getenv "RAFT_STATE_MIB") or 0
+local is_doomed = false  -- is the next child to be killed in mid-write?
 
 local function save(write)
   write(raft.codec.encode(applied))
   local filling = ("what nobody needs "):rep((1 << 20) // 18)
-  for _ = 1, STATE_MIB do write(filling) end
+  for _ = 1, STATE_MIB do
+    write(filling)
+    if is_doomed then uv.kill(uv.os_getpid(), "sigkill") end
+  end
 end
 
 local function load_state(read)
@@ -69,7 +80,8 @@ end
 local node = raft.node {
   save = STATE_MIB > 0 and save or nil,
   load = STATE_MIB > 0 and load_state or nil,
-  snapshot_mode = STATE_MIB > 0 and "fork" or nil,
+  snapshot_mode = STATE_MIB > 0 and (os.getenv "RAFT_SNAPSHOT_MODE" or "fork")
+    or nil,
   snapshot_bytes = STATE_MIB > 0 and 4 << 10 or nil,
   id = id, dir = dir, log = "error", members = not joins_at and members or nil,
   join = joins_at ~= nil, listen = joins_at,
@@ -78,7 +90,7 @@ local node = raft.node {
     if command == "fail" then error("not enough memory", 0) end
     local who, ms = command:match("^busy%.(%w+)%.(%d+)")
     if who == id then compute(tonumber(ms)) end
-    applied[#applied + 1] = command
+    applied[#applied + 1] = command:match("^%S+")  -- what fills is left out
     return #applied
   end,
   query = function() return #applied end, leases = more == "leases",
@@ -95,6 +107,8 @@ local function answer(name)
     say("ok", name, tostring(result))
   end
 end
+
+local filled = 0  -- commands proposed by fill
 
 local orders = {
   propose = function(command) node:propose(command, answer(command)) end,
@@ -144,8 +158,31 @@ local orders = {
     file:close()
     say("memory", tonumber(kib) // 1024)
   end,
+  fill = function(words)
+    local count, kib = words:match("(%d+) (%d+)")
+    local left = tonumber(count)
+    for _ = 1, left do
+      filled = filled + 1
+      local name = ("fill.%d.%d"):format(uv.os_getpid(), filled)
+      local command = name .. " " .. ("x"):rep(tonumber(kib) << 10)
+      node:propose(command, { timeout = false }, function(err)
+        assert(not err, err and tostring(err))
+        left = left - 1
+        if left == 0 then say "filled" end
+      end)
+    end
+  end,
+  doom = function(word) is_doomed = word == "yes" end,
+  kill = function(words)
+    local nth, point = words:match("^(%d+) (.+)$")
+    kill_points.arm(point, tonumber(nth))
+  end,
+  kill_later = function(point)
+    kill_points.arm(point, 1, kill_points.config_index(node))
+  end,
   stop = function() node:stop() end,
 }
+if kill_points then kill_points.watch(node) end
 
 local stdin = uv.new_pipe(false)
 

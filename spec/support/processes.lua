@@ -104,7 +104,9 @@ local function spawn(cluster, id)
       "PATH=" .. os.getenv("PATH"),
       "LD_PRELOAD=" .. (os.getenv("LD_PRELOAD") or ""),
       "LSAN_OPTIONS=" .. (os.getenv("LSAN_OPTIONS") or ""),
-      "RAFT_STATE_MIB=" .. cluster.state_mib },
+      "RAFT_STATE_MIB=" .. cluster.state_mib,
+      "RAFT_SNAPSHOT_MODE=" .. cluster.snapshot_mode,
+      cluster.has_kills and "RAFT_KILL=" .. (cluster.kills[id] or "-") },
   }, function(code, signal) note_end(process, code, signal) end))
   read_lines(process.stdout, function(line)
     take_line(process, line)
@@ -133,8 +135,10 @@ end
 function Process:ask(order, word, ms)
   self.last[word or order] = nil
   self:send(order)
-  helper.wait_until(function() return self.last[word or order] end, ms or 10000,
-    self.id .. " to answer " .. order)
+  helper.wait_until(function()
+    assert(not self:is_over(), table.concat(self.errors, "\n"))
+    return self.last[word or order]
+  end, ms or 10000, self.id .. " to answer " .. order)
   return self.last[word or order]
 end
 
@@ -148,6 +152,16 @@ function Process:open_count()
   local count = 0
   for _ in pairs(self.open) do count = count + 1 end
   return count
+end
+
+--- Waits until it has ended at this point.
+function Process:wait_killed(point)
+  helper.wait_until(function() return self:is_over() end, 10000,
+    self.id .. " to be killed at " .. point)
+  local last = self.lines[#self.lines]
+  assert(self.signal == 9 and last == "killed " .. point,
+    ("%s ended otherwise: %s %s"):format(self.id, last,
+      table.concat(self.errors, "\n")))
 end
 
 --- Sends a signal.
@@ -184,7 +198,8 @@ end
 
 --- @param options nodes = how many (3); election = "min,max" or
 --   "min,max,leases"; priority = id -> number (0); state_mib: what their
---   snapshots hold (0: they take none)
+--   snapshots hold (0: they take none); snapshot_mode (fork); has_kills: may
+--   they end at the points of kill_points.lua?
 function M.new(options)
   options = options or {}
   core.host.ignore_sigpipe()  -- we write to processes that were just killed
@@ -197,6 +212,9 @@ function M.new(options)
     election = options.election or ELECTION,
     priority = options.priority or {},
     state_mib = options.state_mib or 0,
+    snapshot_mode = options.snapshot_mode or "fork",
+    has_kills = options.has_kills or false,
+    kills = {},      -- id -> "<nth> <point>", of its next life
     processes = {},  -- id -> the newest process
     outcomes = {},   -- command -> ok, none, unknown
     results = {},    -- command -> result or code
