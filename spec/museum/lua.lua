@@ -18,7 +18,8 @@ local replace = require "spec.museum.replace"
 
 local M = {}
 
-M.CHAPTERS = { "storage", "driver", "simulation", "core", "leases" }
+M.CHAPTERS = { "storage", "snapshots", "machines", "driver", "simulation",
+  "core", "leases" }
 
 local SECONDS_MAX <const> = 30  -- one run of a scenario
 

@@ -80,6 +80,13 @@ describe("spec.museum.replace #house", function()
     assert.equal(4, samples.calls_hidden())
   end)
 
+  it("replaces a handler in a table, and what handlers call", function()
+    replace.put(MODULE, "handle", one_more)
+    replace.put(MODULE, "deep", one_more)
+    assert.equal(5, samples.calls_handler "handle")
+    assert.equal(6, samples.calls_handler "calls_deep")
+  end)
+
   it("refuses a name that is not there, and one that is there twice", function()
     assert.error_matches(function()
       replace.put(MODULE, "absent", one_more)

@@ -1,9 +1,20 @@
 --- Replaces one named function of a module, wherever the module keeps it: in
--- the table that it returns, in a class, or in a local that others call.
+-- the table that it returns, in a class, in a table of handlers, or in a local
+-- that others call.
 local M = {}
 
 local function source_of(fn)
   return debug.getinfo(fn, "S").source
+end
+
+-- A class, or a table of functions of this source: of handlers by kind, say.
+local function is_worth_it(item, source)
+  if type(item) ~= "table" then return false end
+  if rawget(item, "__index") then return true end
+  for _, fn in next, item do
+    if type(fn) == "function" and source_of(fn) == source then return true end
+  end
+  return false
 end
 
 -- Every place in `value`, and in what its functions hold on to, where a
@@ -17,7 +28,7 @@ local function search(value, name, source, seen, found)
       found[#found + 1] = { own, function(new) rawset(value, name, new) end }
     end
     for _, item in next, value do
-      if type(item) == "function" or item == value then
+      if type(item) == "function" or is_worth_it(item, source) then
         search(item, name, source, seen, found)
       end
     end
@@ -33,7 +44,7 @@ local function search(value, name, source, seen, found)
         debug.setupvalue(value, i, new)
       end }
     end
-    if kind == "function" or (kind == "table" and rawget(item, "__index")) then
+    if kind == "function" or is_worth_it(item, source) then
       search(item, name, source, seen, found)
     end
   end

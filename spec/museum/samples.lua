@@ -8,6 +8,13 @@ local function hidden() return 3 end
 
 local function twice() return 0 end
 
+local function deep() return 5 end
+
+local handlers = {}
+function handlers.handle() return 4 end
+function handlers.calls_deep() return deep() end
+
+function M.calls_handler(name) return handlers[name]() end
 function M.public() return 1 end
 function M.calls_hidden() return hidden() end
 function M.calls_twice() return twice() end
