@@ -100,6 +100,49 @@ static void an_answer_to_an_older_round_prolongs_nothing(void) {
   alone_end(c);
 }
 
+/* Only some rounds are remembered. Those answered last are, however many have
+ * been sent. */
+static void it_goes_on_however_many_rounds_were_sent(void) {
+  struct cluster *c = leader_of(3);
+  struct raft_message m = {.kind = RAFT_MSG_APPEND_REPLY,
+                           .term = alone_status(c).term};
+  m.append_reply.accepted = true;
+  m.append_reply.index = 2;
+  for (int i = 0; i < 3 * RAFT_MARKS; i++) {
+    m.append_reply.round = n1(c)->read_round; /* of 20 ms ago */
+    c->now += 20;
+    lost_heartbeat(c);
+    EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+    CHECK(alone_status(c).has_lease);
+  }
+  alone_end(c);
+}
+
+static void send_round(struct raft *r) {
+  r->read_round++;
+  r->round_is_sent = false;
+  raft_lease_round_sent(r);
+}
+
+/* Rounds follow each other at an eighth of a lease at least: so when the oldest
+ * one is forgotten, it is of no use. */
+static void rounds_soon_after_another_are_not_remembered(void) {
+  struct cluster *c = leader_of(3);
+  struct raft *r = raft_clone(n1(c));
+  raft_lease_reset(r);
+  send_round(r);
+  EQ(r->mark_count, 1);
+  r->now += LASTS / RAFT_MARKS - 1;
+  send_round(r);
+  EQ(r->mark_count, 1);
+  r->now++;
+  send_round(r);
+  EQ(r->mark_count, 2);
+  EQ(r->marks[1].sent, r->now);
+  raft_free(r);
+  alone_end(c);
+}
+
 /* Rule 2: one of five is no quorum, two are with us. */
 static void a_quorum_must_have_answered(void) {
   struct cluster *c = leader_of(5);
@@ -175,6 +218,17 @@ static void the_shorter_time_out_counts_while_both_may(void) {
   CHECK(raft_has_lease(r));
   r->config.election_min_ms = 50;
   CHECK(!raft_has_lease(r));
+  raft_free(r);
+  alone_end(c);
+}
+
+static void the_first_configuration_has_none_before_it(void) {
+  struct cluster *c = leader_of(3);
+  struct raft *r = raft_clone(n1(c));
+  EQ(r->config_before_index, 0);
+  r->config_index = r->commit + 1; /* and nobody knows it committed */
+  r->log.stored = r->peers[0].match = r->config_index;
+  CHECK(raft_has_lease(r));
   raft_free(r);
   alone_end(c);
 }
@@ -388,10 +442,13 @@ int main(void) {
   CASE(without_leases_it_asks);
   CASE(it_lasts_from_the_sending);
   CASE(an_answer_to_an_older_round_prolongs_nothing);
+  CASE(it_goes_on_however_many_rounds_were_sent);
+  CASE(rounds_soon_after_another_are_not_remembered);
   CASE(a_quorum_must_have_answered);
   CASE(both_halves_must_have_answered);
   CASE(who_lacks_the_configuration_does_not_count);
   CASE(the_shorter_time_out_counts_while_both_may);
+  CASE(the_first_configuration_has_none_before_it);
   CASE(before_its_own_entry_is_committed_there_is_none);
   CASE(after_an_heir_was_told_there_is_none_in_this_term);
   CASE(one_voter_alone_always_has_one);

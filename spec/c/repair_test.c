@@ -3,6 +3,7 @@
 #include "alone.h"
 
 #include "check.h"
+#include "config.h"
 #include "replica.h"
 
 #define TERMS(...)                                                             \
@@ -42,10 +43,17 @@ static void starts_and_says_so(void) {
   alone_end(c);
 }
 
-static int start_of(uint32_t nodes, const struct raft_recovery *change) {
-  struct cluster *c = alone_new(nodes > 0 ? nodes : 3, NULL);
+/* A start of this node with a log of this configuration alone, or with none. */
+static int start_as(raft_id self, const struct raft_config *config,
+                    const struct raft_recovery *change) {
+  uint8_t payload[RAFT_CONFIG_BYTES_MAX];
+  uint8_t bytes[RAFT_CONFIG_BYTES_MAX + RAFT_ENTRY_HEADER_BYTES];
+  struct raft_entry e = {.index = 1, .term = 1, .kind = RAFT_ENTRY_CONFIG};
+  if (config != NULL) e.size = (uint32_t)raft_config_encode(config, payload);
+  e.payload = payload;
+  struct raft_slice entry = {bytes, raft_entry_encode(&e, bytes)};
   struct raft_options o = {
-      .self = c->nodes[N1].id,
+      .self = self,
       .seed = 1,
       .election_min_ms = 100,
       .election_max_ms = 200,
@@ -56,7 +64,6 @@ static int start_of(uint32_t nodes, const struct raft_recovery *change) {
   };
   struct raft *r = raft_new(&o);
   struct raft_run run = {1, 1};
-  struct raft_slice entry = {c->first_entry, c->first_size};
   struct raft_recovery rec = {
       .term = change->term,
       .commit = 1,
@@ -75,11 +82,17 @@ static int start_of(uint32_t nodes, const struct raft_recovery *change) {
                                .lost_last = change->lost_last,
                                .lost_term = change->lost_term};
   struct raft_event ev = {.kind = RAFT_EV_START,
-                          .start = nodes == 0 ? &none : &rec};
+                          .start = config == NULL ? &none : &rec};
   int rc = (int)raft_step(r, &ev);
   EQ_TEXT(raft_check(r), NULL);
   EQ(raft_is_repairing(r), rc == RAFT_OK);
   raft_free(r);
+  return rc;
+}
+
+static int start_of(uint32_t nodes, const struct raft_recovery *change) {
+  struct cluster *c = alone_new(nodes > 0 ? nodes : 3, NULL);
+  int rc = start_as(c->nodes[N1].id, nodes == 0 ? NULL : &c->config, change);
   alone_end(c);
   return rc;
 }
@@ -91,6 +104,37 @@ static void refuses_where_nobody_else_can_help(void) {
   EQ(start_of(2, &lost), RAFT_OK);
   EQ(start_of(1, &lost), RAFT_E_CORRUPT);
   EQ(start_of(0, &lost), RAFT_E_CORRUPT); /* no configuration */
+}
+
+/* Other rules than majorities, and whatever place it has among the members. */
+static void refuses_who_commits_or_elects_alone(void) {
+  struct raft_recovery lost = {.term = 2, .lost_last = 5, .lost_term = 2};
+  struct cluster *c = alone_new(3, NULL);
+  struct raft_config one = c->config;
+  one.rule[0] = (struct raft_rule){.kind = RAFT_RULE_SIZES, .size = {3, 1}};
+  for (uint32_t self = 0; self < 3; self++) {
+    one.rule[1] = one.rule[0];
+    EQ(start_as(one.members[self].id, &one, &lost), RAFT_E_CORRUPT);
+  }
+  for (uint32_t self = 0; self < 3; self++) {
+    struct raft_config elects = c->config;
+    struct raft_rule rule = {.kind = RAFT_RULE_SETS, .set_count = {1, 1}};
+    rule.sets[RAFT_ELECTION][0] = 1u << self;
+    rule.sets[RAFT_COMMIT][0] = 7;
+    elects.rule[0] = elects.rule[1] = rule;
+    for (uint32_t i = 0; i < 3; i++)
+      EQ(start_as(elects.members[i].id, &elects, &lost),
+         i == self ? RAFT_E_CORRUPT : RAFT_OK);
+  }
+  alone_end(c);
+}
+
+/* Who is no member promised nothing that counts. */
+static void starts_where_it_is_no_member(void) {
+  struct raft_recovery lost = {.term = 2, .lost_last = 5, .lost_term = 2};
+  struct cluster *c = alone_new(3, NULL);
+  EQ(start_as(raft_id_of("stranger"), &c->config, &lost), RAFT_OK);
+  alone_end(c);
 }
 
 static void refuses_a_loss_that_cannot_be(void) {
@@ -335,6 +379,8 @@ static void two_of_three_are_filled_by_the_third(void) {
 int main(void) {
   CASE(starts_and_says_so);
   CASE(refuses_where_nobody_else_can_help);
+  CASE(refuses_who_commits_or_elects_alone);
+  CASE(starts_where_it_is_no_member);
   CASE(refuses_a_loss_that_cannot_be);
   CASE(votes_by_what_it_had);
   CASE(never_campaigns);

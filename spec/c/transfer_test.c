@@ -205,6 +205,19 @@ static void who_avoids_it_is_no_heir(void) {
   alone_end(c);
 }
 
+/* Whoever will lead hears of it with the first answer. */
+static void who_follows_nobody_owes_no_answer(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct raft_event ev = {.kind = RAFT_EV_AVOID, .avoid = true};
+  EQ(cluster_step(c, N1, &ev), RAFT_OK);
+  EQ(c->nodes[N1].raft->leader, 0);
+  CHECK(!c->nodes[N1].raft->ack.is_prompt);
+  EQ(alone_append(c, N2, &(struct alone_append){1, 1, 1, 1, 0, NULL, 0}), 0);
+  struct raft_message m = alone_must_answer(c, N2, RAFT_MSG_APPEND_REPLY);
+  EQ(m.append_reply.flags, RAFT_REPLY_AVOID);
+  alone_end(c);
+}
+
 static void who_does_not_avoid_it_any_more_is_one(void) {
   struct cluster *c = leader_of(2);
   struct raft_event ev = {.kind = RAFT_EV_AVOID, .avoid = true};
@@ -400,6 +413,7 @@ int main(void) {
   CASE(a_later_term_ends_it);
   CASE(its_removal_ends_it);
   CASE(who_avoids_it_is_no_heir);
+  CASE(who_follows_nobody_owes_no_answer);
   CASE(who_does_not_avoid_it_any_more_is_one);
   CASE(a_stalled_disk_does_not_keep_it_silent);
   CASE(who_avoids_it_does_not_follow_the_wish);
