@@ -152,28 +152,45 @@ local function not_a_string(what, value)
     type(value)))
 end
 
--- What kept it from being done: what an inner call had raised, even where the
--- user has caught that, before what the user has raised.
-local function why_failed(what, ok, fault, inner)
+-- What kept one of these functions from being done, as an error value: what an
+-- inner call had raised, even where the user has caught that; what the user
+-- has raised; or meant by `nil, why`. Nil when it is done.
+local function why_failed(what, inner, ok, value, why)
   if inner then return inner end
-  if not ok then return error_of(what, fault) end
+  if not ok then
+    local err = error_of(what, value)
+    err.outcome = "none"  -- no command has to do with it
+    return err
+  elseif not value and why ~= nil then
+    return errors.new("refused", what .. ": " .. errors.text(why),
+      { value = M.copied(what, why), where = what, outcome = "none" })
+  end
+end
+
+-- write and read are ours only while save and load run.
+local function ended(what, name)
+  error(("%s: %s was called after %s had returned"):format(what, name, what),
+    3)
+end
+
+local function snapshot(self, add)
+  local ok, value, why = call("snapshot", self.snapshot_fn)
+  local err = why_failed("snapshot", false, ok, value, why)
+  if not err and type(value) ~= "string" then
+    err = not_a_string("snapshot: expected", value)
+  end
+  if err then return false, err end
+  local is_added, fault = pcall(add, value)
+  return is_added, fault
 end
 
 --- Says the state, in pieces: add(piece), which may raise error values.
 -- @return true; or false and an error value
 function Machine:save(add)
-  if self.snapshot_fn then
-    local ok, value = call("snapshot", self.snapshot_fn)
-    if not ok then return false, error_of("snapshot", value) end
-    if type(value) ~= "string" then
-      return false, not_a_string("snapshot: expected", value)
-    end
-    local is_added, why = pcall(add, value)
-    if not is_added then return false, why end
-    return true
-  end
-  local inner = false
+  if self.snapshot_fn then return snapshot(self, add) end
+  local inner, is_over = false, false
   local function write(piece)
+    if is_over then ended("save", "write") end
     if type(piece) ~= "string" then
       inner = inner or not_a_string("save: write expects", piece)
     end
@@ -183,10 +200,10 @@ function Machine:save(add)
     inner = why
     error(why, 0)
   end
-  local ok, value = call("save", self.save_fn, write)
-  local err = why_failed("save", ok, value, inner)
-  if err then return false, err end
-  return true
+  local ok, value, why = call("save", self.save_fn, write)
+  is_over = true
+  local err = why_failed("save", inner, ok, value, why)
+  return not err, err
 end
 
 -- All pieces, as one string.
@@ -196,31 +213,44 @@ local function all_of(read)
   return table.concat(pieces)
 end
 
+local function restore(self, read)
+  local is_read, bytes = pcall(all_of, read)
+  if not is_read then return false, bytes end
+  local ok, value, why = call("restore", self.restore_fn, bytes)
+  local err = why_failed("restore", false, ok, value, why)
+  return not err, err
+end
+
+-- Whoever reads one piece where there are several has half of the state, and
+-- does not know it: a warning, for the rest may be of no use to it.
+local function look_for_rest(read)
+  local is_read, piece = pcall(read)
+  if not is_read or not piece then return nil end
+  return errors.new("apply_error", "load returned before read() had returned "
+    .. "nil: a part of the snapshot was not read", { where = "load",
+    outcome = "none" })
+end
+
 --- Takes a state over: read() -> piece, or nil at the end; it may raise error
 -- values.
--- @return true; or false and an error value: then the state is half of each,
---   and nothing may be applied to it
+-- @return true, and perhaps a warning; or false and an error value: then the
+--   state is half of each, and nothing may be applied to it
 function Machine:load(read)
-  local inner = false
+  if self.restore_fn then return restore(self, read) end
+  local inner, is_over = false, false
   local function guarded()
+    if is_over then ended("load", "read") end
     if inner then error(inner, 0) end
     local ok, piece = pcall(read)
     if ok then return piece end
     inner = piece
     error(piece, 0)
   end
-  local what, ok, value = "load"
-  if self.restore_fn then
-    what = "restore"
-    local is_read, bytes = pcall(all_of, read)
-    if not is_read then return false, bytes end
-    ok, value = call(what, self.restore_fn, bytes)
-  else
-    ok, value = call(what, self.load_fn, guarded)
-  end
-  local err = why_failed(what, ok, value, inner)
+  local ok, value, why = call("load", self.load_fn, guarded)
+  is_over = true
+  local err = why_failed("load", inner, ok, value, why)
   if err then return false, err end
-  return true
+  return true, look_for_rest(read)
 end
 
 --------------------------------------------------------------------- results --

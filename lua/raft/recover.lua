@@ -196,7 +196,7 @@ function M.run(dir, opts)
   if type(dir) ~= "string" or dir == "" then
     error("raft.recover: expected a directory, got " .. schema.show(dir), 2)
   end
-  opts = schema.check("raft.recover", 2, fields, opts or {})
+  opts = schema.check("raft.recover", 3, fields, opts or {})
   opts.uv = opts.uv or require "luv"
   opts.host = opts.host or raft_core.host
   local ok, result = xpcall(recover, function(what)

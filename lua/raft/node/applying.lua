@@ -71,7 +71,8 @@ local function load(driver, info)
   if not ok then return false, err end
   ok, err = driver.machine:load(function() return reader:read() end)
   reader:close()
-  if not ok then err.file = err.file or info.path end
+  if err then err.file = err.file or info.path end
+  if ok and err then driver:warn(err) end
   return ok, err
 end
 

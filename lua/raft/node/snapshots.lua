@@ -277,7 +277,7 @@ function Snapshots:done(attempt)
   self:answer(attempt, nil, info)
 end
 
--- What was before stays. It is tried again, unless somebody only asked.
+-- What was before stays. It is tried again after a pause.
 function Snapshots:failed(attempt, err)
   local driver = self.driver
   self.attempt = false

@@ -33,12 +33,27 @@ function M.is_possible(host)
   return (host.fork or host.fork_writer) ~= nil
 end
 
+-- What the user's code is to blame for has the same code as it has inline.
+local OF_USERS <const> = { apply_error = true, bad_value = true,
+  refused = true }
+
+local function of_user(path, text)
+  local code, message = text:match("^([%l_]+): (.*)$")
+  if not OF_USERS[code] then return nil end
+  local where, value = message:match("^(%a+): (.*)$")
+  return errors.new(code, message, { where = where, file = path,
+    value = code ~= "bad_value" and (value or message) or nil,
+    outcome = "none" })
+end
+
 -- As the child said, or the end that it found, in the words of luv.
 local function failure(path, text)
+  local err = of_user(path, text)
+  if err then return err end
   if text:find "No space left" or text:find "quota exceeded" then
     text = "ENOSPC: " .. text
   end
-  local err = Files.fault("write in a child", path, nil, text)
+  err = Files.fault("write in a child", path, nil, text)
   return err
 end
 
