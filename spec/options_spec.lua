@@ -156,7 +156,8 @@ describe("options of a node", function()
     { { service = 1 }, "service: expected a table, got 1" },
     { { services = { {} } }, "services: " .. later },
     { { services = { 1 } }, "services[1]: expected a table, got 1" },
-    { { join = 1 }, "join: expected a list, got 1" },
+    { { join = 1 }, 'join: expected true, or a list of "host:port" to ask, '
+      .. "got 1" },
     { { leases = 1 }, "leases: expected true or false, got 1" },
   }
   for _, case in ipairs(refused) do
@@ -239,6 +240,16 @@ describe("options of a node", function()
         refusal(joining { quorum = { election = 1, commit = 1 } }))
     end)
 
+    -- Who was asked warned of it every half second, and the node waited.
+    it("say a host that others can dial, where they ask to be added", function()
+      for _, where in ipairs { "0.0.0.0:7104", "[::]:7104" } do
+        assert.equal("listen: who is asked adds this address, and nobody could "
+          .. "dial " .. where .. ": name the host",
+          refusal(joining { listen = where, join = { "h:2" } }))
+        assert.equal(where, accepted(joining { listen = where }).listen)
+      end
+    end)
+
     it("say where it listens", function()
       assert.equal('listen: expected "host:port", where the others reach this '
         .. "node, got nil", refusal(joining { listen = none }))
@@ -249,8 +260,8 @@ describe("options of a node", function()
         accepted(joining { join = { "H:2", "h:3" } }).join)
       assert.equal('join[2]: expected "host:port" (no host and port), got "h"',
         refusal(joining { join = { "h:2", "h" } }))
-      assert.equal("join: expected a list, got a table",
-        refusal(joining { join = {} }))
+      assert.equal('join: expected true, or a list of "host:port" to ask, got '
+        .. "a table", refusal(joining { join = {} }))
     end)
   end)
 end)

@@ -4,7 +4,6 @@
 -- What is asked for is { members = { id = { address=, role=, priority= } or
 -- false }, quorum=, leases=, election_min_ms= }: a field that is nil (in a
 -- member: false) stays as it is; quorum = false is the majority.
-local address = require "raft.address"
 local configuration = require "raft.configuration"
 local members = require "raft.members"
 local quorum = require "raft.quorum"
@@ -67,9 +66,7 @@ end
 
 -- Is this an address that others can dial?
 local function is_dialable(where)
-  local parts = address.parse(where)
-  return parts and parts.port > 0 and parts.host ~= "0.0.0.0"
-    and parts.host ~= "::"
+  return not where:find(":0$") and members.has_host(where)
 end
 
 -- What is asked of a member, as a fault in words; nil when it is possible.

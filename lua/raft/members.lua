@@ -17,6 +17,12 @@ function M.address(value, path)
   schema.refuse(path, words, value)
 end
 
+--- Is it the address of a host that others could dial, and not all of them?
+function M.has_host(where)
+  local host = address.parse(where).host
+  return host ~= "0.0.0.0" and host ~= "::"
+end
+
 local member_fields = schema.fields {
   { "address", M.address, required = '"host:port"' },
   { "role", schema.one_of { "voter", "learner", "witness" },

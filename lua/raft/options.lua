@@ -40,6 +40,9 @@ end
 -- false; true; or the addresses of those who are asked.
 local function join(value, path)
   if type(value) == "boolean" then return value end
+  if type(value) ~= "table" or #value == 0 then
+    schema.refuse(path, 'true, or a list of "host:port" to ask', value)
+  end
   local addresses = {}
   list_of(function(item, at)
     addresses[#addresses + 1] = members.address(item, at)
@@ -158,6 +161,9 @@ local function check_join(opts)
   if not opts.listen then
     schema.complain("listen", 'expected "host:port", where the others reach '
       .. "this node, got nil")
+  elseif type(opts.join) == "table" and not members.has_host(opts.listen) then
+    schema.complain("listen", ("who is asked adds this address, and nobody "
+      .. "could dial %s: name the host"):format(opts.listen))
   end
 end
 
