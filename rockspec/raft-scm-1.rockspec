@@ -104,6 +104,7 @@ build = {
     ["raft.node.effects"] = "lua/raft/node/effects.lua",
     ["raft.node.epochs"] = "lua/raft/node/epochs.lua",
     ["raft.node.forwards"] = "lua/raft/node/forwards.lua",
+    ["raft.node.growth"] = "lua/raft/node/growth.lua",
     ["raft.node.health"] = "lua/raft/node/health.lua",
     ["raft.node.inside"] = "lua/raft/node/inside.lua",
     ["raft.node.joining"] = "lua/raft/node/joining.lua",

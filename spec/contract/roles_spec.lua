@@ -14,7 +14,7 @@ describe("a witness", function()
   local cluster, witness
 
   setup(function()
-    cluster = Cluster.new { ids = { "n1", "n2", "w" } }
+    cluster = Cluster.new { ids = { "n1", "n2", "w" }, election = { 500, 1000 } }
     cluster.members.w = { address = cluster.members.w, role = "witness" }
     cluster:up()
     witness = cluster:node("w")
@@ -46,6 +46,18 @@ describe("a witness", function()
     assert.is_true(witness:ready(WAIT))
     assert.is_false(witness:is_leader())
   end)
+
+  it("is ready also when it was asked before it knew that it is one",
+    function()
+      local late <close> = Cluster.new { ids = { "n1", "n2", "w" } }
+      late.members.w = { address = late.members.w, role = "witness" }
+      local answers = {}
+      late:start("w"):ready(function(err) answers[1] = err or "ready" end)
+      late:start("n1")
+      late:start("n2")
+      helper.wait_until(function() return answers[1] end, 10000, "an answer")
+      assert.equal("ready", answers[1])
+    end)
 
   it("is no heir, and says so", function()
     local _, err = (cluster:leader()):transfer("w", WAIT)

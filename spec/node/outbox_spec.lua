@@ -314,7 +314,6 @@ describe("proposals of a follower", function()
   end)
 
   it("wake nobody once the pause is over, though no leader is known", function()
-    local driver, answers = new_driver(), {}
     propose(driver, answers, "a", { can_wait = true })
     driver.outbox:dispatch()
     driver.outbox:forwarded(1, "busy")

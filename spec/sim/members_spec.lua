@@ -247,7 +247,9 @@ describe("members, in the simulator", function()
       end)
       s:sleep(3000)
       assert.equal(40, #answers)
-      for _, answer in ipairs(answers) do assert.not_equal("nothing", answer) end
+      for _, answer in ipairs(answers) do
+        assert.not_equal("nothing", answer)
+      end
       local _, err = propose(witness)
       assert.equal("unsupported", err.code)
       assert.equal("none", err.outcome)

@@ -63,7 +63,7 @@ function Membership:in_force(index)
   end
   self:connect()
   if view.is_witness(driver) then
-    driver.reads:finish(function() return view.has_no_state(driver) end)
+    driver.reads:refuse_state(function() return view.has_no_state(driver) end)
   end
   driver:emit("membership", driver:members(), index)
   driver:wants_flush()

@@ -61,6 +61,7 @@ function Reads:barrier(opts, deadline, answer_user, done)
   self:submit {
     index = index, deadline = deadline,
     is_leased = opts.consistency == "lease",
+    is_ready = not opts.consistency,
     answer = function(why)
       if why then return answer_user(why) end
       done()
@@ -68,9 +69,9 @@ function Reads:barrier(opts, deadline, answer_user, done)
   }
 end
 
---- Takes a read: { answer=, deadline=, index=, is_leased= }. With `index` it
--- waits only for that index to be applied here (at_least); is_leased: a lease
--- may serve it.
+--- Takes a read: { answer=, deadline=, index=, is_leased=, is_ready= }. With
+-- `index` it waits only for that index to be applied here (at_least); is_leased:
+-- a lease may serve it; is_ready: it does not ask for the state.
 function Reads:submit(waiter)
   local index = waiter.index
   if index and index <= self.driver.applied then
@@ -218,13 +219,29 @@ function Reads:sweep(now)
   self.fresh, self.leased = unanswered(self.fresh), unanswered(self.leased)
 end
 
---- Answers all. make_error() says what.
-function Reads:finish(make_error)
+-- All waiters; nothing waits any more.
+local function take_all(self)
   local all = all_waiters(self)
   self.fresh, self.leased, self.asked, self.confirmed = {}, {}, {}, {}
   self.soonest = false
   self.ready = ring.new()
-  for _, waiter in ipairs(all) do answer(waiter, make_error()) end
+  return all
+end
+
+--- There is no state here: answers who asked for it. make_error() says what.
+function Reads:refuse_state(make_error)
+  for _, waiter in ipairs(take_all(self)) do
+    if not waiter.is_ready then
+      answer(waiter, make_error())
+    elseif waiter.answer then
+      self:submit(waiter)
+    end
+  end
+end
+
+--- Answers all. make_error() says what.
+function Reads:finish(make_error)
+  for _, waiter in ipairs(take_all(self)) do answer(waiter, make_error()) end
 end
 
 return M

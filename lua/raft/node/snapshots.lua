@@ -7,7 +7,7 @@
 -- Promises. One at a time, of the state as applied. Whatever goes wrong, the
 -- snapshot before and the log stay, it is told, and tried again after a pause
 -- that grows. Each waiter is answered once.
-local core = require "raft.core"
+local Growth = require "raft.node.growth"
 local errors = require "raft.errors"
 
 local M = {}
@@ -15,7 +15,6 @@ local M = {}
 local Snapshots = { __name = "raft.node.snapshots" }
 Snapshots.__index = Snapshots
 
-local GROWTH <const> = 4         -- times the last snapshot, at least
 local BLOCKED_MS_MAX <const> = 50  -- inline; then a child does it, on "auto"
 local PAUSE_MS_MIN <const> = 1000  -- after a failure; doubles
 local PAUSE_MS_MAX <const> = 300000
@@ -23,8 +22,6 @@ local BUSY_MS <const> = 20       -- until the core is asked again
 -- Of the log before it a part of snapshot_bytes stays, so that a follower that
 -- was away for a moment needs no snapshot.
 local TAIL_PART <const> = 4
-local LOOKS <const> = 16         -- at the log, while snapshot_bytes are written
-local SECTOR <const> = core.WAL_SECTOR
 
 --- @param driver gives core, storage, machine, options, logger, now(),
 --   step(), warn(), emit(), wants_flush(), about_to_block(ms)
@@ -34,10 +31,7 @@ function M.new(driver)
     waiters = {},        -- { answer=, deadline=, attempt= that serves it }
     asked = false,       -- is one wanted, whatever the log's size?
     attempt = false,     -- the one under way: { meta=, info=, mode=, ... }
-    log_bytes = 0,       -- of entries, given to the storage so far
-    taken_at = 0,        -- log_bytes at the last snapshot
-    disk_bytes = 0,      -- what they take there, at the most
-    looked_at = false,   -- disk_bytes at the last look at the log; false: never
+    growth = Growth.new(driver),
     pause_ms = PAUSE_MS_MIN,
     not_before = 0,      -- now() before which nothing is tried
     blocked_ms = 0,      -- how long the last one inline took
@@ -49,36 +43,6 @@ end
 
 ------------------------------------------------------------------- when --
 
--- How much the log must have grown. Both bounds have to be passed: many small
--- snapshots cost little, but a large state must not be written again and again
--- for a small part of it.
-local function growth(self)
-  local newest = self.driver.storage.snapshots.newest
-  return math.max(self.driver.options.snapshot_bytes,
-    newest and GROWTH * newest.state_bytes or 0)
-end
-
--- Is there so much log behind the newest snapshot? It counts what was left by
--- lives before, and what was not applied yet when the snapshot was taken.
-local function is_log_long(self, need)
-  local driver = self.driver
-  local newest = driver.storage.snapshots.newest
-  local upto = newest and newest.index or 0
-  if driver.applied <= upto then return false end
-  local step = math.min(need, driver.options.snapshot_bytes) // LOOKS
-  if self.looked_at and self.disk_bytes - self.looked_at < step then
-    return false
-  end
-  self.looked_at = self.disk_bytes
-  local index = driver.storage:index_before(need)
-  return index > 0 and index >= upto
-end
-
-local function has_grown(self)
-  local need = growth(self)
-  return self.log_bytes - self.taken_at >= need or is_log_long(self, need)
-end
-
 local function note_time(self, at)
   if at and (not self.soonest or at < self.soonest) then self.soonest = at end
 end
@@ -88,7 +52,7 @@ function Snapshots:look()
   local driver = self.driver
   if self.attempt or driver.state ~= "running" then return end
   if not driver.machine:has_snapshots() then return end
-  self.asked = self.asked or has_grown(self)
+  self.asked = self.asked or self.growth:is_enough()
   if not self.asked or driver:now() < self.not_before then return end
   self:begin()
 end
@@ -167,7 +131,8 @@ function Snapshots:begin()
   if mode == "inline" and not driver:about_to_block(self.blocked_ms) then
     return later(self)
   end
-  self.asked, self.taken_at = false, self.log_bytes
+  self.asked = false
+  self.growth:taken()
   self.attempt = { meta = meta, mode = mode, info = false, blocked_ms = 0 }
   for _, waiter in ipairs(self.waiters) do waiter.attempt = self.attempt end
   self[mode](self, self.attempt)
@@ -229,8 +194,7 @@ end
 
 --- A store is on its way to the disk, perhaps with the mark of a snapshot.
 function Snapshots:storing(seq, bytes, _, _, _, mark_index, mark_term)
-  self.log_bytes = self.log_bytes + #bytes
-  self.disk_bytes = self.disk_bytes + (#bytes // SECTOR + 1) * SECTOR
+  self.growth:stored(#bytes)
   if mark_index == 0 then return end
   self.mark = { seq = seq, index = mark_index, term = mark_term }
 end
@@ -270,7 +234,8 @@ end
 
 function Snapshots:done(attempt)
   local info = attempt.info
-  self.attempt, self.pause_ms, self.looked_at = false, PAUSE_MS_MIN, false
+  self.attempt, self.pause_ms = false, PAUSE_MS_MIN
+  self.growth:settled()
   self.driver.logger:info("took a snapshot", { index = info.index,
     bytes = info.size, mode = attempt.mode, ms = attempt.blocked_ms })
   self.driver:emit("snapshot", told(info, attempt))
@@ -291,8 +256,9 @@ end
 
 --- One that was received is the state now.
 function Snapshots:installed(info)
-  self.asked, self.taken_at = #self.waiters > 0, self.log_bytes
-  self.looked_at = false
+  self.asked = #self.waiters > 0
+  self.growth:taken()
+  self.growth:settled()
   self.driver:emit("snapshot", told(info))
 end
 
