@@ -14,7 +14,8 @@ describe("a witness", function()
   local cluster, witness
 
   setup(function()
-    cluster = Cluster.new { ids = { "n1", "n2", "w" }, election = { 500, 1000 } }
+    cluster = Cluster.new { ids = { "n1", "n2", "w" },
+      election = { 500, 1000 } }
     cluster.members.w = { address = cluster.members.w, role = "witness" }
     cluster:up()
     witness = cluster:node("w")

@@ -1,8 +1,8 @@
 --- Has the log grown so much that another snapshot is due?
 --
--- Counts what is written in this life, and looks at the log itself at times: for
--- what lives before have left, and for what was written, but not yet applied,
--- when the last snapshot was taken.
+-- Counts what is written in this life, and looks at the log itself at times:
+-- for what lives before have left, and for what was written, but not yet
+-- applied, when the last snapshot was taken.
 local core = require "raft.core"
 
 local M = {}

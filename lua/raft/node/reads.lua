@@ -70,8 +70,8 @@ function Reads:barrier(opts, deadline, answer_user, done)
 end
 
 --- Takes a read: { answer=, deadline=, index=, is_leased=, is_ready= }. With
--- `index` it waits only for that index to be applied here (at_least); is_leased:
--- a lease may serve it; is_ready: it does not ask for the state.
+-- `index` it waits only for that index to be applied here (at_least);
+-- is_leased: a lease may serve it; is_ready: it does not ask for the state.
 function Reads:submit(waiter)
   local index = waiter.index
   if index and index <= self.driver.applied then
