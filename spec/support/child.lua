@@ -19,7 +19,7 @@
 --   fill <count> <KiB> -> filled                     so many large commands
 --   doom <yes or no>                                 children die in mid-write
 --   kill <nth> <point>, kill_later <point>           see kill_points.lua
---                                                    (later: of newer changes)
+--                      -> armed                      (later: of newer changes)
 --   stop               (ends)
 --
 -- By itself it says: started, role <role> <term>, failed <code> <text>,
@@ -176,9 +176,11 @@ local orders = {
   kill = function(words)
     local nth, point = words:match("^(%d+) (.+)$")
     kill_points.arm(point, tonumber(nth))
+    say "armed"
   end,
   kill_later = function(point)
     kill_points.arm(point, 1, kill_points.config_index(node))
+    say "armed"
   end,
   stop = function() node:stop() end,
 }
