@@ -1,7 +1,17 @@
+local Loop = require "raft.sim.loop"
+local World = require "raft.sim.world"
 local compare = require "spec.sim.scripts.compare"
 local scripts = dofile "spec/sim/scripts/loop.lua"
 
 describe("the virtual loop", function()
+  it("fires timers that were started before its first turn", function()
+    local world = World.new(1)
+    local loop, fired = Loop.new(world, { name = "p" }), false
+    loop.uv.new_timer():start(10, 0, function() fired = loop:time() end)
+    while not fired and world:step() do end
+    assert.equal(10000000, fired)
+  end)
+
   describe("does as luv does:", function() compare.each("loop") end)
 
   -- What libuv 1.45 and up do, by their source.

@@ -44,9 +44,7 @@ function timer.start(handle, timeout_ms, repeat_ms, callback)
     or handle.loop.cached_ms + (timeout_ms // 1 | 0)
   place(owner.timers, handle)
   Handles.activate(handle, true)
-  if not handle.loop.is_in_turn and handle.loop.is_polling then
-    handle.loop:sleep()
-  end
+  if not handle.loop.is_in_turn then handle.loop:sleep() end
   return 0
 end
 
