@@ -221,6 +221,8 @@ static const char *check_holes(const struct raft *r) {
     if ((e.flags & RAFT_ENTRY_STRIPPED) == 0) continue;
     if (i > r->newest_hole) return "a hole that nobody knows of";
   }
+  if (r->newest_hole > r->snapshots.index && !r->is_bare)
+    return "a hole that the state is not to have";
   if (r->state == RAFT_LEADER && raft_has_holes(r))
     return "a leader without all commands";
   return NULL;

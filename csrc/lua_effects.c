@@ -10,7 +10,7 @@
  *     "role",      after, state, term, leader or false
  *     "config",    after, index
  *     "forwarded", after, token, true or code, index, term
- *     "ship",      after, peer, index
+ *     "ship",      after, peer, index, is_bare
  *     "install",   after, index, term
  *     "compact",   after, index
  *
@@ -120,7 +120,8 @@ static int push_send(lua_State *L, const struct raft_effect *fx,
 static int push_ship(lua_State *L, const struct raft_effect *fx) {
   raft_lua_push_name(L, 1, fx->ship.to);
   lua_pushinteger(L, (lua_Integer)fx->ship.index);
-  return 2;
+  lua_pushboolean(L, fx->ship.is_bare);
+  return 3;
 }
 
 static int push_details(lua_State *L, const struct raft_effect *fx,

@@ -110,6 +110,7 @@ static int recovery_fields(lua_State *L) {
   set_integer(L, "last_time", r->last_time);
   if (r->lost_last != 0) set_integer(L, "lost_last", r->lost_last);
   if (r->lost_term != 0) set_integer(L, "lost_term", r->lost_term);
+  if (r->newest_hole != 0) set_integer(L, "newest_hole", r->newest_hole);
   lua_pushlstring(L, (const char *)r->tail.data, r->tail.size);
   lua_setfield(L, -2, "tail");
   set_terms(L, r);
@@ -221,6 +222,7 @@ static int recovery_new(lua_State *L) {
   r->result.last_time = get_integer(L, "last_time");
   r->result.lost_last = get_optional(L, "lost_last");
   r->result.lost_term = get_optional(L, "lost_term");
+  r->result.newest_hole = get_optional(L, "newest_hole");
   r->result.tail = get_bytes(L, "tail", 4);
   r->result.config = get_config(L, "config", 4);
   r->result.config_before = get_config(L, "config_before", 4);

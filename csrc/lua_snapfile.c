@@ -1,7 +1,8 @@
 /* lua_snapfile.c - raft.core's functions of a snapshot's file.
  *
  *   snapfile_writer(t) -> writer     t: index, term, time, config_index,
- *                                    config (encoded); raises when it is wrong
+ *                                    config (encoded), is_bare; raises when it
+ *                                    is wrong
  *     writer:begin() -> bytes        the head
  *     writer:state(bytes) -> bytes   records of them
  *     writer:finish() -> bytes       the end
@@ -54,6 +55,8 @@ static int new_writer(lua_State *L) {
   if (lua_getfield(L, 1, "config") != LUA_TSTRING)
     return luaL_error(L, "snapshot.config: expected a string");
   s.config.data = (const uint8_t *)lua_tolstring(L, -1, &s.config.size);
+  lua_getfield(L, 1, "is_bare");
+  s.is_bare = lua_toboolean(L, -1) != 0;
   const char *broken = raft_snapfile_check(&s);
   if (broken != NULL) return luaL_error(L, "snapshot.%s: not valid", broken);
   struct writer *writer = lua_newuserdatauv(L, sizeof *writer, 0);
@@ -80,6 +83,7 @@ static int writer_state(lua_State *L) {
   struct writer *writer = check_writer(L);
   struct raft_slice all;
   all.data = (const uint8_t *)luaL_checklstring(L, 2, &all.size);
+  luaL_argcheck(L, !writer->w.is_bare, 2, "the file has no state");
   size_t count =
       (all.size + RAFT_SNAPFILE_PIECE_BYTES - 1) / RAFT_SNAPFILE_PIECE_BYTES;
   size_t room = all.size + count * RAFT_SNAPFILE_RECORD_BYTES;
@@ -171,7 +175,7 @@ static int scan_info(lua_State *L) {
   struct raft_snapfile_scan *scan = luaL_checkudata(L, 1, SCAN);
   struct raft_snapshot s;
   if (!raft_snapfile_scan_head(scan, &s)) return 0;
-  lua_createtable(L, 0, 9);
+  lua_createtable(L, 0, 10);
   set_number(L, "index", s.index);
   set_number(L, "term", s.term);
   set_number(L, "time", s.time);
@@ -182,6 +186,8 @@ static int scan_info(lua_State *L) {
   set_number(L, "size", scan->offset);
   set_number(L, "checksum", scan->checksum);
   set_number(L, "state_bytes", scan->state_bytes);
+  lua_pushboolean(L, s.is_bare);
+  lua_setfield(L, -2, "is_bare");
   return 1;
 }
 

@@ -4,9 +4,10 @@
  *   core:compacted(now, index)       core:shipped(now, peer, index, is_done)
  *   core:snapshot_meta() -> t | nil, "busy"
  *
- * t = { index=, term=, time=, config_index=, config = encoded bytes }; of more
- * fields nothing is read. snapshot_received answers the index when an install
- * follows, true when it changes nothing.
+ * t = { index=, term=, time=, config_index=, config = encoded bytes, is_bare= }
+ *
+ * Of more fields nothing is read. snapshot_received answers the index when an
+ * install follows, true when it changes nothing.
  */
 #include "config.h"
 #include "lua_core.h"
@@ -33,7 +34,9 @@ struct raft_snapshot raft_lua_check_snapshot(lua_State *L, int arg) {
   if (lua_getfield(L, arg, "config") != LUA_TSTRING)
     luaL_error(L, "snapshot: config: expected a string");
   s.config.data = (const uint8_t *)lua_tolstring(L, -1, &s.config.size);
-  lua_pop(L, 1);
+  lua_getfield(L, arg, "is_bare");
+  s.is_bare = lua_toboolean(L, -1) != 0;
+  lua_pop(L, 2);
   return s;
 }
 
@@ -64,13 +67,15 @@ int raft_lua_snapshot_meta(lua_State *L) {
   struct raft_snapshot s;
   int rc = raft_snapshot_meta(c->r, config, &s);
   if (rc != RAFT_OK) return raft_lua_fail(L, rc);
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
   set(L, "index", s.index);
   set(L, "term", s.term);
   set(L, "time", s.time);
   set(L, "config_index", s.config_index);
   lua_pushlstring(L, (const char *)s.config.data, s.config.size);
   lua_setfield(L, -2, "config");
+  lua_pushboolean(L, s.is_bare);
+  lua_setfield(L, -2, "is_bare");
   return 1;
 }
 

@@ -228,7 +228,7 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
     r->config_index = r->config_before_index = 0;
     return rc;
   }
-  raft_holes_grown(r, rec->tail_first > 0 ? rec->tail_first : 1);
+  raft_holes_recover(r, rec);
   r->is_started = true;
   r->started = r->now;
   r->term = rec->term;

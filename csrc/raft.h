@@ -170,6 +170,8 @@ struct raft_snapshot {
   raft_ms time;     /* its stamp */
   raft_index config_index;  /* of the committed configuration in force there */
   struct raft_slice config; /* encoded */
+  bool is_bare; /* its file has no state: who made it, or is to have it, lacks
+                   commands. Nothing is restored from it */
 };
 
 /* What the disk held. All zero for an empty directory. */
@@ -186,6 +188,8 @@ struct raft_recovery {
   raft_index tail_first;  /* oldest entry in `tail`; last + 1 when empty */
   struct raft_slice tail; /* encoded entries [tail_first, last] */
   raft_ms last_time;      /* stamp of the newest entry, 0 unknown */
+  raft_index newest_hole; /* no entry of the log above it lacks its command,
+                             whether in `tail` or not; 0: none does */
   /* The newest configuration and the one before it (which is committed). */
   struct raft_recovered_config config;
   struct raft_recovered_config config_before;
@@ -414,6 +418,7 @@ struct raft_effect {
                 their own way meanwhile */
       raft_id to;
       raft_index index;
+      bool is_bare; /* it keeps no commands: send it one without a state */
     } ship;
     struct { /* INSTALL: what is applied here becomes that of the snapshot that
                 was received; APPLYs not yet performed up to `index` are void

@@ -65,7 +65,8 @@ static void register_read(struct raft *r, uint64_t token, raft_id from) {
 
 int64_t raft_on_read(struct raft *r, uint64_t token) {
   assert(r->is_started);
-  if (raft_is_witness(r)) return RAFT_E_UNSUPPORTED; /* it applies nothing */
+  /* it applies nothing, or did not */
+  if (raft_is_witness(r) || r->is_bare) return RAFT_E_UNSUPPORTED;
   if (is_full(r)) return RAFT_E_BUSY;
   if (r->state == RAFT_LEADER) {
     register_read(r, token, r->options.self);

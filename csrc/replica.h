@@ -119,13 +119,16 @@ struct raft {
                              a leader, and until our own vote is durable */
 
   struct raft_log log;
-  struct raft_place lost;  /* the newest entry that damage took, 0 none: the log
+  struct raft_place lost; /* the newest entry that damage took, 0 none: the log
                              is whole. Invariant: else newer than its last
                              one, not of a later term than ours, and we are
                              FOLLOWER without election_due */
-  raft_index newest_hole;  /* no entry above it lacks its command; 0 none.
+  raft_index newest_hole; /* no entry above it lacks its command; 0 none.
                              Invariant: <= log.last; no hole on a leader */
-  raft_index commit;       /* Invariant: base <= applied <= apply_handed <=
+  bool is_bare;           /* commands lack in the state, or will once the log is
+                             applied. Invariant: true with a hole above the
+                             newest snapshot; false on a leader */
+  raft_index commit;      /* Invariant: base <= applied <= apply_handed <=
                              commit <= log.last */
   raft_index apply_handed; /* newest entry in an APPLY effect */
   raft_index applied;      /* reported by the driver */
@@ -247,6 +250,8 @@ raft_index raft_strip_log(struct raft *r, raft_index first,
 int raft_strip_loaded(struct raft *r, struct raft_slice *tail);
 void raft_holes_grown(struct raft *r, raft_index first);
 void raft_holes_cut(struct raft *r, raft_index from);
+void raft_holes_filled(struct raft *r, const struct raft_snapshot *s);
+void raft_holes_recover(struct raft *r, const struct raft_recovery *rec);
 bool raft_has_holes(const struct raft *r);
 bool raft_is_witness(const struct raft *r);
 

@@ -40,12 +40,14 @@ _Static_assert(AT_CONFIG_CRC + 4 == RAFT_SNAPFILE_FIXED_BYTES, "the head");
 _Static_assert(AT_BYTES_CRC + 4 == RAFT_SNAPFILE_RECORD_BYTES, "a record");
 _Static_assert(ENDING_BYTES == 3 * 8, "the end");
 
-static uint64_t checksum_of(const struct raft_digest_state *digest) {
+/* One without a state is another file than one of an empty state. */
+static uint64_t checksum_of(const struct raft_digest_state *digest,
+                            bool is_bare) {
   uint64_t out[2];
   assert(digest->size >= RAFT_SNAPFILE_FIXED_BYTES);
   raft_digest_end(digest, out);
   assert(sizeof(out[0]) == 8);
-  return out[0] & (uint64_t)INT64_MAX; /* a number of Lua, not below 0 */
+  return (out[0] & (uint64_t)INT64_MAX) ^ is_bare; /* a number of Lua, >= 0 */
 }
 
 const char *raft_snapfile_check(const struct raft_snapshot *s) {
@@ -89,7 +91,7 @@ size_t raft_snapfile_begin(struct raft_snapfile_writer *w,
   raft_put_u32(
       out + AT_CRC,
       raft_crc32c(0, out + AT_VERSION, RAFT_SNAPFILE_FIXED_BYTES - AT_VERSION));
-  *w = (struct raft_snapfile_writer){0};
+  *w = (struct raft_snapfile_writer){.is_bare = s->is_bare};
   raft_digest_begin(&w->digest);
   count(w, out, RAFT_SNAPFILE_FIXED_BYTES + s->config.size);
   return RAFT_SNAPFILE_FIXED_BYTES + s->config.size;
@@ -110,7 +112,7 @@ static void put_record(uint8_t *out, enum raft_snapfile_kind kind,
 void raft_snapfile_record(struct raft_snapfile_writer *w,
                           struct raft_slice bytes, uint8_t *out) {
   assert(w->size > 0); /* it has begun */
-  assert(out != NULL);
+  assert(!w->is_bare);
   put_record(out, RAFT_SNAPFILE_STATE, bytes);
   count(w, out, RAFT_SNAPFILE_RECORD_BYTES);
   count(w, bytes.data, bytes.size);
@@ -122,12 +124,13 @@ void raft_snapfile_record(struct raft_snapfile_writer *w,
 uint64_t raft_snapfile_end(struct raft_snapfile_writer *w, uint8_t *out) {
   assert(w->size > 0);
   assert(out != NULL);
-  uint64_t checksum = checksum_of(&w->digest);
+  uint64_t checksum = checksum_of(&w->digest, w->is_bare);
   uint8_t *ending = out + RAFT_SNAPFILE_RECORD_BYTES;
   raft_put_u64(ending, w->records);
   raft_put_u64(ending + 8, w->state_bytes);
   raft_put_u64(ending + 16, checksum);
-  put_record(out, RAFT_SNAPFILE_END, (struct raft_slice){ending, ENDING_BYTES});
+  put_record(out, w->is_bare ? RAFT_SNAPFILE_BARE : RAFT_SNAPFILE_END,
+             (struct raft_slice){ending, ENDING_BYTES});
   w->size += RAFT_SNAPFILE_END_BYTES;
   return checksum;
 }
@@ -202,10 +205,14 @@ static int take_config(struct raft_snapfile_scan *scan) {
   return RAFT_OK;
 }
 
+static bool is_end(uint32_t kind) {
+  return kind == RAFT_SNAPFILE_END || kind == RAFT_SNAPFILE_BARE;
+}
+
 static bool is_possible(uint32_t kind, uint32_t size) {
   assert(RAFT_SNAPFILE_PIECE_BYTES > ENDING_BYTES);
   assert(ENDING_BYTES > 0);
-  if (kind == RAFT_SNAPFILE_END) return size == ENDING_BYTES;
+  if (is_end(kind)) return size == ENDING_BYTES;
   if (kind != RAFT_SNAPFILE_STATE) return false; /* of no version so far */
   return size > 0 && size <= RAFT_SNAPFILE_PIECE_BYTES;
 }
@@ -226,7 +233,7 @@ static int take_record(struct raft_snapfile_scan *scan) {
   scan->kind = (uint8_t)kind;
   scan->crc = raft_get_u32(p + AT_BYTES_CRC);
   scan->crc_here = 0;
-  if (kind == RAFT_SNAPFILE_END) {
+  if (is_end(kind)) {
     enter(scan, RAFT_SNAPFILE_AT_ENDING, ENDING_BYTES);
     return RAFT_OK;
   }
@@ -241,7 +248,10 @@ static int take_ending(struct raft_snapfile_scan *scan) {
   assert(scan->held == ENDING_BYTES);
   if (raft_crc32c(0, p, ENDING_BYTES) != scan->crc)
     return refuse(scan, RAFT_E_CORRUPT, "the end does not fit its checksum");
-  scan->checksum = checksum_of(&scan->digest);
+  scan->is_bare = scan->kind == RAFT_SNAPFILE_BARE;
+  scan->checksum = checksum_of(&scan->digest, scan->is_bare);
+  if (scan->is_bare && scan->records > 0)
+    return refuse(scan, RAFT_E_CORRUPT, "a state where none is to be");
   if (raft_get_u64(p) != scan->records ||
       raft_get_u64(p + 8) != scan->state_bytes ||
       raft_get_u64(p + 16) != scan->checksum)
@@ -346,5 +356,6 @@ bool raft_snapfile_scan_head(const struct raft_snapfile_scan *scan,
   out->config =
       (struct raft_slice){p + RAFT_SNAPFILE_FIXED_BYTES,
                           scan->head_size - RAFT_SNAPFILE_FIXED_BYTES};
+  out->is_bare = scan->is_bare;
   return true;
 }

@@ -31,6 +31,7 @@
 enum raft_snapfile_kind {
   RAFT_SNAPFILE_STATE = 1, /* the next bytes of the user's state */
   /* 2, 3, 4 are kept for sessions, the digest of results, service versions */
+  RAFT_SNAPFILE_BARE = 254, /* the end of a file that has no state */
   RAFT_SNAPFILE_END = 255,
 };
 
@@ -41,13 +42,14 @@ struct raft_snapfile_writer {
   uint64_t records;                /* without the end */
   uint64_t state_bytes;            /* in records, without their heads */
   uint64_t size;                   /* of the file so far */
+  bool is_bare;                    /* Invariant: then there are no records */
 };
 
 /* NULL, or what of a snapshot no file may say: "index", "term", ... */
 const char *raft_snapfile_check(const struct raft_snapshot *s);
 
-/* Begins a file. What check refuses is asserted. `out` has
- * RAFT_SNAPFILE_HEAD_MAX. Returns the bytes written. */
+/* Begins a file; a bare one gets no records. What check refuses is asserted.
+ * `out` has RAFT_SNAPFILE_HEAD_MAX. Returns the bytes written. */
 size_t raft_snapfile_begin(struct raft_snapfile_writer *w,
                            const struct raft_snapshot *s, uint8_t *out);
 
@@ -81,6 +83,7 @@ struct raft_snapfile_scan {
   uint64_t records;
   uint64_t state_bytes;
   uint64_t checksum; /* names the content; once WHOLE. < 2^63 */
+  bool is_bare;      /* has it no state? Once WHOLE */
   uint32_t version;  /* as the file says it, once an error is VERSION */
   uint8_t kind;      /* of the record that is being read */
   uint32_t size;     /* of its bytes */
@@ -109,7 +112,7 @@ int raft_snapfile_scan_feed(struct raft_snapfile_scan *scan,
 int raft_snapfile_scan_end(struct raft_snapfile_scan *scan);
 
 /* What the head says, once it was read; false before. The configuration lies
- * in the scan. */
+ * in the scan. That it is bare is known once WHOLE. */
 bool raft_snapfile_scan_head(const struct raft_snapfile_scan *scan,
                              struct raft_snapshot *out);
 

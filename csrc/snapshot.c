@@ -42,6 +42,7 @@ int raft_snapshot_meta(const struct raft *r, uint8_t *config,
       .time = r->applied_time,
       .config_index = index,
       .config = {config, size},
+      .is_bare = r->is_bare,
   };
   assert(out->term > 0);
   return RAFT_OK;
@@ -257,6 +258,7 @@ int64_t raft_on_snapshot_received(struct raft *r,
     return RAFT_OK;
   }
   take_log(r, s, &config);
+  raft_holes_filled(r, s);
   own->index = own->installing = s->index;
   own->term = s->term;
   own->time = s->time;
@@ -312,6 +314,7 @@ bool raft_emit_ship(struct raft *r, struct raft_progress *p) {
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_SHIP, 0);
   fx->ship.to = p->id;
   fx->ship.index = r->snapshots.index;
+  fx->ship.is_bare = raft_is_stripped(r, p->id);
   assert(r->snapshots.index >= r->log.base_index);
   assert(r->snapshots.index > p->match);
   raft_progress_snapshot(p, r->snapshots.index);

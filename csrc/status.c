@@ -231,6 +231,7 @@ static void add_scalars(struct raft_digest_state *d, const struct raft *r) {
       r->lost.term,
       r->lost.index,
       r->newest_hole,
+      r->is_bare,
       r->is_apply_loading,
       r->ballot.round,
       r->ballot.granted,

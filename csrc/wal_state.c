@@ -188,6 +188,7 @@ static void truncate(struct raft_wal_state *s, raft_index index) {
   s->last = index - 1;
   s->last_term = term_at(s, s->last);
   s->last_time = last_time(&s->tail);
+  if (s->newest_hole > s->last) s->newest_hole = s->last; /* or less */
 }
 
 /* ---- damage -------------------------------------------------------------- */
@@ -248,7 +249,8 @@ void raft_wal_state_reset(struct raft_wal_state *s, raft_index index,
   drop_configs(s, 0);
   s->base_index = s->last = index;
   s->base_term = s->last_term = term;
-  s->last_time = 0; /* the snapshot knows it */
+  s->last_time = 0;   /* the snapshot knows it */
+  s->newest_hole = 0; /* and of commands that lack */
   assert(s->tail.count == 0);
 }
 
@@ -304,6 +306,7 @@ static int add_entry(struct raft_wal_state *s, const uint8_t *bytes,
   s->last = e->index;
   s->last_term = e->term;
   s->last_time = e->time;
+  if ((e->flags & RAFT_ENTRY_STRIPPED) != 0) s->newest_hole = e->index;
   assert(s->tail.first + s->tail.count == s->last + 1);
   return RAFT_OK;
 }
@@ -491,6 +494,7 @@ void raft_wal_state_result(const struct raft_wal_state *s,
       .tail_first = t.first,
       .tail = {t.count > 0 ? t.bytes + t.from : NULL, t.size - t.from},
       .last_time = s->last > s->base_index ? s->last_time : 0,
+      .newest_hole = s->newest_hole,
       .config = config_at(s, 0),
       .config_before = config_at(s, 1),
   };

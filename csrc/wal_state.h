@@ -58,21 +58,23 @@ struct raft_wal_state {
   size_t memory_bytes; /* of entries to keep */
   raft_term term;      /* hard state of the newest batch */
   raft_id vote;
-  raft_index commit;     /* highest hint seen */
-  raft_index base_index; /* the entry before the oldest of the log: a snapshot
+  raft_index commit;      /* highest hint seen */
+  raft_index base_index;  /* the entry before the oldest of the log: a snapshot
                             covers it; 0 from the beginning */
-  raft_term base_term;   /* its term; 0 iff there is none */
-  raft_index last;       /* newest entry; base_index when there is none */
-  raft_term last_term;   /* its term; base_term when there is none */
-  raft_ms last_time;     /* its stamp; 0 unknown */
-  raft_index head_last;  /* newest entry by the newest head; 0 none */
-  raft_term head_term;   /* its term */
-  bool is_gapped;        /* may the log on disk go on behind `last`? */
-  bool is_unsure;        /* has no head told yet what of it is true?
+  raft_term base_term;    /* its term; 0 iff there is none */
+  raft_index last;        /* newest entry; base_index when there is none */
+  raft_term last_term;    /* its term; base_term when there is none */
+  raft_ms last_time;      /* its stamp; 0 unknown */
+  raft_index newest_hole; /* no entry above it lacks its command; 0: none does.
+                             Invariant: <= last */
+  raft_index head_last;   /* newest entry by the newest head; 0 none */
+  raft_term head_term;    /* its term */
+  bool is_gapped;         /* may the log on disk go on behind `last`? */
+  bool is_unsure;         /* has no head told yet what of it is true?
                             Invariant: then it is gapped */
-  raft_index sure;       /* if unsure: committed up to here all the same */
-  bool is_marked;        /* did this batch begin the log behind its mark? */
-  struct raft_run *runs; /* Invariant: first and term ascend strictly */
+  raft_index sure;        /* if unsure: committed up to here all the same */
+  bool is_marked;         /* did this batch begin the log behind its mark? */
+  struct raft_run *runs;  /* Invariant: first and term ascend strictly */
   size_t run_count;
   size_t run_capacity;
   struct raft_wal_tail tail;

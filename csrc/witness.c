@@ -120,8 +120,10 @@ void raft_holes_grown(struct raft *r, raft_index first) {
   for (raft_index i = first; i <= r->log.last; i++) {
     bool is_there = raft_log_get(&r->log, i, &e);
     assert(is_there);
-    if ((e.flags & RAFT_ENTRY_STRIPPED) != 0) r->newest_hole = i;
+    bool is_hole = (e.flags & RAFT_ENTRY_STRIPPED) != 0;
+    if (is_hole && i > r->newest_hole) r->newest_hole = i;
   }
+  if (r->newest_hole > r->snapshots.index) r->is_bare = true;
 }
 
 void raft_holes_cut(struct raft *r, raft_index from) {
@@ -130,10 +132,29 @@ void raft_holes_cut(struct raft *r, raft_index from) {
   assert(r->newest_hole < from);
 }
 
-/* Do commands lack that no snapshot covers? */
+/* The state is that of this snapshot from now on; the log may have holes yet,
+ * and others need it. */
+void raft_holes_filled(struct raft *r, const struct raft_snapshot *s) {
+  assert(s->index > 0);
+  assert(s->index <= r->log.last);
+  r->is_bare = s->is_bare || r->newest_hole > s->index;
+}
+
+/* Once the log is known: what the disk says of it, and what its tail shows. */
+void raft_holes_recover(struct raft *r, const struct raft_recovery *rec) {
+  assert(r->newest_hole == 0);
+  raft_index last = r->log.last;
+  r->newest_hole = rec->newest_hole < last ? rec->newest_hole : last;
+  raft_holes_grown(r, r->log.base_index + 1);
+  r->is_bare = r->newest_hole > 0;
+  if (rec->snapshot.index > 0) raft_holes_filled(r, &rec->snapshot);
+  assert(r->newest_hole <= last);
+}
+
+/* Do commands lack, in the state or in the log? */
 bool raft_has_holes(const struct raft *r) {
   assert(r->newest_hole <= r->log.last);
-  return r->newest_hole > r->log.base_index;
+  return r->is_bare || r->newest_hole > r->log.base_index;
 }
 
 /* Do we keep no commands? Then there is nothing that could be read. */

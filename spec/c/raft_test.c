@@ -529,7 +529,7 @@ static void a_replica_starts_behind_its_snapshot(void) {
   struct raft *r = raft_new(&sound);
   struct raft_recovery rec = {
       .term = 2, .base_index = 3, .base_term = 1, .last = 3, .tail_first = 4};
-  rec.snapshot = (struct raft_snapshot){3, 1, 9, 2, {config, 0}};
+  rec.snapshot = (struct raft_snapshot){3, 1, 9, 2, {config, 0}, false};
   rec.snapshot.config.size = raft_config_encode(&c->config, config);
   struct raft_event ev = {.kind = RAFT_EV_START, .start = &rec};
   EQ(raft_step(r, &ev), RAFT_OK);

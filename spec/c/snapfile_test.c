@@ -146,13 +146,48 @@ static void reads_what_was_written_in_any_chunks(void) {
   EQ_BYTES(s.config.data, config, config_size);
 }
 
-static void may_have_no_state(void) { /* that of a witness */
+static void may_have_an_empty_state(void) {
   static struct file f;
   struct raft_snapfile_scan scan;
   begin(&f);
   end(&f);
   EQ(scan_all(&f, &scan), RAFT_OK);
   EQ(scan.state_bytes, 0);
+  CHECK(!scan.is_bare);
+}
+
+/* That of a witness: it is no empty state, and named otherwise. */
+static void may_have_no_state(void) {
+  static struct file f;
+  struct raft_snapfile_scan scan;
+  struct raft_snapshot s = snapshot();
+  begin(&f);
+  end(&f);
+  EQ(scan_all(&f, &scan), RAFT_OK);
+  uint64_t checksum = scan.checksum;
+  s.is_bare = true;
+  f.size = raft_snapfile_begin(&f.writer, &s, f.data);
+  end(&f);
+  EQ(scan_all(&f, &scan), RAFT_OK);
+  CHECK(scan.is_bare);
+  CHECK(raft_snapfile_scan_head(&scan, &s));
+  CHECK(s.is_bare);
+  CHECK(scan.checksum != checksum);
+}
+
+/* Sound in all its checksums, it says that there is no state behind one. */
+static void no_state_behind_a_state_is_refused(void) {
+  static struct file f;
+  struct raft_snapfile_scan scan;
+  make(&f);
+  uint8_t *last = f.data + f.size - RAFT_SNAPFILE_END_BYTES;
+  uint8_t *ending = last + RAFT_SNAPFILE_RECORD_BYTES;
+  last[4] = RAFT_SNAPFILE_BARE;
+  raft_put_u64(ending + 16, raft_get_u64(ending + 16) ^ 1);
+  raft_put_u32(last + 12, raft_crc32c(0, ending, 24));
+  raft_put_u32(last, raft_crc32c(0, last + 4, RAFT_SNAPFILE_RECORD_BYTES - 4));
+  EQ(scan_all(&f, &scan), RAFT_E_CORRUPT);
+  CHECK(strcmp(scan.why, "a state where none is to be") == 0);
 }
 
 static void every_flipped_bit_is_found(void) {
@@ -324,7 +359,9 @@ int main(void) {
   make_config();
   CASE(never_changes);
   CASE(reads_what_was_written_in_any_chunks);
+  CASE(may_have_an_empty_state);
   CASE(may_have_no_state);
+  CASE(no_state_behind_a_state_is_refused);
   CASE(every_flipped_bit_is_found);
   CASE(every_other_length_is_refused);
   CASE(a_record_left_out_or_twice_is_found);

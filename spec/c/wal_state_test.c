@@ -13,6 +13,7 @@ enum { ENTRIES_MAX = 400, BYTES_MAX = 120 };
 struct kept { /* one entry of the model */
   raft_term term;
   uint8_t kind;
+  uint8_t flags;
   size_t size;
   uint8_t bytes[BYTES_MAX];
 };
@@ -37,8 +38,13 @@ static size_t model_put(raft_index index, raft_term term, uint64_t *random,
       .size = (uint32_t)(test_random(random) % 80),
       .payload = payload,
   };
+  if (e.kind == RAFT_ENTRY_COMMAND && test_random(random) % 16 == 0) {
+    e.flags = RAFT_ENTRY_STRIPPED;
+    e.size = 0;
+  }
   k->term = term;
   k->kind = e.kind;
+  k->flags = e.flags;
   k->size = raft_entry_encode(&e, k->bytes);
   memcpy(out, k->bytes, k->size);
   model.last = index;
@@ -106,6 +112,14 @@ static void check_tail(const struct raft_recovery *r, size_t memory_bytes) {
   EQ(at, r->tail.size);
 }
 
+/* Every hole is known, also where the tail does not reach; of what was
+ * overwritten more may be said than there is left. */
+static void check_holes(const struct raft_recovery *r) {
+  CHECK(r->newest_hole <= r->last);
+  for (raft_index i = r->newest_hole + 1; i <= model.last; i++)
+    CHECK((model.entries[i].flags & RAFT_ENTRY_STRIPPED) == 0);
+}
+
 /* The newest configuration at or below `index`. */
 static raft_index config_below(raft_index index) {
   while (index > 0 && model.entries[index].kind != RAFT_ENTRY_CONFIG)
@@ -135,6 +149,7 @@ static void check_recovery(size_t memory_bytes) {
   EQ(r.term, files.now.writer.number > 0 ? files.term : 0);
   check_runs(&r);
   check_tail(&r, memory_bytes);
+  check_holes(&r);
   raft_wal_scan_free(&scan);
 }
 

@@ -235,7 +235,164 @@ static void who_was_one_is_no_voter(void) {
   alone_end(c);
 }
 
+/* ---- a compaction, and what is known of holes behind it ------------------ */
+
+/* n3 has a snapshot of all that it has, and nothing else. */
+static void compact_all(struct cluster *c, uint32_t node) {
+  EQ(cluster_snapshot(c, node), RAFT_OK);
+  cluster_work(c);
+  EQ(cluster_status(c, node).first, cluster_status(c, node).last + 1);
+}
+
+/* n3, a witness once, comes back as `goal` in its old directory. */
+static void come_back(struct cluster *c, uint8_t goal) {
+  CHECK(ask(c, N3, NONE) > 0);
+  cluster_run(c, 100);
+  CHECK(cluster_status(c, N1).is_settled);
+  CHECK(ask(c, N3, goal) > 0);
+  cluster_run(c, 3000);
+  EQ(cluster_status(c, N3).last, cluster_status(c, N1).last);
+}
+
+/* A snapshot that a witness makes has no state, and says so. */
+static void its_snapshot_is_bare(void) {
+  struct cluster *c = with_witness(3, 0);
+  propose(c, "x");
+  compact_all(c, N3);
+  CHECK(c->nodes[N3].disk.newest.is_bare);
+  compact_all(c, N2);
+  CHECK(!c->nodes[N2].disk.newest.is_bare);
+  cluster_crash(c, N3, 9);
+  EQ(cluster_restart(c, N3), RAFT_OK);
+  CHECK(raft_has_holes(c->nodes[N3].raft));
+  alone_end(c);
+}
+
+/* Its holes are compacted, also over a restart: what its state lacks it lacks
+ * for ever. */
+static void who_was_one_and_compacted_is_no_voter(bool restarts) {
+  struct cluster *c = with_witness(4, 0);
+  propose(c, "x");
+  compact_all(c, N3);
+  if (restarts) {
+    cluster_crash(c, N3, 9);
+    EQ(cluster_restart(c, N3), RAFT_OK);
+  }
+  come_back(c, VOTER);
+  CHECK(!cluster_status(c, N1).is_settled);
+  EQ(c->nodes[N3].deadline, UINT64_MAX);
+  alone_end(c);
+}
+
+static void compacted_holes_are_known(void) {
+  who_was_one_and_compacted_is_no_voter(false);
+  who_was_one_and_compacted_is_no_voter(true);
+}
+
+/* Its holes are older than the entries that a start hands over. */
+static void old_holes_are_known(void) {
+  struct cluster_options o = {.nodes = 4, .seed = 1, .tail_max = 2};
+  o.roles[N3] = WITNESS;
+  struct cluster *c = cluster_new(&o);
+  CHECK(cluster_elect(c, N1));
+  propose(c, "x");
+  come_back(c, LEARNER);
+  cluster_crash(c, N3, 9);
+  EQ(cluster_restart(c, N3), RAFT_OK);
+  CHECK(raft_has_holes(c->nodes[N3].raft));
+  CHECK(ask(c, N3, VOTER) > 0);
+  cluster_run(c, 3000);
+  CHECK(!cluster_status(c, N1).is_settled);
+  EQ(c->nodes[N3].deadline, UINT64_MAX);
+  alone_end(c);
+}
+
+/* What it has applied is half a state: nothing is read there. */
+static void nothing_is_read_where_commands_lack(void) {
+  struct cluster *c = with_witness(4, 0);
+  propose(c, "x");
+  come_back(c, LEARNER);
+  CHECK(cluster_status(c, N1).is_settled);
+  EQ(cluster_read(c, N3), RAFT_E_UNSUPPORTED);
+  alone_end(c);
+}
+
+/* n1 lets its log go while n3 is away. */
+static void leave_behind(struct cluster *c) {
+  cluster_isolate(c, N3, true);
+  propose(c, "y");
+  compact_all(c, N1);
+  cluster_isolate(c, N3, false);
+}
+
+/* A whole state makes up for all that lacked; but it may not lead before its
+ * log has no holes, which others would get from it. */
+static void a_state_fills_the_holes(void) {
+  struct cluster *c = with_witness(4, 0);
+  propose(c, "x");
+  come_back(c, LEARNER);
+  leave_behind(c);
+  cluster_run(c, 1000);
+  CHECK(!c->nodes[N3].is_bare);
+  CHECK(!raft_has_holes(c->nodes[N3].raft));
+  CHECK(ask(c, N3, VOTER) > 0);
+  cluster_run(c, 3000);
+  CHECK(cluster_status(c, N1).is_settled);
+  alone_end(c);
+}
+
+/* A witness that needs a snapshot is told by the core that it gets none with a
+ * state; one that is to be a witness, too. */
+static void it_is_shipped_no_state(void) {
+  struct cluster *c = with_witness(4, 0);
+  leave_behind(c);
+  cluster_run(c, 1000);
+  EQ(cluster_status(c, N3).last, cluster_status(c, N1).last);
+  CHECK(c->nodes[N3].is_bare);
+  CHECK(raft_has_holes(c->nodes[N3].raft));
+  alone_end(c);
+}
+
+static void who_is_to_be_one_is_shipped_no_state(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 4, .strangers = 1, .seed = 1});
+  CHECK(cluster_elect(c, N1));
+  propose(c, "x");
+  cluster_isolate(c, N4, true);
+  CHECK(ask(c, N4, WITNESS) > 0);
+  cluster_work(c);
+  compact_all(c, N1);
+  cluster_isolate(c, N4, false);
+  cluster_run(c, 1000);
+  CHECK(cluster_status(c, N1).is_settled);
+  CHECK(c->nodes[N4].is_bare);
+  alone_end(c);
+}
+
+/* A voter keeps what it has until it is committed that it is none. */
+static void who_still_counts_is_shipped_the_state(void) {
+  struct cluster *c =
+      cluster_new(&(struct cluster_options){.nodes = 4, .seed = 1});
+  CHECK(cluster_elect(c, N1));
+  propose(c, "x");
+  cluster_isolate(c, N3, true);
+  cluster_isolate(c, N4, true);
+  CHECK(ask(c, N3, WITNESS) > 0); /* joint, and on no quorum */
+  cluster_work(c);
+  CHECK(!cluster_status(c, N1).is_settled);
+  CHECK(!raft_is_stripped(c->nodes[N1].raft, c->nodes[N3].id));
+  alone_end(c);
+}
+
 int main(void) {
+  CASE(its_snapshot_is_bare);
+  CASE(compacted_holes_are_known);
+  CASE(old_holes_are_known);
+  CASE(nothing_is_read_where_commands_lack);
+  CASE(a_state_fills_the_holes);
+  CASE(it_is_shipped_no_state);
+  CASE(who_is_to_be_one_is_shipped_no_state);
+  CASE(who_still_counts_is_shipped_the_state);
   CASE(it_keeps_the_place_of_commands);
   CASE(it_counts);
   CASE(it_guards_what_it_acknowledged);

@@ -6,8 +6,7 @@
  *           what u8 and details
  *
  * What others say may be wrong; that must never end us, nor break an invariant
- * of ours: what was committed stays, one vote in a term, indexes in order. A
- * step that answers with an error has changed nothing.
+ * of ours: what was committed stays, one vote in a term, indexes in order.
  */
 #include "raft.h"
 
@@ -296,6 +295,7 @@ static void receive_snapshot(struct life *l) {
       .term = near(l->in, now.term),
       .time = l->now,
       .config = {config, raft_config_encode(&c, config)},
+      .is_bare = c.leases,
   };
   if (raft_in_u8(l->in) % 2 == 0) s.term = raft_term_at(l->r, s.index);
   s.config_index = raft_in_u8(l->in) % 2 ? now.config_index : s.index / 2;

@@ -188,13 +188,14 @@ describe("snapshots shipped from disk to disk", function()
 
   it("of no state go to a witness", function()
     local site, a, b, info = two(3 << 20)
-    a.driver.config = { members = { n2 = { role = "witness" } } }
-    a:ship("n2", 100)
+    a:ship("n2", 100, true)
     wait_shipped(site, a)
     local there = b.driver.storage.snapshots.newest
     assert.equal(100, there.index)
     assert.equal(info.config, there.config)
     assert.equal(0, there.state_bytes)
+    assert.is_true(there.is_bare)
+    assert.is_false(info.is_bare)
     assert.is_true(there.size < 20000)
   end)
 end)

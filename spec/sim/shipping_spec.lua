@@ -468,9 +468,8 @@ describe("a snapshot that is shipped", function()
 
     it("goes to a witness without its state", function()
       local site, a, b, info = two(5 * CHUNK)
-      a.driver.config = { members = { n2 = { role = "witness" } } }
       -- What the fake makes of a file without state has another checksum.
-      a:ship("n2", 100)
+      a:ship("n2", 100, true)
       wait_done(site, a, b)
       assert.same({ "0+40" }, b.disk.written)
       assert.equal(info.checksum + 1, b.disk.finished[1].checksum)

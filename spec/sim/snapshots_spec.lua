@@ -56,6 +56,20 @@ local function propose_some(s, c, from, to)
   end
 end
 
+-- The same where a node may go down in between, or be a witness, which takes
+-- none: how many are known to be there.
+local function try_some(s, c, from, to)
+  local count = 0
+  for i = from, to do
+    local result, err = c:propose(("%d %s"):format(i, FILLER))
+    assert(result or err.outcome == "unknown" or err.code == "unsupported",
+      tostring(err))
+    count = count + (result and 1 or 0)
+    if i % 20 == 0 then s:sleep(50) end
+  end
+  return count
+end
+
 local function snapshot_of(s, id)
   return s:node(id):status().snapshot
 end
@@ -113,4 +127,54 @@ describe("a simulated cluster", function()
     end)
     assert(s:check())
   end)
+
+  -- n4 is to be a witness, and is away while the log goes: it is sent the place
+  -- of the snapshot, and lives on with that. Once removed it cannot come back
+  -- as a voter in the same directory: its own snapshots have no state either.
+  it("sends a witness no state, and it never becomes a voter by that",
+    function()
+      local s <close>, restored = new("inline", { nodes = 4, initial = 3 })
+      local address = s.members.n4.address
+      local LONG <const> = { timeout = 60000 }
+      local function applied_as_leader(id)
+        s:wait(function()
+          local leader = s:leader()
+          return leader and s:node(id):status().applied
+            == s:node(leader):status().applied
+        end, 60000)
+      end
+      s:run(function()
+        local c = s:client()
+        s:crash("n4")
+        local count = try_some(s, c, 1, 3)
+        local added = false
+        s:spawn(function()
+          assert(s:node(s:leader()):add("n4", address,
+            { role = "witness", force = true, timeout = 120000 }))
+          added = true
+        end)
+        count = count + try_some(s, c, 4, 120)
+        s:wait(function()
+          return s:node(s:leader()):status().first > 20
+        end, 60000)
+        s:restart("n4")
+        s:wait(function() return added end, 60000)
+        applied_as_leader("n4")
+        assert.is_true(s:node("n4"):status().snapshot > 0)
+        s:crash("n4", "power")  -- its own snapshots, too, have no state
+        s:restart("n4")
+        count = count + try_some(s, c, 121, 260)
+        applied_as_leader("n4")
+        assert.is_nil(restored.n4)
+
+        assert(s:node(s:leader()):remove("n4", LONG))
+        local _, err = s:node(s:leader()):add("n4", address,
+          { timeout = 3000 })
+        assert.equal("timeout", err.code)
+        local roles = s:node(s:leader()):members()
+        assert.equal("learner", roles.n4.role)
+        assert.is_true(assert(s:node(s:leader()):query()) >= count)
+      end)
+      assert(s:check())
+    end)
 end)

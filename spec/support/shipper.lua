@@ -323,8 +323,8 @@ function Node:lead(term) self:set_role("leader", term) end
 
 function Node:follow(term) self:set_role("follower", term) end
 
-function Node:ship(peer, index)
-  self:on(function() self.shipping:ship(peer, index) end)
+function Node:ship(peer, index, is_bare)
+  self:on(function() self.shipping:ship(peer, index, is_bare or false) end)
 end
 
 --- Bytes of the file that is coming in.

@@ -63,7 +63,9 @@ end
 ----------------------------------------------------------------- snapshots --
 
 -- The machine takes over the state of this file: true, or false and an error.
+-- Where commands lack there is none, and the machine stays what it is.
 local function load(driver, info)
+  if info.is_bare then return true end
   local reader
   local ok, err = pcall(function()
     reader = driver.storage.snapshots:reader(info)
@@ -82,7 +84,7 @@ end
 function M.restore(driver)
   local info = driver.storage.snapshots.newest
   if not info then return true end
-  if not driver.machine:has_snapshots() then
+  if not info.is_bare and not driver.machine:has_snapshots() then
     return nil, errors.new("unsupported", ("%s holds the state up to entry %d:"
       .. " give raft.node a restore(bytes) or load(read)"):format(info.path,
       info.index), { file = info.path })
@@ -116,7 +118,7 @@ function M.install(driver, index, term)
   if not info then
     return driver:fail(errors.new("failed", ("the snapshot of entry %d is gone")
       :format(index)))
-  elseif not driver.machine:has_snapshots() then
+  elseif not info.is_bare and not driver.machine:has_snapshots() then
     return driver:fail(errors.new("unsupported", "a snapshot is to be "
       .. "installed: give raft.node a restore(bytes) or load(read)"))
   end

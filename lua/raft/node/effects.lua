@@ -82,8 +82,8 @@ function perform.config(driver, index)
   driver.membership:in_force(index)
 end
 
-function perform.ship(driver, peer, index)
-  driver.shipping:ship(peer, index)
+function perform.ship(driver, peer, index, is_bare)
+  driver.shipping:ship(peer, index, is_bare)
 end
 
 function perform.forwarded(driver, token, verdict, index, term, missing)

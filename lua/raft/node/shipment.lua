@@ -27,16 +27,18 @@ local DAMAGED_MAX <const> = 2   -- times that what came there was damaged
 local Shipment = { __name = "raft.shipment" }
 Shipment.__index = Shipment
 
---- @param owner @{raft.node.shipping}: driver, pin(peer, index), wake(),
+--- @param owner @{raft.node.shipping}: driver, pin(index, is_bare), wake(),
 --   random(), ended(shipment, is_done)
 -- @param peer who shall have it; @param index the SHIP effect's
+-- @param is_bare likewise: without a state?
 -- @param try_at when to begin, in ms of now()
-function M.new(owner, peer, index, try_at)
+function M.new(owner, peer, index, is_bare, try_at)
   return setmetatable({
     owner = owner,
     driver = owner.driver,
     peer = peer,
     index = index,
+    is_bare = is_bare,
     term = owner.driver.term,  -- in which we lead
     state = "queued",
     source = false,            -- the pinned file: { info, read_later, unpin }
@@ -66,7 +68,7 @@ end
 
 --- Pins the file, and begins: false when there is none.
 function Shipment:begin(now)
-  self.source = self.owner:pin(self.peer, self.index)
+  self.source = self.owner:pin(self.index, self.is_bare)
   if not self.source then return false end
   self.state, self.try_at, self.moved_at = "waiting", now, now
   self.log_last = self.driver.core:status().last

@@ -50,11 +50,13 @@ function Shipping:find(peer)
 end
 
 --- The core wants a member to have the newest snapshot, of `index` or later.
-function Shipping:ship(peer, index)
+-- @param is_bare one without a state: it keeps no commands
+function Shipping:ship(peer, index, is_bare)
   local old = self:find(peer)
   if old then
     local is_enough = not old.source or old.source.info.index >= index
-    if old.term == self.driver.term and is_enough then
+    local is_it = old.term == self.driver.term and old.is_bare == is_bare
+    if is_it and is_enough then
       old.index = index
       return
     end
@@ -62,7 +64,8 @@ function Shipping:ship(peer, index)
   end
   local failed, now = self.failed[peer], self.driver:now()
   local try_at = failed and now + failed:next(self:random()) or now
-  self.list[#self.list + 1] = Shipment.new(self, peer, index, try_at)
+  self.list[#self.list + 1] = Shipment.new(self, peer, index, is_bare,
+    try_at)
   self:wake()
 end
 
@@ -96,12 +99,9 @@ end
 
 ------------------------------------------------------- for the shipments --
 
---- Pins the newest file that covers `index` for this member, or one of it that
--- has no state, which is all that a witness keeps; false when there is none.
-function Shipping:pin(peer, index)
-  local config = self.driver.config
-  local member = config and config.members[peer]
-  local is_bare = member and member.role == "witness" or false
+--- Pins the newest file that covers `index`, or one of it without a state;
+-- false when there is none.
+function Shipping:pin(index, is_bare)
   return self.driver.storage.snapshots:pin(index, is_bare) or false
 end
 

@@ -107,7 +107,8 @@ end
 function M.snapshot(t)
   if not t then return "" end
   return codec.encode({ index = t.index, term = t.term, time = t.time,
-    config_index = t.config_index, config = t.config })
+    config_index = t.config_index, config = t.config,
+    is_bare = t.is_bare or false })
 end
 
 ------------------------------------------------------------ head and records --

@@ -251,8 +251,9 @@ function effects.config(self, _, index)
   self:say("%s follows the configuration at %d", self.id, index)
 end
 
-function effects.ship(self, _, peer, index)
-  self:say("%s ships its snapshot of %d to %s", self.id, index, peer)
+function effects.ship(self, _, peer, index, is_bare)
+  self:say("%s ships its snapshot of %d to %s%s", self.id, index, peer,
+    is_bare and ", without the state" or "")
 end
 
 function effects.install(self, after, index, term)

@@ -38,13 +38,14 @@ end
 
 --- Writes a whole file: save(add) calls add(piece) with the state, write(bytes)
 -- gets the bytes. Raises what they raise.
--- @param meta index, term, time, config_index, config
+-- @param meta index, term, time, config_index, config, is_bare: then nothing is
+--   saved
 -- @return size, checksum, bytes of state
 function M.encode(meta, save, write)
   local writer = core.snapfile_writer(meta)
   write(writer:begin())
   local joins = joiner(function(bytes) write(writer:state(bytes)) end)
-  save(joins.add)
+  if not meta.is_bare then save(joins.add) end
   joins.flush()
   write(writer:finish())
   return writer:sums()

@@ -192,11 +192,12 @@ end
 -- The same snapshot without a state, which is what a witness gets.
 local function bare_of(info)
   local pieces = {}
-  local size, checksum = snapfile.encode(info, function() end, function(bytes)
+  local bare = setmetatable({ state_bytes = 0, is_bare = true },
+    { __index = info })
+  bare.size, bare.checksum = snapfile.encode(bare, false, function(bytes)
     pieces[#pieces + 1] = bytes
   end)
-  local bare = { size = size, checksum = checksum, state_bytes = 0 }
-  return setmetatable(bare, { __index = info }), table.concat(pieces)
+  return bare, table.concat(pieces)
 end
 
 --- The newest file, which stays until it is unpinned: nil when it does not

@@ -265,6 +265,8 @@ static void put_raft(struct form *f, const struct raft *r) {
   put(f, r->last_time);
   put(f, r->lost.term);
   put(f, r->lost.index);
+  put(f, r->newest_hole);
+  put(f, r->is_bare);
   put(f, r->config_index);
   put(f, r->config_before_index);
   put(f, r->read_count);

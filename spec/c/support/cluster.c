@@ -301,6 +301,7 @@ static int start(struct cluster *c, uint32_t node) {
       .snapshot = cluster_view(&d->newest),
       .lost_last = d->lost_last,
       .lost_term = d->lost_term,
+      .newest_hole = cluster_newest_hole(d),
   };
   recover_configs(d, &rec);
   uint8_t *tail = recover_tail(c, d, &rec);
@@ -332,13 +333,12 @@ static struct raft *make_raft(struct cluster *c, uint32_t node) {
 
 int cluster_restart(struct cluster *c, uint32_t node) {
   struct cluster_node *n = &c->nodes[node];
-  raft_seq none = 0;
   while (n->raft == NULL) /* a refused allocation? the next one will do */
     n->raft = make_raft(c, node);
-  n->reported = none;
-  n->compact = 0;
+  n->reported = n->compact = 0;
   cluster_choose_snapshot(c, node);
   n->performed = n->told = n->disk.newest.index;
+  n->is_bare = n->disk.newest.is_bare;
   n->read_count = 0;
   cluster_say(c, "%s starts", n->name);
   int rc = start(c, node);
@@ -525,6 +525,8 @@ static void perform_apply(struct cluster *c, uint32_t node,
       cluster_note(c, node, "nothing to apply");
     else if (i > c->commit || e.term != c->committed[i])
       cluster_note(c, node, "applied another entry than the others");
+    else if ((e.flags & RAFT_ENTRY_STRIPPED) != 0)
+      n->is_bare = true;
     if (n->disk.last < i)
       cluster_note(c, node, "applied before it was durable");
     n->performed = i;
@@ -568,6 +570,7 @@ static void perform_read(struct cluster *c, uint32_t node,
     if (n->reads[i].token != fx->read.token) continue;
     if (fx->read.index < n->reads[i].floor)
       cluster_note(c, node, "a stale read");
+    if (n->is_bare) cluster_note(c, node, "a read of half a state");
     n->reads[i] = n->reads[--n->read_count];
     bool leads = cluster_status(c, node).state == RAFT_LEADER;
     c->seen_counts.leader_reads += leads;

@@ -50,6 +50,7 @@ struct cluster_snapshot { /* a file: what it says of itself is all there is */
   raft_index config_index;
   uint8_t config[RAFT_CONFIG_BYTES_MAX];
   size_t config_size;
+  bool is_bare; /* it has no state */
 };
 
 struct cluster_transfer { /* a snapshot on its way */
@@ -124,6 +125,7 @@ struct cluster_node {
   uint32_t held_count, held_room;
   raft_seq reported;    /* newest batch it heard of */
   raft_index performed; /* newest entry its machine has applied */
+  bool is_bare;         /* and commands lack in what it has applied */
   raft_index told;      /* newest APPLIED */
   raft_ms deadline;
   struct cluster_read reads[64];

@@ -15,6 +15,7 @@ static const char *check_leader(struct cluster *c, uint32_t node,
   if (r->state != RAFT_LEADER) return NULL;
   uint32_t *leader = &c->leaders[r->term];
   if (*leader != 0 && *leader != node + 1) return "two leaders in a term";
+  if (c->nodes[node].is_bare) return "a leader whose state lacks commands";
   if (*leader != 0) return NULL;
   *leader = node + 1;
   c->seen_counts.elections++;

@@ -26,6 +26,7 @@ void cluster_take_mark(struct cluster *c, uint32_t node,
                        const struct cluster_batch *b);
 void cluster_void_applies(struct cluster *c, uint32_t node, raft_index index);
 void cluster_choose_snapshot(struct cluster *c, uint32_t node);
+raft_index cluster_newest_hole(const struct cluster_disk *d);
 struct raft_snapshot cluster_view(const struct cluster_snapshot *file);
 
 /* Steps a frame that has arrived. */

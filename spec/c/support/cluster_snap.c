@@ -18,6 +18,7 @@ struct raft_snapshot cluster_view(const struct cluster_snapshot *file) {
       .time = file->time,
       .config_index = file->config_index,
       .config = {file->config, file->config_size},
+      .is_bare = file->is_bare,
   };
 }
 
@@ -28,6 +29,16 @@ static bool is_fitting(const struct cluster_disk *d,
   if (file->index < d->base || file->index > d->last) return false;
   if (file->index == d->base) return file->term == d->base_term;
   return file->term == d->log[file->index].term;
+}
+
+/* Of all of the log, also of what is not handed over. */
+raft_index cluster_newest_hole(const struct cluster_disk *d) {
+  struct raft_entry e;
+  for (raft_index i = d->last; i > d->base; i--) {
+    raft_entry_view(d->log[i].bytes, &e);
+    if ((e.flags & RAFT_ENTRY_STRIPPED) != 0) return i;
+  }
+  return 0;
 }
 
 /* At a start: what the log does not know was of a life that is over. */
@@ -62,7 +73,8 @@ void cluster_keep_file(struct cluster *c, uint32_t node,
                                     .term = s->term,
                                     .time = s->time,
                                     .config_index = s->config_index,
-                                    .config_size = s->config.size};
+                                    .config_size = s->config.size,
+                                    .is_bare = s->is_bare};
   memcpy(file->config, s->config.data, s->config.size);
 }
 
@@ -134,6 +146,8 @@ int64_t cluster_snapshot(struct cluster *c, uint32_t node) {
   if (s.index != n->told) cluster_note(c, node, "a snapshot of another state");
   if (s.index > c->commit || s.term != c->committed[s.index])
     cluster_note(c, node, "a snapshot of what is not committed");
+  if (n->is_bare && !s.is_bare)
+    cluster_note(c, node, "a snapshot of a state that lacks commands");
   cluster_keep_file(c, node, &s);
   cluster_say(c, "%s makes a snapshot of all up to %" PRIu64 "/t%" PRIu64,
               n->name, s.index, s.term);
@@ -158,6 +172,7 @@ void cluster_begin_ship(struct cluster *c, uint32_t node,
   struct cluster_transfer t = {.from = node, .asked = fx->ship.index};
   t.to = place_of(c, fx->ship.to);
   t.file = *newest_file(d);
+  t.file.is_bare = t.file.is_bare || fx->ship.is_bare;
   if (t.file.index < t.asked)
     cluster_note(c, node, "it is to ship a snapshot that it has not");
   c->seen_counts.ships++;
@@ -231,13 +246,15 @@ void cluster_arrive(struct cluster *c, uint32_t transfer) {
 void cluster_install(struct cluster *c, uint32_t node,
                      const struct raft_effect *fx) {
   struct cluster_node *n = &c->nodes[node];
+  const struct cluster_disk *d = &n->disk;
   raft_index index = fx->install.index;
-  if (n->disk.newest.index < index)
+  if (d->newest.index < index)
     cluster_note(c, node, "installed before its mark was durable");
   if (index <= n->performed) cluster_note(c, node, "installed what is applied");
   if (index > c->commit || fx->install.term != c->committed[index])
     cluster_note(c, node, "installed what is not committed");
   n->performed = index;
+  n->is_bare = d->newest.is_bare;
   c->seen_counts.installs++;
   cluster_say(c, "%s installs the snapshot of %" PRIu64 "/t%" PRIu64, n->name,
               index, fx->install.term);

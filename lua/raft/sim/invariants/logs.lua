@@ -11,6 +11,7 @@ function M.term_at(core, index)
   return term ~= 0 and term or nil
 end
 
+-- @param command false: a witness has none to show
 local function check_entry(self, member, index, term, before, command)
   local terms = self.entries[index]
   if not terms then
@@ -20,10 +21,14 @@ local function check_entry(self, member, index, term, before, command)
   local known = terms[term]
   if not known then
     terms[term] = { before = before, command = command }
-  elseif known.before ~= before or known.command ~= command then
-    self:fail(member, "log matching: entry %d of term %d differs from what "
-      .. "another log had there", index, term)
+    return
   end
+  known.command = known.command or command
+  if known.before == before and (not command or known.command == command) then
+    return
+  end
+  self:fail(member, "log matching: entry %d of term %d differs from what "
+    .. "another log had there", index, term)
 end
 
 --- Looks at what is new in the member's log, from its end back.
@@ -36,8 +41,9 @@ function M.check(self, member, view, core, status)
     if log[index] == term then break end
     local kind, _, _, command = core:entry(index)
     if kind then
+      local shown = kind ~= "stripped" and (command or kind)
       check_entry(self, member, index, term, core:term_at(index - 1) or 0,
-        command or kind)
+        shown)
     end
     if log[index] then self.sim.marks:see("truncation") end
     log[index] = term
