@@ -177,4 +177,29 @@ describe("a simulated cluster", function()
       end)
       assert(s:check())
     end)
+
+  -- What it lacks is in no log any more: it is told by a snapshot, though it is
+  -- no member now that anybody keeps a link with.
+  it("tells who was removed while away, by a snapshot", function()
+    local s <close>, restored = new("inline", { nodes = 4 })
+    s:run(function()
+      local c = s:client()
+      propose_some(s, c, 1, 3)
+      local away = s:leader() == "n4" and "n3" or "n4"
+      s:crash(away)
+      propose_some(s, c, 4, 100)
+      assert(s:node(s:leader()):remove(away, { timeout = 60000 }))
+      propose_some(s, c, 101, 160)
+      s:wait(function()
+        return s:node(s:leader()):status().first > 100
+      end, 60000)
+      s:restart(away)
+      assert(s:wait(function()
+        local _, err = s:node(away):propose("0", { timeout = 500 })
+        return err and err.message:find("was removed") ~= nil
+      end, 60000))
+      assert(s:wait(function() return restored[away] end, 60000))
+    end)
+    assert(s:check())
+  end)
 end)
