@@ -82,6 +82,8 @@ build = {
       },
     },
     ["raft.address"] = "lua/raft/address.lua",
+    ["raft.annotations"] = "lua/raft/annotations.lua",
+    ["raft.annotations.types"] = "lua/raft/annotations/types.lua",
     ["raft.change"] = "lua/raft/change.lua",
     ["raft.clock"] = "lua/raft/clock.lua",
     ["raft.codec"] = "lua/raft/codec.lua",
