@@ -89,22 +89,12 @@ function Transport:peers(addresses)
   if not self.is_closed then self.dialers:keep(addresses) end
 end
 
--- Where to dial. Who has left the cluster is kept no link with, but may need to
--- be told so by a snapshot: while its own link is up, it says where it listens.
-local function where_is(self, id)
-  local dialer = self.dialers:of(id)
-  local living = not dialer and self.connections:living(id)
-  local where = dialer and dialer.address or living and living.hello.address
-  return where and where ~= "" and where or nil
-end
-
 --- Dials a connection of its own with one of the peers, once.
 -- @param handlers open(channel), bytes(channel, chunk), closed(channel, reason)
 -- @return a channel (@{raft.transport.channel}); or nil and "unknown", "busy"
 function Transport:open_channel(id, handlers)
-  local where = where_is(self, id)
-  if not where or self.is_closed then return nil, "unknown" end
-  return self.channels:open(id, where, handlers)
+  if self.is_closed then return nil, "unknown" end
+  return self.channels:open(id, handlers)
 end
 
 --- Sends bytes: true, or false when no link with this peer is up or too much

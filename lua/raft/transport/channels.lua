@@ -16,7 +16,8 @@ local M = {}
 local PURPOSE <const> = "snapshot"
 local KNOCK <const> = "join"
 
---- @param transport sockets, limits, handlers, report, is_closed,
+--- @param transport sockets, limits, handlers, report, is_closed, dialers,
+--   connections,
 --   dialed(dialer, stream, channel), dial_failed(dialer, reason),
 --   hand_over(link)
 function M.new(transport)
@@ -45,8 +46,20 @@ function Channels:remove(channel)
   end
 end
 
---- A new one, dialed: it, or nil and "busy".
-function Channels:open(id, where, handlers)
+-- Where to dial. Who has left the cluster is kept no link with, but may need to
+-- be told so by a snapshot: while its own link is up, it says where it listens.
+local function where_is(transport, id)
+  local dialer = transport.dialers:of(id)
+  if dialer then return dialer.address end
+  local living = transport.connections:living(id)
+  local where = living and living.hello.address or ""
+  return where ~= "" and where or nil
+end
+
+--- A new one, dialed: it, or nil and "unknown" or "busy".
+function Channels:open(id, handlers)
+  local where = where_is(self.transport, id)
+  if not where then return nil, "unknown" end
   if self:is_full(true) then return nil, "busy" end
   local channel = Channel.dial(self, PURPOSE, id, where, handlers)
   self.list[#self.list + 1] = channel
