@@ -50,6 +50,24 @@ describe("the helper", function()
       output)
   end)
 
+  it("never goes on with a body that was late, and closes what it had",
+    function()
+      local output, last = busted([[
+        local co, is_closed
+        it("hangs", function()
+          local thing <close> = setmetatable({}, { __close = function()
+            is_closed = true
+          end })
+          co = coroutine.running()
+          coroutine.yield()
+        end)
+        it("wakes it", function()
+          assert.is_true(is_closed)
+          assert.is_false((coroutine.resume(co)))
+        end)]])
+      assert.equal("1 passed, 1 failed, 0 skipped", last, output)
+    end)
+
   it("fails a test that leaves a handle open, and names it", function()
     local output, last = busted(body("uv.new_timer()"))
     assert.equal("1 passed, 1 failed, 0 skipped", last)

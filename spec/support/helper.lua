@@ -88,6 +88,16 @@ function M.patience(ms)
   current.watchdog = watch(current, ms)
 end
 
+-- Ends a body that is late, for whatever it waits for may still come: it closes
+-- what it had. Says where it was.
+local function give_up(watched)
+  local words = ("nothing happened for %d ms; it waits here:\n%s"):format(
+    watched.ms, debug.traceback(watched.co))
+  local ok, err = coroutine.close(watched.co)
+  if not ok then words = words .. "\nand its end failed: " .. tostring(err) end
+  return words
+end
+
 -- Runs body in a coroutine on the loop: its packed results, or nil and words
 -- that say where it hangs.
 local function drive(body)
@@ -106,8 +116,7 @@ local function drive(body)
   uv.run("nowait")  -- luv crashes at exit when a handle is still closing
   current = false
   if watched.outcome then return watched.outcome end
-  return nil, ("nothing happened for %d ms; it waits here:\n%s"):format(
-    watched.ms, debug.traceback(watched.co))
+  return nil, give_up(watched)
 end
 
 --- Calls fn on the main thread while the loop does not run, which is where a
