@@ -12,6 +12,7 @@ local Invariants = require "raft.sim.invariants"
 local Marks = require "raft.sim.marks"
 local Member = require "raft.sim.member"
 local Network = require "raft.sim.network"
+local Operator = require "raft.sim.operator"
 local Script = require "raft.sim.script"
 local Trace = require "raft.sim.trace"
 local World = require "raft.sim.world"
@@ -53,6 +54,13 @@ function Sim:is_outside(member)
     if self.ids[i] == member.id then return false end
   end
   return not (member.driver and member.driver.formed)
+end
+
+--- Where the cluster knows this node, as far as anybody has heard.
+function Sim:address_of(id)
+  local config = self.operator and self.operator:config()
+  local known = config and config.members[id]
+  return known and known.address or self.members[id].address
 end
 
 --- The id of the node that leads the newest term, or nil.
@@ -213,9 +221,17 @@ function Sim:after_turn(member)
   end
 end
 
---- A node has failed, or could not start.
+--- A node has failed, or could not start. A directory that does not count must
+-- be refused; and damage may be so deep that a start is.
 function Sim:member_failed(member, err)
-  if self.options.may_fail then
+  local is_refused = err.code == "rolled_back" or err.code == "duplicate_id"
+  if is_refused and member:is_without_rights() then
+    self.marks:see("refused")
+    return
+  elseif err.code == "corrupt" and member.rotten_last > 0 then
+    return member:give_up()
+  elseif self.options.may_fail and not is_refused and err.code ~= "diverged"
+  then
     self.marks:see("disk_error")
     return
   end
@@ -254,13 +270,16 @@ function M.new(options)
     marks = Marks.new(),
     invariants = false,
     members = {},        -- id -> raft.sim.member
+    operator = false,    -- changes the cluster, for plans
     handles = {},        -- id -> what s:node gives
     client_count = 0,
     is_reported = false, -- was the broken invariant raised?
+    is_planned = false,  -- do plans of faults see to what must not be?
     is_quiet = false,    -- do plans of faults have an effect no more?
     is_closed = false,
   }, Sim)
   self.invariants = Invariants.new(self)
+  self.operator = Operator.new(self)
   self.network.note = function(...) self.trace:note("network", ...) end
   build(self)
   return self

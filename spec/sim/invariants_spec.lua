@@ -15,15 +15,19 @@ end
 local function member(id, fields)
   local log = fields.log or {}
   local m = { id = id, boot = fields.boot or 1, last_index = 0,
-    rotten_last = fields.rotten_last or 0 }
+    rotten_last = fields.rotten_last or 0, lost = fields.lost or {},
+    incarnation = fields.incarnation or 1, decided_index = 0 }
   local numbers = {
     role = fields.role or "follower", term = fields.term or 1,
     commit = fields.commit or 0, applied = fields.applied or 0,
     last = #log, stored = fields.stored or #log, memory_first = 1,
+    first = fields.first or 1, snapshot = fields.snapshot or 0, peers = {},
+    config_index = fields.config_index or 0,
     memory_bytes = fields.memory_bytes or 0,
     pending_bytes = fields.pending_bytes or 0,
   }
   m.driver = {
+    config = fields.config or false, peers = { links = fields.links or {} },
     is_closed = false, has_turns = true, acknowledged = fields.told or 0,
     applied = numbers.applied,
     options = { max_pending_bytes = 100, max_command_bytes = 10 },
@@ -35,12 +39,13 @@ local function member(id, fields)
       end,
       term_at = function(_, index) return log[index] and log[index][1] end,
       entry = function(_, index)
-        return "command", log[index][1], 0, log[index][2]
+        return log[index][3] or "command", log[index][1], 0, log[index][2]
       end,
       check = function() return fields.broken == nil, fields.broken end,
     },
   }
   function m.stored() return numbers.stored end
+  function m.is_lost() return m.lost[m.incarnation] ~= nil end
   m.numbers = numbers
   return m
 end
@@ -123,6 +128,72 @@ describe("the invariants", function()
     "commit: entry 3 of term 2 is on 1 of 3 disks",
     { member("n3", { log = { A[1] } }), member("n2", { log = A, stored = 2 }),
       member("n1", { log = A, commit = 3 }) })
+
+  -- A configuration of voters; with `new` a joint one of two halves.
+  local function config_of(old, new)
+    local members = {}
+    for i = 1, 5 do
+      local id = "n" .. i
+      members[id] = { incarnation = 1, role = old:find(id) and "voter",
+        next_role = new and (new:find(id) and "voter" or false) or nil }
+    end
+    return { members = members, joint = new ~= nil }
+  end
+
+  local B <const> = { { 1, "first", "config" }, { 1, "x", "config" } }
+
+  local function five(config, has)
+    local list = {}
+    for i = 5, 1, -1 do
+      local is_there = has:find("n" .. i) ~= nil
+      list[#list + 1] = member("n" .. i, { log = is_there and B or { B[1] },
+        role = i == 1 and "leader" or nil, commit = i == 1 and 2 or 0,
+        config = is_there and config or config_of "n1 n2 n3",
+        config_index = is_there and 2 or 1 })
+    end
+    return list
+  end
+
+  local JOINT <const> = config_of("n1 n2 n3", "n3 n4 n5")
+
+  it("have nothing against a commit of both halves", function()
+    assert.is_nil(cluster(five(JOINT, "n1 n2 n3 n4")).broken)
+  end)
+
+  breaks("a commit that the old half alone counted",
+    "commit: entry 2 of term 1 is on 2 of 5 disks", five(JOINT, "n1 n2"))
+
+  breaks("a commit that the new half alone counted",
+    "commit: entry 2 of term 1 is on 3 of 5 disks", five(JOINT, "n1 n4 n5"))
+
+  breaks("another directory that counts", "commit: entry 2 of term 1 is on 2",
+    five(config_of "n1 n2 n3", "n1 n2"), function(invariants, list)
+      invariants.commit, invariants.views = 0, {}
+      list[4].incarnation = 2  -- that of n2
+      invariants:look(list[5])
+    end)
+
+  it("count a directory that is gone, for who counts it", function()
+    local list = five(config_of "n1 n2 n3", "n1")
+    list[4].lost, list[4].incarnation = { 2 }, 0  -- the first had entry 2
+    assert.is_nil(cluster(list).broken)
+  end)
+
+  breaks("a committed configuration that is not in force",
+    "configuration: entry 2 is committed, and that of entry 1 is in force",
+    { member("n1", { log = B, commit = 2, config_index = 2 }),
+      member("n2", { log = B, commit = 2, config_index = 1 }) })
+
+  breaks("a log that begins behind its snapshot",
+    "order: the log begins at 3, the snapshot ends at 1",
+    { member("n1", { log = A, first = 3, snapshot = 1 }) })
+
+  breaks("a lost directory that leads", "directories: one that is lost leads",
+    { member("n1", { role = "leader", lost = { 5 } }) })
+
+  breaks("a lost directory that is let in",
+    "directories: one that is lost is let in by n2",
+    { member("n1", { lost = { 5 }, links = { n2 = { phase = "open" } } }) })
 
   it("count the disk of a node that fails, dies and starts again", function()
     local s <close> = raft_sim.new { seed = 1, nodes = 3, node = counter,

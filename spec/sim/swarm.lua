@@ -5,7 +5,7 @@
 --   SEED=17 lua5.4 spec/sim/swarm.lua                   one seed again
 --   TRACE=1 SEED=17 lua5.4 spec/sim/swarm.lua           ... and every event
 --   LEASES=1 ...      half of the reads by leases, clocks within their bound
---   SNAPSHOTS=inline  (or fork) a snapshot for every so many entries
+--   SNAPSHOTS=inline  (or fork) a snapshot for every so many entries, always
 --
 -- A batch that never met one of the coverage marks fails: it was too dull.
 local Marks = require "raft.sim.marks"
@@ -46,8 +46,8 @@ function M.node()
   end
   return {
     leases = LEASES,
-    snapshot = SNAPSHOTS and function() return codec.encode(data) end,
-    restore = SNAPSHOTS and function(bytes) data = codec.decode(bytes) end,
+    snapshot = function() return codec.encode(data) end,
+    restore = function(bytes) data = codec.decode(bytes) end,
     snapshot_mode = SNAPSHOTS,
     snapshot_bytes = SNAPSHOTS and SNAPSHOT_BYTES,
     apply = function(command)

@@ -4,6 +4,8 @@
 -- quorum is healed, and only that: it must have a leader within ten election
 -- time-outs and take a write within twenty. Then all is healed, and all logs
 -- and machines must become equal. The invariants are looked at all the time.
+local configuration = require "raft.configuration"
+local copies = require "raft.sim.copies"
 local errors = require "raft.errors"
 local faults = require "raft.sim.faults"
 local plans = require "raft.sim.plan"
@@ -19,6 +21,7 @@ local ELECTION_MS <const> = 1000  -- longest, of raft.node's default
 local DURATION_MS <const> = 20000
 local NODES <const> = 5
 local SETTLE_MS <const> = 60000
+local LOOK_MS <const> = 5000       -- until who is down is started again
 local YOUNG <const> = 0.2          -- share of seeds
 local TAIL <const> = 8  -- operations that a failure shows
 
@@ -38,6 +41,8 @@ local function draw_case(given, seed)
   }
   local clock = case.options.clock
   clock.rate_ppm = math.min(clock.rate_ppm, given.rate_ppm_max)
+  case.snapshots = swarm.snapshots(on, random:derive("snapshots"))
+  case.initial = swarm.initial(on, random:derive("initial"), given.nodes)
   local ids = {}
   for i = 1, given.nodes do ids[i] = "n" .. i end
   if not given.faults then
@@ -46,19 +51,9 @@ local function draw_case(given, seed)
   return case
 end
 
--- A majority; all, where the cluster has not formed: that takes all of them.
--- Who lacks what damage took comes last: it may have been the only other one
--- that had it.
+-- Just enough, of those that are whole.
 local function quorum(s)
-  local order = s.world:random("quorum"):shuffled(s.ids)
-  for i, id in ipairs(order) do
-    if s.members[id].rotten_last > 0 then
-      order[#order + 1] = table.remove(order, i)
-      break  -- there is one at most
-    end
-  end
-  local size = s:is_formed() and #order // 2 + 1 or #order
-  return { table.unpack(order, 1, size) }
+  return copies.quorum(s, s.world:random("quorum"):shuffled(s.ids))
 end
 
 -- Only these live, and hear each other.
@@ -67,8 +62,10 @@ local function keep_only(s, ids)
   for _, id in ipairs(ids) do kept[id] = true end
   s:calm()
   for _, id in ipairs(s.ids) do
+    local member = s.members[id]
+    local is_well = member:is_up() and not member:is_elsewhere()
     if not kept[id] then s:crash(id)
-    elseif not s.members[id]:is_up() then s:restart(id) end
+    elseif not is_well then s:restart(id) end
   end
 end
 
@@ -103,13 +100,44 @@ local function demand_write(s, given, ms)
     errors.text(last or "no answer"))), 0)
 end
 
-local function demand_equal(s)
+-- Who is at the wrong address stays so only until it is started again.
+local function start_all(s)
   for _, id in ipairs(s.ids) do
-    if not s.members[id]:is_up() then s:restart(id) end
+    local member = s.members[id]
+    if member:is_up() and member:is_elsewhere() then s:restart(id) end
+    faults.start_again(s, id)
   end
-  demand(s, "logs and machines are not equal", SETTLE_MS, function()
-    return s:is_settled()
-  end)
+end
+
+-- Has a change that has begun come to its end, and is everybody equal?
+local function is_over(s)
+  local config = s.operator:config()
+  local is_settled = not config or configuration.is_settled(config)
+  return is_settled and #s.operator:broken() == 0 and s:is_settled()
+end
+
+-- What is not well yet: a change, a member whose directory is lost, or logs.
+local function what_is_left(s)
+  local broken, config = s.operator:broken(), s.operator:config()
+  if #broken > 0 then
+    return table.concat(broken, " ") .. " cannot come in again"
+  elseif config and not configuration.is_settled(config) then
+    return "a change does not come to its end"
+  end
+  return "logs and machines are not equal"
+end
+
+-- Those whose directories are lost come in again, as the documents say; who
+-- had to stop is started again.
+local function demand_equal(s)
+  local limit = s:now() + SETTLE_MS
+  local function is_late() return s:now() > limit end
+  repeat
+    start_all(s)
+    for _, id in ipairs(s.operator:broken()) do s.operator:mend(id, is_late) end
+    if s:wait(function() return is_over(s) end, LOOK_MS) then return end
+  until is_late()
+  demand(s, what_is_left(s), SETTLE_MS, function() return is_over(s) end)
 end
 
 -- The workload and the faults, these to their end. What comes back waits for
@@ -122,6 +150,7 @@ local function trouble(s, given, case)
     if not ok then problem = value end
   end)
   if case.plan then
+    s.is_planned = true
     plans.schedule(s, case.plan)
   else
     local watched
@@ -166,6 +195,7 @@ function M.run_case(given, case)
   local s <close> = given.new {
     seed = case.seed, nodes = case.nodes, node = given.node,
     clock = case.options.clock, may_fail = case.options.may_fail,
+    snapshots = case.snapshots, initial = math.min(case.initial, case.nodes),
     trace = case.trace,
   }
   local ok, err = pcall(s.run, s, function() scenario(s, given, case) end)

@@ -1,4 +1,6 @@
 --- What a script, or a plan, may do to a simulated cluster.
+local copies = require "raft.sim.copies"
+local evidence = require "raft.sim.evidence"
 local rot = require "raft.sim.rot"
 local schema = require "raft.schema"
 
@@ -51,8 +53,16 @@ function methods.crash_at(sim, id, n, down_ms)
     crash(sim, member, "power")
     if not down_ms then return end
     sim.world:at(sim.world.now + down_ms * 1000000, function()
-      if not member:is_up() then sim:restart(id) end
+      M.start_again(sim, id)
     end)
+  end
+end
+
+--- Starts a process that is down, where a plan may do that.
+function M.start_again(sim, id)
+  local member = sim.members[id]
+  if not member:is_up() and evidence.may_start(sim, member) then
+    sim:restart(id)
   end
 end
 
@@ -60,6 +70,7 @@ end
 function methods.restart(sim, id)
   local member = member_of(sim, id, "restart")
   member:crash("process")
+  if sim.is_planned then evidence.starts(sim, member) end
   member:start()
 end
 
@@ -78,17 +89,36 @@ end
 
 --- Its process dies and its disk is empty. It stays down until restart.
 function methods.wipe(sim, id)
+  sim.marks:see("wiped")
   member_of(sim, id, "wipe"):wipe()
 end
 
--- Nothing is lost for good while only one at a time lacks what it had, and the
--- others are a quorum without it.
+--- Keeps a copy of its disk, in place of the one before.
+function methods.keep_copy(sim, id)
+  local member = member_of(sim, id, "keep_copy")
+  member:note("is copied")
+  member:keep_copy()
+end
+
+--- Its process dies, and its disk is put back to the copy that was kept. It
+-- stays down until restart.
+function methods.roll_back(sim, id)
+  local member = member_of(sim, id, "roll_back")
+  if not member.copy then
+    error(("raft.sim: s:roll_back: keep_copy(%q) comes first"):format(id), 2)
+  end
+  sim.marks:see("rolled_back")
+  member:roll_back()
+end
+
+-- One at a time, and the others are enough without it.
 local function may_rot(sim, member)
-  if not member.has_formed or #sim.ids < 3 then return false end
   for _, id in ipairs(sim.ids) do
     if sim.members[id].rotten_last > 0 then return false end
   end
-  return true
+  local config = member.config
+  return config and config.members[member.id] and not member:is_lost()
+    and copies.may_lose(sim, member.id)
 end
 
 --- Its process dies, and a bit in the middle of its log has flipped. It stays

@@ -5,9 +5,14 @@
 --   leader completeness    a new leader has what earlier terms committed
 --   state machine safety   all apply the same commands in the same order, with
 --                          the same results
---   commit                 a new commit is on the disks of a quorum
+--   commit                 a new commit is on the disks of a quorum, of all
+--                          halves of the configuration in force
+--   configuration          one that is committed is in force at all who know
+--                          that much, also those that a snapshot brought up
 --   nothing goes back      term, commit, applied of one life
---   order                  applied <= commit <= last
+--   order                  base <= snapshot, applied <= commit <= last
+--   directories            one that was wiped, or put back to an older copy, is
+--                          nobody's peer and leads nothing
 --   acknowledged           what a client was told is on the disks of a quorum
 --   fresh                  a linearizable answer knows all that was
 --                          acknowledged before it was asked for
@@ -17,6 +22,7 @@
 -- kept, in words.
 local codec = require "raft.codec"
 local logs = require "raft.sim.invariants.logs"
+local members = require "raft.sim.invariants.members"
 
 local M = {}
 
@@ -34,6 +40,7 @@ function M.new(sim)
     leaders = {},      -- term -> "n1/2": who led it, in which life
     entries = {},      -- index -> term -> { before = term, command = }
     committed = {},    -- index -> term
+    configs = {},      -- indexes of committed configurations, ascending
     commit = 0,        -- newest committed index, as any of them knows it
     commits = {},      -- term -> the newest that was first known in that term
     forgotten = 0,     -- entries up to here are not kept any more
@@ -60,8 +67,9 @@ local function view_of(self, member)
   local view = self.views[member.id]
   if view and view.boot == member.boot then return view end
   view = { boot = member.boot, term = 0, commit = 0, applied = 0, last = 0,
-    role = "follower", log = {}, status = {}, turns_to_check = 0,
-    config = false, config_before = false }
+    first = false, role = "follower", log = {}, status = {},
+    turns_to_check = 0, config = false, config_before = false,
+    is_config_new = false, shipping = {} }
   self.views[member.id] = view
   return view
 end
@@ -141,6 +149,13 @@ local function check_numbers(self, member, view, status)
     self:fail(member, "order: applied %d, commit %d, last %d", status.applied,
       status.commit, status.last)
   end
+  if status.first > status.snapshot + 1 then
+    self:fail(member, "order: the log begins at %d, the snapshot ends at %d",
+      status.first, status.snapshot)
+  elseif view.first and status.first > view.first then
+    self.sim.marks:see("compacted")
+  end
+  view.first = status.first
   if status.memory_bytes > MEMORY_BYTES_MAX then
     self:fail(member, "bounds: %d bytes of log in memory", status.memory_bytes)
   end
@@ -184,11 +199,16 @@ function Invariants:look(member)
   check_numbers(self, member, view, status)
   logs.check(self, member, view, core, status)
   check_role(self, member, view, core, status)
+  logs.note_config(member, view, status)
+  if view.is_config_new then members.note(self, member, view) end
   if status.commit > view.commit then
     self.sim.trace:note(member.id, "commit", status.commit)
-    logs.note_config(view, member.driver)
     logs.check_commit(self, member, view, core, status)
   end
+  if status.role == "leader" then
+    members.note_shipping(self, view, status)
+  end
+  if member:is_lost() then members.check_lost(self, member, status) end
   check_core(self, member, view, core, status)
   check_repair(self, member, view, status)
   member.last_index = status.stored  -- for when it has died
@@ -232,7 +252,7 @@ function Invariants:told(member)
   self.acked = index
   local term = self.committed[index]
   if not term then return end
-  logs.check_quorum(self, member, "acknowledged", index, term)
+  logs.check_quorum(self, member, "acknowledged", index, term, true)
 end
 
 --- A read was answered by this member.

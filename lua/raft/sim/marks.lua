@@ -24,6 +24,21 @@ M.NAMES = {
   "disk_error",        -- a node ended because of its disk
   "rot",               -- a bit flipped in the middle of a log
   "repair",            -- ... and what it took came back from the leader
+  "snapshot",          -- one was taken
+  "shipped",           -- ... was sent to a follower
+  "installed",         -- ... became the state of that one
+  "compacted",         -- a log let its beginning go
+  "joint",             -- a joint configuration came in force
+  "joint_left",        -- ... and the one after it
+  "leader_removed",    -- a leader led a change to its end that it is not in
+  "promoted",          -- somebody became a voter
+  "quorum_rule",       -- another rule than the majority came in force
+  "moved",             -- a member got another address
+  "readded",           -- a node that had left came in again
+  "wiped",             -- a directory was wiped
+  "rolled_back",       -- a directory was put back to an older copy
+  "refused",           -- ... which its node was told, and stopped
+  "mended",            -- ... and came in again with another one
 }
 
 function M.new()

@@ -4,12 +4,12 @@
 --
 -- A crash takes the process out of its world between two instants. Who waits
 -- for an answer of its node gets one: closed, nobody knows what happened.
-local Code = require "raft.sim.code"
 local Disk = require "raft.sim.disk"
 local Host = require "raft.sim.host"
 local Loop = require "raft.sim.loop"
 local errors = require "raft.errors"
 local inside = require "raft.node.inside"
+local node_options = require "raft.sim.node_options"
 local raft = require "raft"
 
 local M = {}
@@ -19,12 +19,6 @@ local PORT <const> = 7100
 local Member = { __name = "raft.sim.member" }
 Member.__index = Member
 
--- What of the options is run as the node's own code.
-local CODE <const> = { "apply", "query", "snapshot", "restore", "save", "load" }
-
--- What the simulation gives, and a user may not.
-local OURS <const> = { "id", "members", "dir", "uv", "host", "volatile" }
-
 --- @param sim the simulation: world, network, options, clocks, trace, watchers
 function M.new(sim, id, position)
   return setmetatable({
@@ -32,7 +26,8 @@ function M.new(sim, id, position)
     world = sim.world,
     id = id,
     ip = "10.0.0." .. position,
-    address = ("10.0.0.%d:%d"):format(position, PORT),
+    address = ("10.0.0.%d:%d"):format(position, PORT),  -- of the beginning
+    listens = false,     -- where its process was told to
     random = sim.world:random("member " .. id),
     disk = Disk.new(sim.world, id, sim.options.disk),
     state = "new",
@@ -49,6 +44,15 @@ function M.new(sim, id, position)
     calls = 0,           -- calls so far
     last_index = 0,      -- the newest entry on its disk, when last known
     rotten_last = 0,     -- the same before damage, until repaired; 0 none
+    incarnation = 0,     -- of its directory, when last known; 0 it is empty
+    starts = 0,          -- how often that was opened, when last known
+    lost = {},           -- incarnation of a directory that is gone, or was put
+                         -- back to an older copy -> its newest entry before
+    copy = false,        -- of its disk, to be put back
+    config = false,      -- in force there, when last known
+    config_index = 0,    -- of its entry
+    decided_index = 0,   -- of the newest that it knew to be committed
+    was_witness = false, -- has its log got holes?
   }, Member)
 end
 
@@ -58,82 +62,9 @@ end
 
 ---------------------------------------------------------------- the process --
 
--- What ctx.random is: a stream, and like math.random when called.
-local function callable(random)
-  local meta = getmetatable(random)
-  return setmetatable({ state = random:bits(), seed = random.seed }, {
-    __index = meta.__index,
-    __call = function(self, low, high)
-      if not low then return self:real() end
-      if not high then low, high = 1, low end
-      return self:between(low, high)
-    end,
-  })
-end
-
-local function check_options(id, options)
-  if type(options) ~= "table" then
-    error(("raft.sim: node(%q): expected a table of options, got %s"):format(id,
-      type(options)), 0)
-  end
-  for _, name in ipairs(OURS) do
-    if options[name] ~= nil then
-      error(("raft.sim: node(%q): %s is given by the simulation"):format(id,
-        name), 0)
-    end
-  end
-end
-
--- Apply, with what it did told to the invariants.
-local function observed(self, loop, apply)
-  local invariants = self.sim.invariants
-  local current = setmetatable({ index = 0, command = "" }, {
-    __close = function(now, err)
-      if err == nil or loop.is_dead then return end
-      invariants:applied(self, now.index, now.command, false)
-    end,
-  })
-  return function(command, entry)
-    current.index, current.command = entry.index, command
-    local _ <close> = current
-    local value, extra = apply(command, entry)
-    if not loop.is_dead then
-      invariants:applied(self, entry.index, command, true, value, extra)
-    end
-    return value, extra
-  end
-end
-
--- The options of raft.node: the user's, and ours.
-local function node_options(self)
-  local code = Code.new(self.random:derive("code " .. self.boot), self.host,
-    self.loop)
-  local ctx = { uv = self.loop.uv, id = self.id, boot = self.boot,
-    random = callable(self.random:derive("user " .. self.boot)) }
-  local given = code:wrap(self.sim.options.node)(self.id, ctx)
-  check_options(self.id, given)
-  local options = { log = false }
-  for name, value in pairs(given) do options[name] = value end
-  for _, name in ipairs(CODE) do
-    if options[name] then options[name] = code:wrap(options[name]) end
-  end
-  if options.apply then
-    options.apply = observed(self, self.loop, options.apply)
-  end
-  options.on = {
-    error = function(err) self:note("error", errors.text(err)) end,
-  }
-  for name, fn in pairs(given.on or {}) do options.on[name] = fn end
-  options.id, options.members = self.id, self.sim:addresses()
-  if not options.members[self.id] then  -- it comes later
-    options.members, options.listen, options.join = nil, self.address, true
-  end
-  options.dir, options.uv, options.host = "/data", self.loop.uv, self.host
-  return options
-end
-
 local function new_process(self)
   self.boot = self.boot + 1
+  self.listens = self.sim:address_of(self.id)
   self.loop = Loop.new(self.world, {
     name = self.id .. "/" .. self.boot,
     pid = 1000 + self.boot,
@@ -162,6 +93,8 @@ local function open(self)
   if loop.is_dead then return end
   self.is_starting = false
   if not ok then return self:failed(err) end
+  self.incarnation = self.driver.storage.incarnation
+  self.starts = self.driver.storage.starts
   local report = self.driver.storage.report
   if report and report.truncated_bytes > 0 then
     self.sim.marks:see("torn_tail")
@@ -177,9 +110,12 @@ function Member:start()
   self.state, self.failure = "running", false
   local loop = self.loop
   loop:enter(function()
-    self.node = raft.node(node_options(self))
+    self.node = raft.node(node_options.of(self))
     self.driver = inside.of(self.node)
     self.node:on("failed", function(err) self:failed(err) end)
+    self.node:on("snapshot", function(info)
+      self.sim.marks:see(info.mode and "snapshot" or "installed")
+    end)
   end)
   loop.after_turn = function() self.sim:after_turn(self) end
   loop:ready(open, self)
@@ -232,13 +168,60 @@ function Member:close()
   self.state = "closed"
 end
 
+-- What is on its disk does not count any more.
+local function lose(self)
+  local last = math.max(self.last_index, self.rotten_last)
+  if self.incarnation ~= 0 then self.lost[self.incarnation] = last end
+  self.rotten_last = 0
+end
+
 --- Its disk is empty from now on.
 function Member:wipe()
   self:crash("power")
   self:note("is wiped")
+  lose(self)
   self.disk:wipe()
-  self.has_formed, self.last_index, self.rotten_last = false, 0, 0
+  self.last_index, self.incarnation, self.starts = 0, 0, 0
+  self.copy, self.was_witness = false, false
   self.state = "new"
+end
+
+--- Its directory will not open any more: damage took too much.
+function Member:give_up()
+  lose(self)
+  self.last_index = 0
+end
+
+--- Keeps a copy of its disk, as it is now.
+function Member:keep_copy()
+  self.copy = { image = self.disk:seen(), incarnation = self.incarnation,
+    starts = self.starts, last = self:stored() or self.last_index }
+end
+
+--- Puts the copy back that was kept.
+function Member:roll_back()
+  self:crash("power")
+  self:note("is put back", self.copy.last)
+  lose(self)
+  self.disk:restore(self.copy.image)
+  self.last_index, self.starts = self.copy.last, self.copy.starts
+  self.incarnation = self.copy.incarnation
+end
+
+--- Does the cluster know it at another address than where it listens?
+function Member:is_elsewhere()
+  return self.listens ~= self.sim:address_of(self.id)
+end
+
+--- Has it had another directory before this one, or a newer state of it? Then
+-- somebody may refuse it, and it may have to stop.
+function Member:is_without_rights()
+  return next(self.lost) ~= nil
+end
+
+--- Is its directory one that counts no more?
+function Member:is_lost()
+  return self.lost[self.incarnation] ~= nil
 end
 
 function Member:pause()

@@ -78,6 +78,12 @@ local clock = schema.fields {
   { "offset_ms", schema.integer(0, 1 << 40, "ms"), default = 0 },
 }
 
+-- How snapshots are taken by nodes that can, and do not say so themselves.
+local snapshots = schema.fields {
+  { "mode", schema.one_of { "inline", "fork", "auto" }, default = "auto" },
+  { "bytes", schema.integer(1, 1 << 50, "bytes"), default = 64 << 20 },
+}
+
 local fields = schema.fields {
   { "seed", schema.integer(math.mininteger, math.maxinteger, "seed"),
     default = 1 },
@@ -88,6 +94,7 @@ local fields = schema.fields {
   { "network", network },
   { "disk", disk },
   { "clock", clock },
+  { "snapshots", snapshots },
   { "crash", schema.one_of { "power", "process" }, default = "power" },
   { "may_fail", schema.boolean, default = false },
   { "priority", priorities, default = {} },

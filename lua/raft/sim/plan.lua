@@ -1,4 +1,8 @@
 --- Plans of faults: what each event does, and what it is in words.
+local copies = require "raft.sim.copies"
+local evidence = require "raft.sim.evidence"
+local faults = require "raft.sim.faults"
+
 local M = {}
 
 local act = {}   -- kind -> function(sim, event)
@@ -17,7 +21,7 @@ says.crash_at = "crash %(id)s at disk operation %(operation)d from now, "
   .. "for %(down_ms)d ms"
 
 function act.restart(sim, event)
-  if not sim.members[event.id]:is_up() then sim:restart(event.id) end
+  faults.start_again(sim, event.id)
 end
 says.restart = "restart %(id)s"
 
@@ -47,6 +51,35 @@ says.disk_error = "the next %(call)s of %(id)s fails"
 
 function act.rot(sim, event) sim:rot(event.id) end
 says.rot = "crash %(id)s, and flip a bit in its log"
+
+-- What follows has an effect only while enough whole copies are left.
+function act.wipe(sim, event)
+  if copies.may_lose(sim, event.id) then sim:wipe(event.id) end
+end
+says.wipe = "wipe the disk of %(id)s"
+
+function act.keep_copy(sim, event)
+  if sim:is_formed() then sim:keep_copy(event.id) end
+end
+says.keep_copy = "copy the disk of %(id)s"
+
+-- It must have been started since, so that others have heard of it.
+function act.roll_back(sim, event)
+  local member = sim.members[event.id]
+  local copy = member.copy
+  if copy and copy.incarnation == member.incarnation
+    and copy.starts < member.starts and not member:is_lost()
+    and evidence.is_known(sim, member, copy.starts)
+    and copies.may_lose(sim, event.id) then
+    sim:roll_back(event.id)
+  end
+end
+says.roll_back = "put the disk of %(id)s back to its copy"
+
+function act.mend(sim, event) sim.operator:begin_mending(event.id) end
+says.mend = "bring %(id)s back, if its directory is lost"
+
+function act.change(sim, event) sim.operator:perform(event) end
 
 function act.wall(sim, event) sim:jump(event.id, event.ms) end
 says.wall = "the wall clock of %(id)s jumps by %(ms)d ms"
@@ -84,6 +117,22 @@ local function call_words(event)
   return ("%s(%s)"):format(event.name, table.concat(words, ", "))
 end
 
+local CHANGES <const> = {
+  add = "add %(id)s as a %(role)s",
+  remove = "remove %(id)s",
+  replace = "put %(other)s in the place of %(id)s, as a %(role)s",
+  role = "make %(id)s a %(role)s",
+  move = "%(id)s moves to another address",
+  quorum = "elections take %(extra)d more than the majority",
+  settings = "the shortest election time-out becomes %(election_min_ms)d ms",
+}
+
+local function change_words(event)
+  local words = CHANGES[event.what]
+  if not event.is_leader then return words end
+  return (words:gsub("%%%(id%)s", "the leader, or %%(id)s,"))
+end
+
 local function words_of(event)
   if event.kind == "call" then return call_words(event) end
   if event.kind == "partition" then
@@ -93,7 +142,8 @@ local function words_of(event)
     end
     return "partition " .. table.concat(groups, " | ")
   end
-  return (says[event.kind]:gsub("%%%(([%w_]+)%)[sd]", function(name)
+  local words = says[event.kind] or change_words(event)
+  return (words:gsub("%%%(([%w_]+)%)[sd]", function(name)
     return tostring(event[name])
   end))
 end

@@ -6,7 +6,11 @@ local M = {}
 --- The classes of faults.
 M.CLASSES = { "loss", "duplicate", "reorder", "delay", "crash", "power",
   "crash_at", "partition", "one_way", "pause", "clock", "wall", "stall",
-  "slow_disk", "disk_error", "rot" }
+  "slow_disk", "disk_error", "rot", "snapshot", "change", "wipe",
+  "roll_back" }
+
+local SNAPSHOT_BYTES <const> = { 1000, 20000 }  -- of log, between two
+local INITIAL_MIN <const> = 3  -- who form the cluster, where others come later
 
 --- Which classes are on.
 -- @param random a stream
@@ -41,6 +45,20 @@ function M.options(on, random, election_ms)
     },
     may_fail = on.disk_error and true or false,
   }
+end
+
+--- How snapshots are taken, where a node can and does not say so itself; nil:
+-- as rarely as by default.
+function M.snapshots(on, random)
+  if not on.snapshot then return nil end
+  return { mode = random:pick { "inline", "fork" },
+    bytes = math.ceil(random:log_uniform(table.unpack(SNAPSHOT_BYTES))) }
+end
+
+--- How many of the nodes form the cluster.
+function M.initial(on, random, nodes)
+  if not on.change or nodes <= INITIAL_MIN then return nodes end
+  return random:between(INITIAL_MIN, nodes)
 end
 
 -------------------------------------------------------------------- the plan --
@@ -90,14 +108,38 @@ function draw.rot(random, ids)
   return { id = random:pick(ids) }
 end
 
+function draw.wipe(random, ids)
+  return { id = random:pick(ids) }
+end
+
+function draw.roll_back(random, ids)
+  return { id = random:pick(ids) }
+end
+
+local WISHES <const> = { "add", "add", "add", "remove", "replace", "role",
+  "role", "move", "quorum", "settings" }
+
+-- The fields of all wishes, so that each event draws as much as another.
+function draw.change(random, ids)
+  local order = random:shuffled(ids)
+  return {
+    what = random:pick(WISHES), id = order[1], other = order[2] or order[1],
+    role = random:pick { "voter", "voter", "voter", "learner", "witness" },
+    priority = random:chance(0.2) and random:between(0, 3) or 0,
+    is_leader = random:chance(0.3), is_fresh = random:chance(0.5),
+    extra = random:pick { 0, 0, 0, 1, 2 },
+    election_min_ms = random:between(300, 900),
+  }
+end
+
 function draw.wall(random, ids)
   return { id = random:pick(ids), ms = random:between(-3600000, 3600000) }
 end
 
 -- What brings back what an event took away: kind -> the event that follows.
 local UNDONE_BY <const> = { crash = "restart", power = "restart",
-  disk_error = "restart", rot = "restart", partition = "heal",
-  one_way = "heal" }
+  disk_error = "restart", rot = "restart", wipe = "restart",
+  roll_back = "restart", partition = "heal", one_way = "heal" }
 
 local FAULTS_PER_S <const> = 1.5  -- of one class at rate 1
 
@@ -106,12 +148,26 @@ local function add(plan, at_ms, kind, event)
   plan[#plan + 1] = event
 end
 
+-- What comes beside an event: a copy before, an operator after.
+local function add_beside(plan, random, event)
+  local kind = event.kind
+  if kind == "roll_back" then
+    add(plan, math.max(0, math.floor(event.at_ms - random:log_uniform(100,
+      20000))), "keep_copy", { id = event.id })
+  end
+  if kind == "roll_back" or kind == "wipe" then
+    add(plan, math.ceil(event.at_ms + random:log_uniform(100, 10000)), "mend",
+      { id = event.id })
+  end
+end
+
 local function add_class(plan, random, ids, kind, rate, duration_ms)
   local mean_ms = 1000 / (FAULTS_PER_S * rate)
   local at_ms = mean_ms * random:real()
   while at_ms < duration_ms do
     local event = draw[kind](random, ids)
     add(plan, math.ceil(at_ms), kind, event)
+    add_beside(plan, random, event)
     local undone_by = UNDONE_BY[kind]
     if undone_by then
       local back_ms = math.ceil(at_ms + random:log_uniform(1, 5000))

@@ -1,4 +1,6 @@
 --- What must hold of the logs of a cluster: see raft.sim.invariants.
+local quorums = require "raft.sim.quorums"
+
 local M = {}
 
 local KEPT_MAX <const> = 20000  -- committed entries looked back at
@@ -12,7 +14,7 @@ function M.term_at(core, index)
 end
 
 -- @param command false: a witness has none to show
-local function check_entry(self, member, index, term, before, command)
+local function check_entry(self, member, index, term, before, kind, command)
   local terms = self.entries[index]
   if not terms then
     terms = {}
@@ -20,7 +22,7 @@ local function check_entry(self, member, index, term, before, command)
   end
   local known = terms[term]
   if not known then
-    terms[term] = { before = before, command = command }
+    terms[term] = { before = before, command = command, kind = kind }
     return
   end
   known.command = known.command or command
@@ -43,7 +45,7 @@ function M.check(self, member, view, core, status)
     if kind then
       local shown = kind ~= "stripped" and (command or kind)
       check_entry(self, member, index, term, core:term_at(index - 1) or 0,
-        shown)
+        kind, shown)
     end
     if log[index] then self.sim.marks:see("truncation") end
     log[index] = term
@@ -67,70 +69,89 @@ function M.is_stored(member, index, term)
   return at == term or at == nil
 end
 
--- The members whose disks count in a half of a configuration.
-local function voters_of(config, role_of)
-  local ids = {}
-  for id, member in pairs(config.members) do
-    local role = role_of(member)
-    if role == "voter" or role == "witness" then ids[#ids + 1] = id end
-  end
-  return ids
+-- Does this disk count for a configuration? It means one directory of a member.
+-- What is gone with that one does: it was there, and nobody else is counted.
+local function counts(config, member, index, term)
+  local incarnation = config.members[member.id].incarnation
+  if index <= (member.lost[incarnation] or 0) then return true end
+  local is_it = incarnation == 0 or incarnation == member.incarnation
+  return is_it and M.is_stored(member, index, term)
 end
 
-local function count_of(ids, has)
+-- On which disks, as this configuration counts them: id -> true.
+local function disks(self, config, index, term)
+  local has = {}
+  for id in pairs(config.members) do
+    local member = self.sim.members[id]
+    has[id] = member and counts(config, member, index, term) or nil
+  end
+  return has
+end
+
+--- Keeps the configuration in force, and the one before: what was committed in
+-- the turn that brings it may have been so under either.
+function M.note_config(member, view, status)
+  local driver = member.driver
+  view.is_config_new = driver.config ~= view.config
+  if not view.is_config_new then return end
+  view.config_before, view.config = view.config or driver.config, driver.config
+  member.config, member.config_index = driver.config, status.config_index
+end
+
+-- Not known: nothing has formed here.
+local function count_all(self, index, term)
   local count = 0
-  for _, id in ipairs(ids) do
-    if has[id] then count = count + 1 end
+  for _, id in ipairs(self.sim.ids) do
+    if M.is_stored(self.sim.members[id], index, term) then count = count + 1 end
   end
   return count
 end
 
--- Are those in `has` enough for a commit, by this rule?
-local function is_enough(rule, ids, has)
-  local count = count_of(ids, has)
-  if not rule then return 2 * count > #ids end
-  if type(rule.commit) ~= "table" then return count >= rule.commit end
-  for _, set in ipairs(rule.commit) do
-    if count_of(set, has) == #set then return true end
-  end
-  return false
-end
-
-local function old_role(member) return member.role end
-local function new_role(member) return member.next_role end
-
-local function is_quorum(config, has)
-  local ids = voters_of(config, old_role)
-  if not is_enough(config.quorum, ids, has) then return false end
-  if not config.joint then return true end
-  return is_enough(config.next_quorum, voters_of(config, new_role), has)
-end
-
---- Keeps the configuration in force, and the one before: what was committed in
--- a turn may have been so under either.
-function M.note_config(view, driver)
-  if driver.config == view.config then return end
-  view.config_before, view.config = view.config or driver.config, driver.config
-end
-
---- An entry that counts as safe is on the disks of a quorum.
-function M.check_quorum(self, member, what, index, term)
+--- An entry that counts as safe is on the disks of a quorum: of that of the
+-- configuration in force, or where `may_be_before` of the one before it.
+function M.check_quorum(self, member, what, index, term, may_be_before)
   if index <= FIRST then return end
-  local has, count = {}, 0
-  for _, id in ipairs(self.sim.ids) do
-    has[id] = M.is_stored(self.sim.members[id], index, term)
-    if has[id] then count = count + 1 end
-  end
   local view = self.views[member.id]
   local config = view and view.config
-  if config and (is_quorum(config, has) or is_quorum(view.config_before, has))
-  then
-    return
-  elseif not config and 2 * count > #self.sim.ids then
-    return
+  if config then
+    local before = may_be_before and view.config_before or config
+    if quorums.has(config, "commit", disks(self, config, index, term))
+      or quorums.has(before, "commit", disks(self, before, index, term)) then
+      return
+    end
   end
+  local count = count_all(self, index, term)
+  if not config and 2 * count > #self.sim.ids then return end
   self:fail(member, "%s: entry %d of term %d is on %d of %d disks", what,
     index, term, count, #self.sim.ids)
+end
+
+-- A configuration that is committed is in force at all who know that much, or
+-- was followed by another one; also where a snapshot took its place.
+local function check_config(self, member, status)
+  local newest = 0
+  for i = #self.configs, 1, -1 do
+    newest = self.configs[i]
+    if newest <= status.commit then break end
+  end
+  if newest <= status.commit and status.config_index < newest then
+    self:fail(member, "configuration: entry %d is committed, and that of entry "
+      .. "%d is in force", newest, status.config_index)
+  end
+  if status.commit >= status.config_index then
+    member.decided_index = math.max(member.decided_index, status.config_index)
+  end
+end
+
+-- Keeps where configurations are committed, in order.
+local function note_committed(self, index, term)
+  self.committed[index] = term
+  local entry = self.entries[index] and self.entries[index][term]
+  if not entry or entry.kind ~= "config" then return end
+  local list = self.configs
+  local i = #list
+  while i > 0 and list[i] > index do i = i - 1 end
+  table.insert(list, i + 1, index)
 end
 
 local function forget(self)
@@ -147,7 +168,8 @@ local function forget(self)
   end
 end
 
---- New committed entries: the same for all, and on a quorum.
+--- New committed entries: the same for all, and on a quorum. A leader counts by
+-- the configuration in force, be the entries older than that.
 function M.check_commit(self, member, view, core, status)
   local commit = status.commit
   for index = math.max(view.commit, self.forgotten) + 1, commit do
@@ -157,14 +179,17 @@ function M.check_commit(self, member, view, core, status)
       self:fail(member, "state machine safety: entry %d is committed with term "
         .. "%d here, and with term %d elsewhere", index, term, known)
     elseif not known and term then
-      self.committed[index] = term
+      note_committed(self, index, term)
     end
   end
+  check_config(self, member, status)
   if commit <= self.commit then return end
   self.commit, self.commits[status.term] = commit, commit
   forget(self)
   local term = M.term_at(core, commit)
-  if term then M.check_quorum(self, member, "commit", commit, term) end
+  if not term then return end
+  M.check_quorum(self, member, "commit", commit, term, view.is_config_new
+    or status.role ~= "leader")
 end
 
 return M
