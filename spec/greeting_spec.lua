@@ -176,6 +176,16 @@ describe("greeting", function()
         "rolled_back", "remove n2", "add it again", "empty directory")
     end)
 
+    -- Found by the swarm: one that was removed stopped whom the others had
+    -- added again since.
+    it("nobody for another directory, once it is removed itself", function()
+      local removed = formed { expected = function(id)
+        return id == "n2" and THEIRS or nil
+      end }
+      assert_refused(removed:judge(member({ incarnation = 999 }), false),
+        "busy", "n1", "is no member")
+    end)
+
     it("refuses a wiped directory at a formed cluster", function()
       assert_refused(formed():judge(hello_of({ incarnation = 999 }), false),
         "rolled_back", "remove n2")

@@ -174,6 +174,8 @@ local function is_contested(hello, living)
     and living.silent_ms < living.alive_ms
 end
 
+-- The configuration means another directory. Who was removed may have missed
+-- that the others have added this one since: that must not stop it.
 rule(function(self, hello, living)
   local expected = self.expected(hello.id)
   if not expected or expected == ANY or expected == hello.incarnation then
@@ -184,6 +186,9 @@ rule(function(self, hello, living)
     return refuse("duplicate_id", "%s is alive at %s, and you have another "
       .. "directory: two nodes cannot have one id", hello.id,
       living.hello.address)
+  elseif not self.expected(self.id) then
+    return refuse("busy", "%s is no member any more, and may not know who is",
+      self.id)
   end
   return refuse("rolled_back", "the directory of %s is new or another one: %s",
     hello.id, way_in(hello.id))
