@@ -432,6 +432,14 @@ describe("greeting", function()
       assert.equal(0, greeting:hello("n9", "10.0.0.1:7101").known)
     end)
 
+    -- Found by the swarm: a node that was new, and had been added, stopped.
+    it("knows nobody's directory once it is removed itself", function()
+      local removed = formed { expected = function(id)
+        return id == "n2" and THEIRS or nil
+      end }
+      assert.equal(0, removed:hello("n2", "10.0.0.1:7101").known)
+    end)
+
     it("is accepted by a twin", function()
       local n2 = formed({ id = "n2", incarnation = THEIRS, nonce = 22 })
       local hello = n2:hello("n1", "10.0.0.2:7101")

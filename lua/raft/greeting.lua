@@ -143,6 +143,13 @@ function Greeting:form(identity)
   self.met = {}
 end
 
+-- The directory that we know the peer by; 0 none. Who was removed itself knows
+-- nothing for sure: others may have been added again since.
+local function known_of(self, to)
+  if not self.identity or not self.expected(self.id) then return 0 end
+  return self.expected(to) or 0
+end
+
 --- Our hello for this peer, without `to`.
 -- @param address where we listen
 function Greeting:hello(to, address)
@@ -157,7 +164,7 @@ function Greeting:hello(to, address)
     incarnation = self.incarnation,
     starts = self.starts,
     nonce = self.nonce,
-    known = self.identity and self.expected(to) or 0,
+    known = known_of(self, to),
     cluster = self.cluster,
     id = self.id,
     address = address,
