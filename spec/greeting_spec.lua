@@ -230,6 +230,20 @@ describe("greeting", function()
         "duplicate_id", "copied")
     end)
 
+    -- A supervisor starts it again and again: each time the counter is higher.
+    it("refuses all later starts of it, too, but not the first", function()
+      local greeting = formed()
+      local first = member({ starts = 5 })
+      assert.is_true(greeting:judge(first, false).accept)
+      for starts = 3, 5 do
+        assert.is_false(greeting:judge(member({ starts = starts, nonce = 33 }),
+          false).accept)
+      end
+      assert.is_true(greeting:judge(first, false).accept)
+      assert_refused(greeting:judge(member({ starts = 6, nonce = 34 }), false),
+        "duplicate_id", "copied", "remove n2")
+    end)
+
     it("accepts a later start, and remembers it", function()
       local greeting = formed()
       greeting:judge(member({ starts = 5 }), false)

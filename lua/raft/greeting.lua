@@ -50,7 +50,8 @@ function M.new(options)
     met = {},             -- id -> incarnation of an unformed node of our plan
                           -- with which a link is up
     promises = {},        -- id -> identity it has promised to form, or false
-    memory = {},          -- id -> the newest { incarnation, starts, nonce }
+    memory = {},          -- id -> the newest { incarnation, starts, nonce,
+                          -- is_copied }: the last, were there two of a start?
     memory_count = 0,     -- ids in memory
     contests = {},        -- id -> a newcomer that claims the id of a live link
   }, Greeting)
@@ -65,8 +66,10 @@ function Greeting:remember(hello)
     if self.memory_count >= STRANGERS_MAX and not is_member then return end
     self.memory_count = self.memory_count + 1
   end
+  local is_known = last and last.incarnation == hello.incarnation
   self.memory[hello.id] = { incarnation = hello.incarnation,
-    starts = hello.starts, nonce = hello.nonce }
+    starts = hello.starts, nonce = hello.nonce,
+    is_copied = is_known and last.is_copied }
 end
 
 --- Judges a hello.

@@ -194,14 +194,19 @@ rule(function(self, hello, living)
     hello.id, way_in(hello.id))
 end)
 
+-- Two starts with one number come of two copies of a directory. A later start
+-- may then be of either, and one of them has forgotten what it has promised: no
+-- start is let in any more but the one that is remembered.
 rule(function(self, hello)
   local last = self.memory[hello.id]
   if not last or last.incarnation ~= hello.incarnation then return nil end
+  local is_same = hello.starts == last.starts and hello.nonce == last.nonce
   if math.ult(hello.starts, last.starts) then
     return refuse("rolled_back", "an old copy of the directory of %s was put "
       .. "back (start %d, and start %d was seen): %s", hello.id, hello.starts,
       last.starts, way_in(hello.id))
-  elseif hello.starts == last.starts and hello.nonce ~= last.nonce then
+  elseif not is_same and (last.is_copied or hello.starts == last.starts) then
+    last.is_copied = true
     return refuse("duplicate_id", "%s was started twice from one state of its "
       .. "directory: it was copied, or an old copy was put back: %s", hello.id,
       way_in(hello.id))

@@ -14,7 +14,7 @@ local function remembers(other, member, starts)
   if not driver.formed then return true end  -- it lets nobody in
   local last = driver.peers.greeting.memory[member.id]
   return last and last.incarnation == member.incarnation
-    and last.starts > starts
+    and (last.starts > starts or last.is_copied)
 end
 
 --- Does everybody who runs remember? A copy of the start that is still running,
