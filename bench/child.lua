@@ -4,10 +4,12 @@
 --   lua5.4 bench/child.lua <id> <dir> <members> <election min> <max>
 --
 --   load <count> <outstanding> <bytes>  -> load <seconds> <p50 ms> <p99 ms>
+--                                          <worst ms>
 --   write                               -> wrote
 --   memory                              -> memory <bytes>
 --   status                              -> status <role> <applied>
 --   replace <old> <new> <address>       -> replaced <ms>
+--   add <id> <address>                  -> added <ms>
 --   take                                -> took <bytes> <ms>     a snapshot
 --
 -- In place of members, join=<own address> waits to be added.
@@ -79,10 +81,11 @@ local function percentile(buckets, count, share)
   end
 end
 
-local function report(began, buckets, count)
+local function report(began, buckets, count, worst_ns)
   local seconds = (uv.hrtime() - began) / NS_PER_MS / 1000
-  say("load", ("%.6f %.3f %.3f"):format(seconds,
-    percentile(buckets, count, 0.5), percentile(buckets, count, 0.99)))
+  say("load", ("%.6f %.3f %.3f %.3f"):format(seconds,
+    percentile(buckets, count, 0.5), percentile(buckets, count, 0.99),
+    worst_ns / NS_PER_MS))
 end
 
 -- Keeps `outstanding` proposals under way until `count` are acknowledged.
@@ -91,7 +94,7 @@ local function load(count, outstanding, bytes)
   local buckets = {}
   for i = 1, BUCKETS do buckets[i] = 0 end
   local began = uv.hrtime()
-  local sent, under_way, answered = 0, 0, 0
+  local sent, under_way, answered, worst_ns = 0, 0, 0, 0
   local fill
   local function propose()
     local at = uv.hrtime()
@@ -100,10 +103,13 @@ local function load(count, outstanding, bytes)
       assert(not err, err and tostring(err))
       under_way = under_way - 1
       answered = answered + 1
-      local bucket = (uv.hrtime() - at) / NS_PER_MS // BUCKET_MS + 1
+      local took_ns = uv.hrtime() - at
+      worst_ns = math.max(worst_ns, took_ns)
+      local bucket = took_ns / NS_PER_MS // BUCKET_MS + 1
       bucket = math.min(bucket, BUCKETS) // 1 | 0
       buckets[bucket] = buckets[bucket] + 1
-      if answered == count then report(began, buckets, count) else fill() end
+      if answered < count then return fill() end
+      report(began, buckets, count, worst_ns)
     end)
   end
   function fill()
@@ -137,6 +143,15 @@ local function replace(old, new, address)
   end)
 end
 
+-- One more voter, once it has caught up.
+local function add(id_, address)
+  local began = uv.hrtime()
+  node:add(id_, address, { timeout = false }, function(err)
+    assert(not err, err and tostring(err))
+    say("added", ("%.1f"):format((uv.hrtime() - began) / NS_PER_MS))
+  end)
+end
+
 ------------------------------------------------------------------- orders --
 
 local orders = {
@@ -146,6 +161,7 @@ local orders = {
   write = write,
   take = take,
   replace = replace,
+  add = add,
   memory = function()
     collectgarbage()
     say("memory", math.tointeger(uv.resident_set_memory() // 1))
