@@ -2,26 +2,34 @@
 -- and values, with orders on stdin and answers on stdout, a line each.
 --
 --   lua5.4 spec/nemesis/child.lua <id> <dir> <min>,<max> <id=host:port>...
---     <port>port>...
+--     <port>port>...    join=host:port in place of members: waits to be added
 --
 -- Where a port is given for a port, that one is dialed in its place: there a
 -- proxy listens. Every operation has a name, which is applied with it.
 --
 --   <name> get <key>             -> ok <name> <value>, "-" when there is none
+--   <name> lease <key>           -> the same, by a lease if there is one
 --   <name> put <key> <value>     -> ok <name> true
 --   <name> append <key> <value>  -> ok <name> true
 --   <name> cas <key> <old> <new> -> ok <name> true or false
 --                                   or no <name> <code> <outcome>
+--   detour <port>port>...        (more of them)
+--   change <number> <id=host:port or id=->...
+--                                -> changed <number> ok or <code>
+--   transfer, take               (asks for it, and no more)
 --   digest                       -> digest <applied> <count> <hash>
 --   names                        -> names <name>...   of what was applied
 --
--- By itself it says: started, role <role> <term>, failed <code>.
+-- By itself it says: started, role <role> <term>, failed <code>, snapshot made
+-- or received.
 local Storage = require "raft.storage"
 local raft = require "raft"
 local uv = require "luv"
 
 local SEGMENT_BYTES <const> = 1 << 18  -- small: segments change all the time
 local TIMEOUT_MS <const> = 1500        -- of an operation
+local CHANGE_MS <const> = 5000         -- of a change
+local SNAPSHOT_BYTES <const> = 1 << 14 -- of log: they are taken all the time
 
 ------------------------------------------------------------- the machine --
 
@@ -54,6 +62,16 @@ function writes.cas(key, old, new)
   return true
 end
 
+-- Everything at once: it is small.
+local function snapshot()
+  return raft.codec.encode { values = values, names = names, hash = hash }
+end
+
+local function restore(bytes)
+  local state = assert(raft.codec.decode(bytes))
+  values, names, hash = state.values, state.names, state.hash
+end
+
 local function apply(command)
   local name, op, key, a, b = command:match("^(%S+) (%S+) (%S+) (%S+) ?(%S*)$")
   names[#names + 1] = name
@@ -68,12 +86,23 @@ local function say(...)
   io.stdout:flush()
 end
 
-local members, by_port = {}, {}
+local members, by_port, joins_at = {}, {}, nil
+
+local function detour(words)
+  for port, other in words:gmatch("(%d+)>(%d+)") do
+    by_port[tonumber(port)] = tonumber(other)
+  end
+end
+
 for i = 4, #arg do
   local id, address = arg[i]:match("^([^=]+)=(.+)$")
-  local port, other = arg[i]:match("^(%d+)>(%d+)$")
-  if id then members[id] = address end
-  if port then by_port[tonumber(port)] = tonumber(other) end
+  if id == "join" then
+    joins_at = address
+  elseif id then
+    members[id] = address
+  else
+    detour(arg[i])
+  end
 end
 
 -- The library opens its segments as large as they are in use; here they are
@@ -93,7 +122,10 @@ local loop = setmetatable({
 
 local low, high = arg[3]:match("^(%d+),(%d+)$")
 local node = raft.node {
-  id = arg[1], dir = arg[2], members = members, log = "error",
+  id = arg[1], dir = arg[2], members = not joins_at and members or nil,
+  join = joins_at ~= nil, listen = joins_at, log = "error",
+  leases = not joins_at and true or nil,
+  snapshot = snapshot, restore = restore, snapshot_bytes = SNAPSHOT_BYTES,
   election_timeout = { tonumber(low), tonumber(high) },
   apply = apply,
   query = function(key) return values[key] or "-" end,
@@ -101,6 +133,9 @@ local node = raft.node {
   on = {
     role = function(role, term) say("role", role, term) end,
     failed = function(err) say("failed", err.code) end,
+    snapshot = function(info)
+      say("snapshot", info.mode and "made" or "received")
+    end,
   },
 }
 
@@ -113,7 +148,22 @@ local function answer(name)
   end
 end
 
+local function change(words)
+  local number, rest = words:match("^(%d+) (.+)$")
+  local spec = {}
+  for id, address in rest:gmatch("(%S+)=(%S+)") do
+    spec[id] = address ~= "-" and address
+  end
+  node:change(spec, { timeout = CHANGE_MS }, function(err)
+    say("changed", number, err and err.code or "ok")
+  end)
+end
+
 local orders = {
+  detour = detour,
+  change = change,
+  transfer = function() node:transfer(function() end) end,
+  take = function() node:take_snapshot(function() end) end,
   digest = function()
     say("digest", node:status().applied, #names, ("%016x"):format(hash))
   end,
@@ -121,10 +171,14 @@ local orders = {
 }
 
 local function obey(line)
-  if orders[line] then return orders[line]() end
+  local word, rest = line:match("^(%S+) ?(.*)$")
+  if orders[word] then return orders[word](rest) end
   local name, op, key = line:match("^(%S+) (%S+) (%S+)")
   local opts = { timeout = TIMEOUT_MS }
-  if op == "get" then return node:query(key, opts, answer(name)) end
+  if op == "lease" then opts.consistency = "lease" end
+  if op == "get" or op == "lease" then
+    return node:query(key, opts, answer(name))
+  end
   node:propose(line, opts, answer(name))
 end
 

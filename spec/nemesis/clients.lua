@@ -57,9 +57,11 @@ end
 
 local KINDS <const> = { "get", "get", "get", "put", "append", "append", "cas" }
 
+local LEASE_ONCE_IN <const> = 2  -- of the reads
+
 local function line_of(op)
   local input = op.input
-  local words = { op.name, input.op, op.key }
+  local words = { op.name, op.is_lease and "lease" or input.op, op.key }
   if input.op == "cas" then words[4] = input.old end
   words[#words + 1] = input.value
   return table.concat(words, " ")
@@ -76,7 +78,8 @@ function Clients:draw(client)
   if kind == "cas" then input.old = slot.seen end
   slot.ops = slot.ops + 1
   local op = { client = client.id, name = name, slot = slot, key = slot.key,
-    input = input, call = 0, back = false, output = false,
+    input = input, is_lease = kind == "get" and client.dice:once_in(
+      LEASE_ONCE_IN), call = 0, back = false, output = false,
     outcome = "unknown" }
   if slot.ops >= KEY_OPS_MAX then self:new_key(slot) end
   return op

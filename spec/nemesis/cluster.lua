@@ -48,21 +48,36 @@ function M.new(options)
     fault = options.fault,
     starts = 0,      -- of processes
     network = false,
+    retired = {},    -- processes of nodes that are gone for good
+    joined = {},     -- id -> true: was not there at the beginning
+    last_id = options.nodes,  -- the number of the newest
+    initial = {},    -- ids of the beginning
+    changing = false,  -- the change under way: see change()
+    changes = 0,     -- done
+    asks = 0,        -- how often one was asked for
+    snapshots = { made = 0, received = 0 },
   }, Cluster)
   for i = 1, options.nodes do
     local id = "n" .. i
-    self.ids[i], self.members[id] = id, free_address(options.dice)
-    self.controls[id] = Process.control(self.dir:join(id .. ".faults"))
+    self.ids[i], self.initial[i] = id, id
+    self:found(id)
   end
   self.network = Network.new(self.ids, self.members)
   return self
 end
 
+-- A place for a node, and a page to bend it.
+function Cluster:found(id)
+  self.members[id] = free_address(self.options.dice)
+  self.controls[id] = Process.control(self.dir:join(id .. ".faults"))
+end
+
 function Cluster:arguments(id)
   local args = { "spec/nemesis/child.lua", id, self.dir:join(id), ELECTION }
-  for _, name in ipairs(self.ids) do
+  for _, name in ipairs(self.joined[id] and {} or self.initial) do
     args[#args + 1] = name .. "=" .. self.members[name]
   end
+  if self.joined[id] then args[#args + 1] = "join=" .. self.members[id] end
   local detours = self.network:detours(id, self.members)
   return table.move(detours, 1, #detours, #args + 1, args)
 end
@@ -71,7 +86,7 @@ end
 -- status 1, a SIGTERM in order.
 function Cluster:ended(process)
   local status = process.signal == 0 and process.status
-  if process.why == "killed" or process:must_end() and status == 1 then
+  if process.why == "killed" or process:may_end() and status == 1 then
     return
   end
   local is_in_order = process.why == "asked"
@@ -89,6 +104,7 @@ function Cluster:start(id)
     id = id, args = self:arguments(id), control = self.controls[id],
     lua = self.options.lua, shim = self.options.shim,
     answered = self.options.answered,
+    heard = function(_, words) self:heard(words) end,
     ended = function(process) self:ended(process) end,
   }
   self.starts = self.starts + 1
@@ -135,6 +151,86 @@ function Cluster:leader()
   return found
 end
 
+------------------------------------------------------------------- changes --
+
+-- What a node says that is no answer to a client.
+function Cluster:heard(words)
+  if words[1] == "snapshot" then
+    self.snapshots[words[2]] = self.snapshots[words[2]] + 1
+  elseif words[1] == "changed" then
+    self:answered(tonumber(words[2]), words[3])
+  end
+end
+
+-- Another node, that waits to be added.
+function Cluster:join()
+  self.last_id = self.last_id + 1
+  local id = "n" .. self.last_id
+  self:found(id)
+  self.joined[id] = true
+  self.network:join(id, self.ids, self.members)
+  for _, process in ipairs(self:running()) do
+    process:send("detour " .. table.concat(self.network:detours(process.id,
+      self.members), " "))
+  end
+  self.ids[#self.ids + 1] = id
+  self:start(id)
+  return id
+end
+
+-- A node that is no member any more: it counts nowhere.
+function Cluster:retire(id)
+  for i, each in ipairs(self.ids) do
+    if each == id then table.remove(self.ids, i) end
+  end
+  self.processes[id]:kill()
+  self.network:leave(id)
+  self.retired[#self.retired + 1] = self.processes[id]
+end
+
+--- Begins a change: one member leaves, or a new one comes, or both. It goes on
+-- in tend().
+-- @param leaving the id of a member, or nil
+-- @return false while another one is under way
+function Cluster:change(leaving, has_new)
+  if self.changing then return false end
+  local new = has_new and self:join()
+  local words = {}
+  if leaving then words[#words + 1] = leaving .. "=-" end
+  if new then words[#words + 1] = new .. "=" .. self.members[new] end
+  self.changing = { words = table.concat(words, " "), leaving = leaving,
+    new = new, number = false, asked = false, first = self.asks + 1 }
+  return true
+end
+
+function Cluster:answered(number, code)
+  local change = self.changing
+  if not change or number < change.first then return end
+  if code ~= "ok" then
+    if number == change.number then change.number = false end
+    return
+  end
+  self.changing, self.changes = false, self.changes + 1
+  if change.leaving then self:retire(change.leaving) end
+end
+
+--- Asks for the change under way, again when nobody does it any more. Any node
+-- that is to stay may be asked.
+function Cluster:tend(dice)
+  local change = self.changing
+  if not change then return end
+  if change.number and not change.asked.why then return end
+  local list = {}
+  for _, process in ipairs(self:running()) do
+    local stays = process.id ~= change.leaving and process.id ~= change.new
+    if stays and not process.is_stopped then list[#list + 1] = process end
+  end
+  if #list == 0 then return end
+  self.asks = self.asks + 1
+  change.number, change.asked = self.asks, dice:pick(list)
+  change.asked:send(("change %d %s"):format(self.asks, change.words))
+end
+
 --- Ends every fault and starts what does not run.
 function Cluster:heal()
   for _, id in ipairs(self.ids) do
@@ -171,15 +267,20 @@ function Cluster:struck(mode)
   return sum
 end
 
+function Cluster:end_of(process)
+  process:kill()
+  wait.must(function() return process:is_over() end, START_MS,
+    process.id .. " to end")
+end
+
 --- Ends all. What they wrote is removed, unless it is to be looked at.
 function Cluster:close(is_kept)
+  for _, process in ipairs(self.retired) do
+    self:end_of(process)
+    self.controls[process.id]:close()
+  end
   for _, id in ipairs(self.ids) do
-    local process = self.processes[id]
-    if process then
-      process:kill()
-      wait.must(function() return process:is_over() end, START_MS,
-        id .. " to end")
-    end
+    if self.processes[id] then self:end_of(self.processes[id]) end
     self.controls[id]:close()
   end
   self.network:close()

@@ -7,7 +7,8 @@
  *
  * A failure happens once and takes its own switch back: who goes on after it
  * as if nothing had been, can. Each one is counted, so that the nemesis knows
- * what has really struck.
+ * what has really struck. One that meets a snapshot, or the name of a file, need
+ * not end a node: it is counted as soft, too.
  */
 #define _GNU_SOURCE 1 /* syscall, and the calls with 64 in their names */
 
@@ -17,7 +18,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -37,7 +40,7 @@ enum mode {
   MODES = 6
 };
 
-enum { SECTOR = 512, MS_PER_S = 1000, NS_PER_MS = 1000000 };
+enum { SECTOR = 512, MS_PER_S = 1000, NS_PER_MS = 1000000, PATH_BYTES = 4096 };
 
 /* As process.lua writes and reads it: 64 bits each, in this order. */
 struct control {
@@ -46,6 +49,7 @@ struct control {
   _Atomic int64_t jump_ms;     /* wall clock minus the true one */
   _Atomic int64_t lies;        /* times told while jump_ms was not 0 */
   _Atomic int64_t hits[MODES]; /* by mode */
+  _Atomic int64_t soft;        /* of these, what need not end a node */
 };
 
 static struct control *control; /* NULL: nobody bends anything */
@@ -73,11 +77,25 @@ static void count(enum mode mode) {
   atomic_fetch_add(&control->hits[mode], 1);
 }
 
+/* Is it the file of a snapshot, whole or not, or a directory? */
+static bool is_soft(int fd) {
+  char link[64], path[PATH_BYTES];
+  struct stat stat;
+  if (fstat(fd, &stat) == 0 && S_ISDIR(stat.st_mode)) return true;
+  (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+  ssize_t size = readlink(link, path, sizeof(path) - 1);
+  if (size < 0) return false;
+  path[size] = '\0';
+  return strstr(path, ".snap") != NULL;
+}
+
 /* Takes a failure that strikes once: true for one caller only. */
-static bool take(enum mode mode) {
+static bool take(enum mode mode, int fd) {
   int64_t expected = mode;
+  bool soft = is_soft(fd);
   if (!atomic_compare_exchange_strong(&control->mode, &expected, PASS))
     return false;
+  if (soft) atomic_fetch_add(&control->soft, 1);
   count(mode);
   return true;
 }
@@ -135,7 +153,7 @@ static ssize_t bent(struct piece p) {
     count(mode);
     return fail(ENOSPC);
   }
-  if (!take(mode)) return put(p);
+  if (!take(mode, p.fd)) return put(p);
   if (mode == TEAR) return tear(p);
   if (mode == LATE) (void)put(p); /* it is there, and is called failed */
   return fail(EIO);
@@ -156,7 +174,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
 /* ------------------------------------------------------------------- syncs */
 
 static int bent_sync(long call, int fd) {
-  if (mode_now() == LATE && take(LATE)) return (int)fail(EIO);
+  if (mode_now() == LATE && take(LATE, fd)) return (int)fail(EIO);
   return (int)syscall(call, fd);
 }
 

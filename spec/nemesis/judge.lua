@@ -8,6 +8,7 @@ local M = {}
 
 local LEADER_MS <const> = 15000  -- from heal to a leader
 local WRITES_MS <const> = 15000  -- to writes and reads through a node
+local CHANGE_MS <const> = 30000  -- to the end of a change
 local EQUAL_MS <const> = 15000   -- to equal states
 local NAMED_MAX <const> = 5      -- lost writes that are named
 
@@ -16,9 +17,21 @@ local OK_PER_SECOND_MIN <const> = 10
 local FAULTS_PER_SECOND_MIN <const> = 0.4
 local KINDS_MIN <const> = 6
 local DISKS_AFTER_S <const> = 15  -- a run so long must have failed a disk
+local CHANGES_AFTER_S <const> = 20  -- and this one have changed its members
 
 local function complain(list, ...)
   list[#list + 1] = string.format(...)
+end
+
+--- After the heal: the change under way is done.
+function M.change_ends(cluster, dice, complaints, ms)
+  local ok, why = wait.try(function()
+    cluster:tend(dice)
+    return not cluster.changing
+  end, ms or CHANGE_MS, "the end of a change after the heal")
+  if not ok then
+    complain(complaints, "%s: %s", why, cluster.changing.words)
+  end
 end
 
 --- After the heal: a leader, and through every node operations that succeed.
@@ -117,6 +130,12 @@ function M.is_not_dull(run, complaints)
   end
   if run.seconds >= DISKS_AFTER_S and not disks_failed(run.cluster) then
     complain(complaints, "too dull: no write has failed")
+  end
+  local cluster = run.cluster
+  if run.seconds >= CHANGES_AFTER_S and (cluster.changes == 0
+    or cluster.snapshots.made == 0) then
+    complain(complaints, "too dull: %d changes, %d snapshots",
+      cluster.changes, cluster.snapshots.made)
   end
   if run.ok < ok_min then
     complain(complaints, "too dull: %d operations ok, %d at least", run.ok,

@@ -71,13 +71,30 @@ describe("the nemesis' judge", function()
     local complaints = {}
     judge.is_not_dull({ seconds = 20, faults = 1, ok = 3,
       tally = { kill_one = 1 },
-      cluster = { struck = function() return 0 end } }, complaints)
-    assert.equal(4, #complaints)
+      cluster = { struck = function() return 0 end, changes = 1,
+        snapshots = { made = 0 } } }, complaints)
+    assert.equal(5, #complaints)
     complaints = {}
     judge.is_not_dull({ seconds = 20, faults = 30, ok = 1000,
       tally = { a = 5, b = 5, c = 5, d = 5, e = 5, f = 5 },
-      cluster = { struck = function() return 1 end } }, complaints)
+      cluster = { struck = function() return 1 end, changes = 1,
+        snapshots = { made = 1 } } }, complaints)
     assert.same({}, complaints)
+  end)
+
+  it("complains of a change that does not end", function()
+    local complaints, tended = {}, 0
+    local cluster = { changing = { words = "n4=-" },
+      tend = function(self)
+        tended = tended + 1
+        if tended == 3 then self.changing = false end
+      end }
+    judge.change_ends(cluster, false, complaints)
+    assert.same({}, complaints)
+    cluster.changing = { words = "n4=-" }
+    judge.change_ends(cluster, false, complaints, 1)
+    assert.same({ "waited 1 ms in vain for the end of a change after the heal"
+      .. ": n4=-" }, complaints)
   end)
 end)
 

@@ -4,6 +4,8 @@
 -- had just now. `ms` is how long it will last. undo() takes it back. Who holds
 -- a node down says so in cluster.held; the nemesis starts what ends and is not
 -- held.
+local members = require "spec.nemesis.members"
+
 local M = {}
 
 local SLOW_MS_MIN <const>, SLOW_MS_MAX <const> = 20, 150    -- a chunk passing
@@ -270,6 +272,7 @@ end
 
 ---------------------------------------------------------------------- menu --
 
+for name, kind in pairs(members.kinds(kill)) do kinds[name] = kind end
 M.kinds = kinds
 
 --- All names, in order.

@@ -121,9 +121,10 @@ function Run:watch(process)
   end
 end
 
--- Starts who has ended and is not held down.
+-- Starts who has ended and is not held down, and keeps a change going.
 function Run:keep()
-  for _, id in ipairs(self.cluster.ids) do
+  self.cluster:tend(self.dice)
+  for _, id in ipairs({ table.unpack(self.cluster.ids) }) do
     local process = self.cluster:process(id)
     self:watch(process)
     local is_free = (self.cluster.held[id] or 0) == 0
@@ -175,6 +176,7 @@ function Run:conclude()
   self:tell("heal")
   self:attempt(function()
     cluster:heal()
+    judge.change_ends(cluster, self.dice, complaints)
     judge.comes_back(cluster, clients, complaints)
   end)
   clients:stop()

@@ -16,19 +16,41 @@ end
 --- @param members id -> address; ids in order
 function M.new(ids, members)
   local self = setmetatable({
-    ids = ids,
     links = {},   -- in order: { from=, to=, proxy=, state= }
     layers = {},  -- in order: { is_cut(from, to), delay_ms(from, to) }
+    fault = false,  -- of a proxy that was closed; raised in close
   }, Network)
-  for _, from in ipairs(ids) do
-    for _, to in ipairs(ids) do
-      if from ~= to then
-        self.links[#self.links + 1] = { from = from, to = to,
-          proxy = Proxy.new(uv, members[to]), state = "" }
-      end
-    end
+  for i, id in ipairs(ids) do
+    self:join(id, { table.unpack(ids, 1, i - 1) }, members)
   end
   return self
+end
+
+--- One more node, with links from and to these.
+function Network:join(id, others, members)
+  local function link(from, to)
+    self.links[#self.links + 1] = { from = from, to = to,
+      proxy = Proxy.new(uv, members[to]), state = "" }
+  end
+  for _, other in ipairs(others) do
+    link(id, other)
+    link(other, id)
+  end
+  self:renew()
+end
+
+--- A node is gone for good.
+function Network:leave(id)
+  local kept = {}
+  for _, link in ipairs(self.links) do
+    if link.from == id or link.to == id then
+      local ok, err = pcall(link.proxy.close, link.proxy)
+      if not ok then self.fault = err end
+    else
+      kept[#kept + 1] = link
+    end
+  end
+  self.links = kept
 end
 
 --- What a node is told to dial: "port>port"...
@@ -111,6 +133,7 @@ end
 --- Raises what went wrong in a proxy.
 function Network:close()
   for _, link in ipairs(self.links) do link.proxy:close() end
+  if self.fault then error(self.fault, 0) end
 end
 
 return M

@@ -14,7 +14,7 @@ Control.__index = Control
 
 -- As struct control of faults.c has them, 8 bytes each.
 local FIELDS <const> = { mode = 0, delay_ms = 8, jump_ms = 16, lies = 24,
-  hits = 32 }
+  hits = 32, soft = 80 }
 local MODES <const> = { pass = 0, refuse = 1, tear = 2, late = 3, full = 4,
   slow = 5 }
 local CONTROL_BYTES <const> = 4096
@@ -40,9 +40,11 @@ function Control:hits(name)
   return (string.unpack("<i8", bytes))
 end
 
---- How often a write or sync has failed that must end the process.
+--- How often a write or sync has failed, and how often one that need not end
+-- the process.
 function Control:failures()
-  return self:hits("refuse") + self:hits("tear") + self:hits("late")
+  local soft = string.unpack("<i8", uv.fs_read(self.fd, 8, FIELDS.soft))
+  return self:hits("refuse") + self:hits("tear") + self:hits("late"), soft
 end
 
 --- How often a wrong time was told.
@@ -84,7 +86,8 @@ end
 
 --- Starts one.
 -- @param options id, args (of child.lua), control, shim (path of faults.so),
---   answered(name, words): of an operation; ended(process)
+--   answered(name, words): of an operation; heard(process, words): what else;
+--   ended(process)
 function M.start(options)
   local self = setmetatable({
     id = options.id,
@@ -101,8 +104,10 @@ function M.start(options)
     signal = 0,
     is_stopped = false, -- by SIGSTOP
     why = false,        -- why it is to end: "killed", "asked"
-    failures_before = options.control:failures(),
+    failures_before = 0, soft_before = 0,
+    heard = options.heard,
   }, Process)
+  self.failures_before, self.soft_before = options.control:failures()
   local handle, text = uv.spawn(options.lua, {
     args = options.args,
     stdio = { self.stdin, self.stdout, self.stderr },
@@ -128,6 +133,8 @@ function Process:take(line)
   self.last[words[1]] = words
   if words[1] == "ok" or words[1] == "no" then
     self.answered(words[2], words)
+  else
+    self.heard(self, words)
   end
 end
 
@@ -173,9 +180,15 @@ function Process:leads_in()
   return tonumber(role[3])
 end
 
---- Has its disk failed since it was started? Then it must end by itself.
-function Process:must_end()
+--- Has its disk failed since it was started? Then it may end by itself.
+function Process:may_end()
   return self.control:failures() > self.failures_before
+end
+
+--- And in such a way that it must?
+function Process:must_end()
+  local failures, soft = self.control:failures()
+  return failures - soft > self.failures_before - self.soft_before
 end
 
 --- Has it ended, and is all that it said read?

@@ -41,6 +41,9 @@ local function report(run)
   print(("  faults %d: %s"):format(run.faults, tally_text(run.tally)))
   print(("  struck: %s; %d process starts"):format(
     table.concat(run.struck, ", "), run.cluster.starts))
+  local cluster = run.cluster
+  print(("  %d changes of members, %d snapshots made, %d received"):format(
+    cluster.changes, cluster.snapshots.made, cluster.snapshots.received))
   print(("  operations: %d ok, %d error, %d unknown; longest gap without "
     .. "an ok %d ms"):format(run.counts.ok, run.counts.error,
     run.counts.unknown, run.gap_ms // 1 | 0))
