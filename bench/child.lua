@@ -13,12 +13,13 @@
 --   take                                -> took <bytes> <ms>     a snapshot
 --
 -- In place of members, join=<own address> waits to be added.
--- With RAFT_STATE_MIB=n its snapshots hold so much, made on the spot.
+-- With RAFT_STATE_MIB=n its snapshots hold so much, made on the spot. The state
+-- that apply writes has RAFT_KEYS=n keys (10000).
 local raft = require "raft"
 local uv = require "luv"
 
 local NS_PER_MS <const> = 1e6
-local KEYS <const> = 10000
+local KEYS <const> = math.tointeger(os.getenv "RAFT_KEYS") or 10000
 
 local id, dir, list = arg[1], arg[2], arg[3]
 local members, joins_at = {}, list:match("^join=(.+)$")

@@ -260,8 +260,7 @@ end
 --- Sums over the nodes: how often a mode has struck, "lies": a wrong time.
 function Cluster:struck(mode)
   local sum = 0
-  for _, id in ipairs(self.ids) do
-    local control = self.controls[id]
+  for _, control in pairs(self.controls) do  -- of those that left, too
     sum = sum + (mode == "lies" and control:lies() or control:hits(mode))
   end
   return sum
