@@ -5,6 +5,7 @@ local raft = require "raft"
 
 local OUTSTANDING <const> = 4  -- proposals under way at each process
 local WAIT_MS <const> = 20000
+local PATIENCE_MS <const> = 120000
 
 -- Keeps those that do not go busy until fn() is true.
 local function load_until(cluster, work, leaving, fn)
@@ -37,9 +38,22 @@ local function some_more(cluster, work, leaving)
   end)
 end
 
+-- Whoever leads has let go of the log that a new node would need.
+local function compact_all(cluster)
+  cluster:leader():ask("fill 10 64", "filled", PATIENCE_MS)
+  for _, id in ipairs(cluster.ids) do
+    local process = cluster:process(id)
+    process:ask("take", "took", PATIENCE_MS)
+    assert.is_true(tonumber(process.last.took[2]) > 0,
+      table.concat(process.last.took, " "))
+  end
+end
+
 describe("members, real processes", function()
   it("are all five replaced under load, every write with success", function()
-    local cluster <close> = Processes.new { nodes = 5 }
+    helper.patience(PATIENCE_MS)
+    local cluster <close> = Processes.new { nodes = 5, state_mib = 1,
+      snapshot_mode = "inline" }
     cluster:start()
     cluster:leader()
     local work = { made = 0, members = {} }
@@ -47,6 +61,7 @@ describe("members, real processes", function()
     for i = 1, 5 do
       local old, new = "n" .. i, "n" .. i + 5
       some_more(cluster, work)
+      compact_all(cluster)
       cluster:join(new)
       local via = cluster:process("n" .. i + 1)
       local is_done = cluster:change(via, { [old] = false,
@@ -58,6 +73,7 @@ describe("members, real processes", function()
         return cluster:process(old):open_count() == 0
       end)
       cluster:retire(old)
+      assert.truthy(cluster:process(new).last.loaded, "not by a snapshot")
     end
     some_more(cluster, work)
     cluster:settle()

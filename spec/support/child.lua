@@ -164,9 +164,9 @@ local orders = {
     for _ = 1, left do
       filled = filled + 1
       local name = ("fill.%d.%d"):format(uv.os_getpid(), filled)
-      local command = name .. " " .. ("x"):rep(tonumber(kib) << 10)
-      node:propose(command, { timeout = false }, function(err)
-        assert(not err, err and tostring(err))
+      raft.spawn(function()  -- which waits for room, and for a leader
+        assert(node:propose(name .. " " .. ("x"):rep(tonumber(kib) << 10),
+          { timeout = false }))
         left = left - 1
         if left == 0 then say "filled" end
       end)
