@@ -27,6 +27,7 @@ M.ELECTION_MS = 1000              -- RaftElectionTimeout of the labs
 local AGREE_MS <const> = 10000    -- for one(), tries and all
 local RETRY_MS <const> = 2000     -- before one() submits again
 local WAIT_POLLS <const> = 30     -- of wait()
+local ENTRY_HEADER_BYTES <const> = 40
 
 local Harness = { __name = "labs" }
 Harness.__index = Harness
@@ -74,17 +75,18 @@ function Harness:note_applied(id, index, command)
   self.applied[index], self.places[command] = command, index
 end
 
---- Bytes of the commands behind its newest snapshot: what a restart has to do
--- again, and what the labs mean by the size of Raft's state. (A tail before
--- that stays on the disk for who was away for a moment.) Nil of one that is not
--- up.
+--- Bytes of the entries behind its newest snapshot, as they are encoded: what a
+-- restart has to do again, and what the labs mean by the size of Raft's state.
+-- (A tail before that stays on the disk for who was away for a moment.) Nil of
+-- one that is not up.
 function Harness:log_bytes(id)
   local driver = self:is_up(id) and self.s.members[id].driver
   if not driver or driver.is_closed or not driver.has_turns then return nil end
   local status, bytes = driver.core:status(), 0
   for index = status.snapshot + 1, status.last do
     local kind, _, _, command = driver.core:entry(index)
-    if kind then bytes = bytes + #command end
+    expect(kind, "entry %d of %s is not in memory", index, id)
+    bytes = bytes + ENTRY_HEADER_BYTES + #command
   end
   return bytes
 end

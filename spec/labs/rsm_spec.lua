@@ -1,5 +1,6 @@
--- Lab 4A of MIT 6.5840: a replicated state machine, submitted to. A submit is
--- a proposal at a server that leads; the service is a counter.
+-- Lab 4A of MIT 6.5840: a replicated state machine, submitted to; and what 4C
+-- asks of it. A submit is a proposal at a server that leads; the service is a
+-- counter.
 local lab = require("spec.labs.lab").define(it)
 local labs = require "spec.labs.harness"
 
@@ -11,6 +12,7 @@ local SUBMITS <const> = 100
 local SUBMIT_MS <const> = 10000    -- until a submit must have found a leader
 local RETURN_MS <const> = 1000     -- after a heal, or a shutdown
 local AGREE_MS <const> = 10000     -- until all servers have the same count
+local MAXRAFTSTATE <const> = 1000  -- bytes of log between two snapshots
 
 -- A server; t.counts[id] is what its counter says.
 local function counter(t, id)
@@ -22,6 +24,18 @@ local function counter(t, id)
       return t.counts[id]
     end,
   }
+end
+
+-- The same with snapshots, and how often one was restored.
+local function snapshotting_counter(t, id)
+  local server = counter(t, id)
+  server.snapshot_bytes, server.snapshot_mode = MAXRAFTSTATE, "inline"
+  server.snapshot = function() return tostring(t.counts[id]) end
+  server.restore = function(bytes)
+    t.counts[id] = math.tointeger(tonumber(bytes))
+    t.restores = (t.restores or 0) + 1
+  end
+  return server
 end
 
 -- Submits to the servers of `ids` in turn until one has done it.
@@ -80,8 +94,8 @@ local function others(t, id)
   return { t:after(id, 1), t:after(id, 2) }
 end
 
-local function rsm(name, fn)
-  lab(name, { servers = SERVERS, node = counter }, fn)
+local function rsm(name, fn, node)
+  lab(name, { servers = SERVERS, node = node or counter }, fn)
 end
 
 describe("lab 4A", function()
@@ -169,4 +183,19 @@ describe("lab 4A", function()
     increment(t, t.s.ids, SUBMITS)
     expect_counts(t, t.s.ids, 2 * SUBMITS, 2 * SUBMITS)
   end)
+
+  rsm("Snapshot4C", function(t)
+    increment(t, t.s.ids, SUBMITS)
+    expect_counts(t, t.s.ids, SUBMITS, SUBMITS)
+    t:each(function(id)
+      local bytes = t:log_bytes(id)
+      expect(bytes <= 2 * MAXRAFTSTATE, "the log of %s has %d bytes", id, bytes)
+    end)
+    t:crash(table.unpack(t.s.ids))
+    t:restart(table.unpack(t.s.ids))
+    expect(submit(t, t.s.ids, "inc") == SUBMITS + 1, "not all is there again")
+    expect_counts(t, t.s.ids, SUBMITS + 1, SUBMITS + 1)
+    expect(t.restores == SERVERS, "%d snapshots were restored",
+      t.restores or 0)
+  end, snapshotting_counter)
 end)
