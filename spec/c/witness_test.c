@@ -111,6 +111,18 @@ static void it_never_campaigns_and_serves_nothing(void) {
   alone_end(c);
 }
 
+/* Whatever its place among the members. */
+static void it_knows_what_it_is(void) {
+  for (uint32_t which = N1; which <= N3; which++) {
+    struct cluster_options o = {.nodes = 3, .seed = 1};
+    o.roles[which] = WITNESS;
+    struct cluster *c = cluster_new(&o);
+    for (uint32_t i = N1; i <= N3; i++)
+      EQ(raft_is_witness(c->nodes[i].raft), i == which);
+    cluster_free(c);
+  }
+}
+
 /* From the disk it is sent the same as from memory. */
 static void what_is_loaded_is_stripped_too(void) {
   struct cluster_options o = {.nodes = 3, .seed = 1, .memory_bytes_max = 1};
@@ -127,6 +139,40 @@ static void what_is_loaded_is_stripped_too(void) {
   CHECK(c->seen_counts.loads > 0);
   for (raft_index i = 3; i <= c->nodes[N3].disk.last; i++)
     EQ(c->nodes[N3].disk.log[i].size, RAFT_ENTRY_HEADER_BYTES);
+  alone_end(c);
+}
+
+/* Copies need room of their own. Each turn is tried with none. */
+static void without_memory_it_is_sent_nothing_wrong(void) {
+  struct cluster_options o = {.nodes = 3, .seed = 1, .is_poor = true};
+  o.roles[N3] = WITNESS;
+  struct cluster *c = cluster_new(&o);
+  CHECK(cluster_elect(c, N1));
+  uint64_t before = c->seen_counts.failed_allocations;
+  propose(c, "some bytes");
+  CHECK(c->seen_counts.failed_allocations > before);
+  EQ(cluster_status(c, N3).last, cluster_status(c, N1).last);
+  alone_end(c);
+}
+
+/* The newest entry without its command is the first that is overwritten. */
+static void a_hole_goes_with_its_entry(void) {
+  struct cluster_options o = {.nodes = 5, .seed = 1};
+  o.roles[N3] = WITNESS;
+  struct cluster *c = cluster_new(&o);
+  CHECK(cluster_elect(c, N1));
+  for (uint32_t i = N2; i <= N5; i++)
+    cluster_isolate(c, i, i != N3);
+  propose(c, "x");
+  EQ(cluster_status(c, N3).last, 3);
+  CHECK(raft_has_holes(c->nodes[N3].raft));
+  for (uint32_t i = N2; i <= N5; i++)
+    cluster_isolate(c, i, false);
+  cluster_isolate(c, N1, true);
+  cluster_run(c, 2000);
+  CHECK(cluster_leader(c) > N1);
+  EQ(entry_at(c, N3, 3).kind, RAFT_ENTRY_NOOP);
+  CHECK(c->nodes[N3].raft->newest_hole < 3);
   alone_end(c);
 }
 
@@ -397,7 +443,10 @@ int main(void) {
   CASE(it_counts);
   CASE(it_guards_what_it_acknowledged);
   CASE(it_never_campaigns_and_serves_nothing);
+  CASE(it_knows_what_it_is);
   CASE(what_is_loaded_is_stripped_too);
+  CASE(without_memory_it_is_sent_nothing_wrong);
+  CASE(a_hole_goes_with_its_entry);
   CASE(its_log_survives_a_restart);
   CASE(a_new_one_catches_up_without_commands);
   CASE(nothing_is_stripped_before_it_is_committed);
