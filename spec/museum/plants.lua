@@ -403,6 +403,15 @@ r->state == RAFT_PRE_CANDIDATE &&
 
   plant("66", "snapshot.c", "  rec->config = own;", "  (void)own;"),
 
+  -- That of a snapshot counts, whatever came after it.
+  plant("66b", "snapshot.c", [[
+    r->config_before = *config;
+    r->config_before_index = s->config_index;
+    return;]], [[
+    r->config = *config;
+    r->config_index = s->config_index;
+    return;]]),
+
   plant("68", "snapshot.c",
     "raft_log_term(&r->log, s->index) == s->term",
     "raft_log_term(&r->log, s->index) != 0"),
@@ -416,6 +425,9 @@ r->state == RAFT_PRE_CANDIDATE &&
     "s->index > rec->last"),
   plant("72", "snapshot.c",
     "s->index > 0 && raft_log_term(&r->log, s->index) != s->term", "false"),
+
+  plant("72b", "snapshot.c",
+    "rec->base_index == 0 ? RAFT_OK : RAFT_E_CORRUPT", "RAFT_OK"),
 
   plant("77", "snapshot.c", "if (p->is_shipped) raft_progress_shipped(p);",
     "p->is_shipped = false;"),
@@ -442,6 +454,12 @@ r->state == RAFT_PRE_CANDIDATE &&
 
   plant("107", "snapshot.c",
     "own->mark_seq > r->log.seq_stored ? own->mark_seq : 0", "0"),
+
+  -- What stands on the new log is said before that is on the disk.
+  plant("107b", "snapshot.c",
+    "if (own->reset.index != 0) return r->log.seq_handed + 1;", NOTHING),
+  plant("107b", "snapshot.c",
+    "own->reset_seq > r->log.seq_stored ? own->reset_seq : 0", "0"),
 
   plant("108", "snapshot.c",
     "p->state == RAFT_SNAPSHOT && p->snapshot_index < upto",

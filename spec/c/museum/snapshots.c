@@ -67,6 +67,36 @@ static void a_configuration_is_lost_with_the_log(void) {
   alone_end(c);
 }
 
+/* n1 has entries 2 and 3, and behind them a configuration of two members that
+ * nobody has committed. */
+static struct cluster *with_a_newer_configuration(void) {
+  uint8_t payload[RAFT_CONFIG_BYTES_MAX];
+  uint8_t tail[RAFT_CONFIG_BYTES_MAX + 64];
+  struct cluster *c = alone_new(3, &(struct alone_log){3, TERMS(2, 2), 2});
+  struct raft_config newer = c->config;
+  newer.count = 2;
+  struct raft_entry e = {.index = 4, .term = 3, .kind = RAFT_ENTRY_CONFIG};
+  e.size = (uint32_t)raft_config_encode(&newer, payload);
+  e.payload = payload;
+  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = 3};
+  m.append.prev_index = 3;
+  m.append.prev_term = 2;
+  m.append.count = 1;
+  m.tail = (struct raft_slice){tail, raft_entry_encode(&e, tail)};
+  EQ(cluster_receive(c, N1, N3, &m), RAFT_OK);
+  cluster_work(c);
+  return c;
+}
+
+static void a_configuration_is_believed_blindly(void) {
+  struct cluster *c = with_a_newer_configuration();
+  EQ(receive(c, 3, 2), 3); /* which the log has */
+  raft_index index = 0;
+  EQ(raft_config_in_force(c->nodes[N1].raft, &index)->count, 2);
+  EQ(index, 4);
+  alone_end(c);
+}
+
 static void a_conflicting_entry_is_kept_at_the_end(void) {
   struct cluster *c =
       alone_new(3, &(struct alone_log){3, TERMS(1, 1, 2, 2), 4});
@@ -86,13 +116,9 @@ static void an_old_snapshot_is_installed(void) {
   alone_end(c);
 }
 
-static void a_start_with_a_hole_behind_the_snapshot(void) {
-  struct cluster *c = follower_behind_4();
-  struct cluster_disk *d = &c->nodes[N1].disk;
-  cluster_crash(c, N1, 0);
-  d->newest.index = 3; /* as if the newer file were lost */
-  struct raft_snapshot s = {.index = 3, .term = 2, .config_index = 1};
-  s.config = (struct raft_slice){d->newest.config, d->newest.config_size};
+/* n1 starts with entries 5 and 6 alone and this file: the answer. */
+static int64_t start_behind_4(struct cluster *c, raft_index file) {
+  const struct cluster_disk *d = &c->nodes[N1].disk;
   const struct raft_run run = {.first = 5, .term = 2};
   struct raft_recovery rec = {.term = 2,
                               .base_index = 4,
@@ -100,8 +126,13 @@ static void a_start_with_a_hole_behind_the_snapshot(void) {
                               .last = 6,
                               .runs = &run,
                               .run_count = 1,
-                              .tail_first = 7,
-                              .snapshot = s};
+                              .tail_first = 7};
+  if (file > 0)
+    rec.snapshot = (struct raft_snapshot){
+        .index = file,
+        .term = 2,
+        .config_index = 1,
+        .config = {d->newest.config, d->newest.config_size}};
   const struct raft_options o = {.self = c->nodes[N1].id,
                                  .election_min_ms = 100,
                                  .election_max_ms = 200,
@@ -110,10 +141,21 @@ static void a_start_with_a_hole_behind_the_snapshot(void) {
                                  .inflight_bytes_max = 1024};
   struct raft *r = raft_new(&o);
   struct raft_event ev = {.kind = RAFT_EV_START, .start = &rec};
-  EQ(raft_step(r, &ev), RAFT_E_CORRUPT);
+  int64_t rc = raft_step(r, &ev);
   raft_free(r);
-  d->newest.index = 6;
-  EQ(cluster_restart(c, N1), RAFT_OK);
+  return rc;
+}
+
+static void a_start_with_a_hole_behind_the_snapshot(void) {
+  struct cluster *c = follower_behind_4();
+  EQ(start_behind_4(c, 4), RAFT_OK);
+  EQ(start_behind_4(c, 3), RAFT_E_CORRUPT);
+  alone_end(c);
+}
+
+static void a_start_without_what_the_log_begins_behind(void) {
+  struct cluster *c = follower_behind_4();
+  EQ(start_behind_4(c, 0), RAFT_E_CORRUPT);
   alone_end(c);
 }
 
@@ -180,21 +222,7 @@ static void a_newer_snapshot_begins_the_transfer_anew(void) {
 }
 
 static void a_phantom_configuration_outlives_its_log(void) {
-  uint8_t payload[RAFT_CONFIG_BYTES_MAX];
-  uint8_t tail[RAFT_CONFIG_BYTES_MAX + 64];
-  struct cluster *c = alone_new(3, &(struct alone_log){3, TERMS(2, 2), 2});
-  struct raft_config phantom = c->config;
-  phantom.count = 2;
-  struct raft_entry e = {.index = 4, .term = 3, .kind = RAFT_ENTRY_CONFIG};
-  e.size = (uint32_t)raft_config_encode(&phantom, payload);
-  e.payload = payload;
-  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = 3};
-  m.append.prev_index = 3;
-  m.append.prev_term = 2;
-  m.append.count = 1;
-  m.tail = (struct raft_slice){tail, raft_entry_encode(&e, tail)};
-  EQ(cluster_receive(c, N1, N3, &m), RAFT_OK);
-  cluster_work(c);
+  struct cluster *c = with_a_newer_configuration();
   EQ(receive(c, 6, 4), 6);
   EQ(raft_config_in_force(c->nodes[N1].raft, NULL)->count, 3);
   alone_end(c);
@@ -225,19 +253,39 @@ static void the_state_is_installed_before_its_mark(void) {
   alone_end(c);
 }
 
+/* n1 says that it has it all, and then the power fails. */
+static void a_receipt_comes_before_its_mark(void) {
+  struct raft_message m;
+  struct cluster *c = alone_new(3, &(struct alone_log){3, TERMS(1, 2), 2});
+  EQ(alone_append(c, N2, &(struct alone_append){3, 3, 2, 1, 0, NULL, 0}), 0);
+  (void)alone_must_answer(c, N2, RAFT_MSG_APPEND_REPLY);
+  c->nodes[N1].is_disk_held = true;
+  EQ(receive(c, 9, 3), 9);
+  (void)cluster_flush(c, N1);
+  bool has_said = alone_answer(c, N2, RAFT_MSG_APPEND_REPLY, &m);
+  CHECK(!has_said || m.append_reply.index < 9);
+  alone_end(c);
+}
+
 const struct museum_scenario museum_snapshots[] = {
     RED("24", the_first_append_comes_again, "e.index > r->commit"),
     RED("25", a_place_before_the_snapshot_is_a_conflict, "accepted"),
     RED("66", a_configuration_is_lost_with_the_log, "count"),
     RED("68", a_conflicting_entry_is_kept_at_the_end, "accepted"),
-    RED("71", an_old_snapshot_is_installed, "Assertion"),
-    RED("72", a_start_with_a_hole_behind_the_snapshot, "raft_step"),
+    RED("66b", a_configuration_is_believed_blindly, "count: got 3, want 2"),
+    RED("71", an_old_snapshot_is_installed, "s->index > r->commit"),
+    RED("72", a_start_with_a_hole_behind_the_snapshot,
+        "start_behind_4(c, 3): got 0, want -6"),
+    RED("72b", a_start_without_what_the_log_begins_behind,
+        "start_behind_4(c, 0): got 0, want -6"),
     RED("77", a_follower_is_left_in_the_snapshot_state, "transfer_count"),
     RED("78", a_failed_transfer_is_begun_at_once, "ships"),
     RED("99", a_phantom_configuration_outlives_its_log, "count"),
     RED("105", nothing_is_shipped_behind_an_empty_log, "transfer_count"),
-    RED("106b", a_snapshot_replaces_a_committed_entry, "raft_step"),
-    RED("107", the_state_is_installed_before_its_mark, "installs"),
+    RED("106b", a_snapshot_replaces_a_committed_entry, "got 0, want -10"),
+    RED("107", the_state_is_installed_before_its_mark,
+        "installs: got 1, want 0"),
+    RED("107b", a_receipt_comes_before_its_mark, "m.append_reply.index < 9"),
     RED("108", a_newer_snapshot_begins_the_transfer_anew, "ships"),
     LAST,
 };
