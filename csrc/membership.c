@@ -12,6 +12,7 @@
 #include "replica.h"
 
 #define CLOCK_SLACK_MS 1000 /* a leader's clock may be so much ahead */
+#define HEARTBEATS     5u   /* to a minimum election timeout */
 
 static bool is_voter_in(const struct raft_member *m, enum raft_half half) {
   assert(m->role[half] <= RAFT_ROLE_WITNESS);
@@ -49,6 +50,21 @@ uint32_t raft_election_min(const struct raft *r) {
   if (is_open && r->config_before.election_min_ms > min)
     min = r->config_before.election_min_ms;
   return min;
+}
+
+/* A leader speaks before anybody's patience ends. Options that were written for
+ * a longer one would depose it again and again: then a fifth of what is in
+ * force counts, of the shorter one while that may still be taken back. */
+uint32_t raft_heartbeat(const struct raft *r) {
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
+  assert(r->options.heartbeat_ms > 0);
+  if (r->config.count == 0) return r->options.heartbeat_ms;
+  uint32_t min = r->config.election_min_ms;
+  bool is_open = r->config_index > r->commit && r->config_before_index > 0;
+  if (is_open && r->config_before.election_min_ms < min)
+    min = r->config_before.election_min_ms;
+  if (r->options.heartbeat_ms < min) return r->options.heartbeat_ms;
+  return min / HEARTBEATS > 0 ? min / HEARTBEATS : 1;
 }
 
 /* Fresh progress for every member of the configuration but us. */

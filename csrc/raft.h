@@ -207,11 +207,12 @@ struct raft_recovery {
 
 struct raft_options {
   raft_id self;
-  uint64_t incarnation;       /* of our directory */
-  uint64_t seed;              /* of the generator; also makes contexts unique */
-  uint32_t election_min_ms;   /* until a configuration says otherwise */
-  uint32_t election_max_ms;   /* > election_min_ms */
-  uint32_t heartbeat_ms;      /* < election_min_ms */
+  uint64_t incarnation;     /* of our directory */
+  uint64_t seed;            /* of the generator; also makes contexts unique */
+  uint32_t election_min_ms; /* until a configuration says otherwise */
+  uint32_t election_max_ms; /* > election_min_ms */
+  uint32_t heartbeat_ms; /* < election_min_ms; a fifth of what a configuration
+                                 says instead, where it is not below that */
   uint32_t command_bytes_max; /* one command */
   size_t pending_bytes_max;   /* appended and not yet committed; also how much
                                  more than memory_bytes_max a leader keeps in

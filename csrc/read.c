@@ -217,7 +217,7 @@ static void ask_leader(struct raft *r) {
   m.read.context = r->read_context;
   raft_send(r, r->leader, raft_hard_after(r), &m);
   r->is_read_due = false;
-  r->read_resend = r->now + r->options.heartbeat_ms;
+  r->read_resend = r->now + raft_heartbeat(r);
 }
 
 void raft_emit_reads(struct raft *r) {

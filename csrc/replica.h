@@ -269,6 +269,7 @@ const struct raft_progress *raft_peer_at(const struct raft *r,
                                          uint32_t position);
 raft_ms raft_stamp(const struct raft *r); /* the time of a new entry */
 uint32_t raft_election_min(const struct raft *r);
+uint32_t raft_heartbeat(const struct raft *r); /* ms between two of a leader */
 
 /* read.c */
 int64_t raft_on_read(struct raft *r, uint64_t token);

@@ -425,7 +425,7 @@ void raft_lead(struct raft *r) {
   r->state = RAFT_LEADER;
   r->leader = r->options.self;
   r->election_due = RAFT_NEVER;
-  r->heartbeat_due = r->now + r->options.heartbeat_ms;
+  r->heartbeat_due = r->now + raft_heartbeat(r);
   r->read_round = 0;
   r->round_is_sent = false;
   raft_lease_reset(r);
@@ -471,7 +471,7 @@ void raft_leader_tick(struct raft *r) {
     raft_become_follower(r, r->term, 0);
     return;
   }
-  r->heartbeat_due = r->now + r->options.heartbeat_ms;
+  r->heartbeat_due = r->now + raft_heartbeat(r);
   if (r->config.leases) raft_open_round(r); /* its answers prolong it */
   for (uint32_t i = 0; i < r->peer_count; i++) {
     raft_ship_tick(&r->peers[i]);

@@ -302,10 +302,11 @@ void raft_emit_install(struct raft *r) {
 /* Only to who has spoken since the last heartbeat: a file is no probe. */
 static bool needs_ship(const struct raft *r, const struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
-  assert(r->heartbeat_due >= r->options.heartbeat_ms);
+  raft_ms beat = raft_heartbeat(r); /* it may have grown since the last one */
+  raft_ms last = r->heartbeat_due > beat ? r->heartbeat_due - beat : 0;
   if (p->state == RAFT_SNAPSHOT || p->is_resting) return false;
   if (p->next > r->log.base_index) return false;
-  return p->heard >= r->heartbeat_due - r->options.heartbeat_ms;
+  return p->heard >= last;
 }
 
 bool raft_emit_ship(struct raft *r, struct raft_progress *p) {

@@ -49,6 +49,7 @@ describe("options of a node", function()
       max_command_bytes = 1048576, max_pending_bytes = 67108864, log = "warn",
       on = {}, uv = false, host = false, record = false, tls = false,
       http = false,
+      given = { election_timeout = false, leases = false, quorum = false },
     }, accepted())
   end)
 

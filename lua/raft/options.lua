@@ -233,9 +233,15 @@ local function check_quorum(opts)
   opts.quorum = plan.quorum or false
 end
 
+-- Options that are read when the cluster forms. Were they given?
+local function given(t)
+  return { election_timeout = t.election_timeout ~= nil,
+    leases = t.leases ~= nil, quorum = t.quorum ~= nil }
+end
+
 local function node_options(t)
   local opts = fields(t, "")
-  opts.on = opts.on or {}
+  opts.on, opts.given = opts.on or {}, given(t)
   check_self(opts)
   check_dir(opts)
   check_snapshots(opts)
@@ -246,7 +252,8 @@ local function node_options(t)
 end
 
 --- The options of a node, checked and complete.
--- Beside the options: `ids`, the members' ids sorted. `members` maps each id
+-- Beside the options: `ids`, the members' ids sorted; `given`, which of those
+-- that the cluster decides later were named. `members` maps each id
 -- to { address=, role=, priority= }; `election_timeout` is { min=, max= };
 -- `quorum` is false (majority) or { election=, commit= } of sizes or sets; who
 -- joins has no members.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "replica.h"
 
 /* n1 forms a cluster of c->config, as the test has changed it. */
 static void form(struct cluster *c) {
@@ -39,6 +40,34 @@ static void a_time_out_is_as_long_as_the_configuration_says(void) {
   c->config.election_min_ms = 700;
   form(c);
   CHECK(c->nodes[N1].deadline >= c->now + 700);
+  alone_end(c);
+}
+
+/* n1, alone and in office, of a cluster with this minimum. */
+static struct cluster *leads_with(uint32_t election_min_ms) {
+  struct cluster *c = unformed(1);
+  c->config.election_min_ms = election_min_ms;
+  form(c);
+  cluster_time_out(c, N1);
+  (void)cluster_flush(c, N1);
+  cluster_disk(c, N1, RAFT_STORES_MAX);
+  EQ(alone_status(c).state, RAFT_LEADER);
+  return c;
+}
+
+/* A node that was started with options for 100 ms, and so beats each 20 ms,
+ * deposed itself in a cluster of a shorter patience, and again. */
+static void a_leader_speaks_within_the_patience_in_force(void) {
+  struct cluster *c = leads_with(21);
+  EQ(raft_heartbeat(c->nodes[N1].raft), 20);
+  EQ(c->nodes[N1].deadline, c->now + 20);
+  alone_end(c);
+  c = leads_with(20);
+  EQ(raft_heartbeat(c->nodes[N1].raft), 4);
+  EQ(c->nodes[N1].deadline, c->now + 4);
+  alone_end(c);
+  c = leads_with(3);
+  EQ(c->nodes[N1].deadline, c->now + 1);
   alone_end(c);
 }
 
@@ -140,6 +169,20 @@ static void a_configuration_counts_from_its_append_to_its_truncation(void) {
   alone_end(c);
 }
 
+/* While the shorter one may come back, it counts. */
+static void an_open_configuration_slows_no_heartbeat(void) {
+  struct cluster *c = alone_new(3, NULL);
+  struct raft *r = c->nodes[N1].raft;
+  append_config(c, N2, 2, 1, 1);
+  r->options.heartbeat_ms = 120; /* below 150, and not below 100 */
+  EQ(raft_heartbeat(r), 20);
+  r->commit = 2;
+  EQ(raft_heartbeat(r), 120);
+  r->commit = 1;
+  r->options.heartbeat_ms = 20;
+  alone_end(c);
+}
+
 /* In one turn, and of the same index: whoever listens hears of it. */
 static void another_one_in_its_place_is_told_of(void) {
   struct cluster *c = alone_new(3, NULL);
@@ -224,6 +267,8 @@ static void a_stranger_s_vote_does_not_count(void) {
 
 int main(void) {
   CASE(a_time_out_is_as_long_as_the_configuration_says);
+  CASE(a_leader_speaks_within_the_patience_in_force);
+  CASE(an_open_configuration_slows_no_heartbeat);
   CASE(a_low_priority_is_patient);
   CASE(who_has_no_configuration_trusts_a_leader_too);
   CASE(who_learns_that_it_is_a_voter_may_campaign);

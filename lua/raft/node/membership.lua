@@ -3,6 +3,7 @@
 local Changes = require "raft.node.changes"
 local configuration = require "raft.configuration"
 local errors = require "raft.errors"
+local quorum = require "raft.quorum"
 local view = require "raft.node.view"
 
 local M = {}
@@ -83,16 +84,37 @@ local function is_as_in(options, config)
   return true
 end
 
+-- Option -> is what was given in force? What was not given agrees.
+local AGREES <const> = {
+  { "members", is_as_in },
+  { "quorum", function(options, config)
+    local rule = config.quorum
+    if config.next_quorum ~= nil then rule = config.next_quorum end
+    return not options.given.quorum or quorum.same(options.quorum, rule)
+  end },
+  { "leases", function(options, config)
+    return not options.given.leases or options.leases == config.leases
+  end },
+  { "election_timeout", function(options, config)
+    return not options.given.election_timeout
+      or options.election_timeout.min == config.election_min_ms
+  end },
+}
+
 --- Says so when the options differ from what the log knows.
 function Membership:compare_options()
   local driver = self.driver
-  if not driver.config or driver.options.join
-    or is_as_in(driver.options, driver.config) then
-    return
+  if not driver.config or driver.options.join then return end
+  local names = {}
+  for _, option in ipairs(AGREES) do
+    if not option[2](driver.options, driver.config) then
+      names[#names + 1] = option[1]
+    end
   end
-  driver:warn(errors.new("bad_membership", "the members option differs from "
-    .. "the configuration in the log, which counts: change it with "
-    .. "node:change"))
+  if #names == 0 then return end
+  driver:warn(errors.new("bad_membership", ("the option %s differs from the "
+    .. "configuration in the log, which counts: change it with node:change")
+    :format(table.concat(names, ", ")), { options = names }))
 end
 
 --- The core has started: what does its log say?
