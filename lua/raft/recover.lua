@@ -146,9 +146,10 @@ local function tell_kept(lines, account)
     and "nobody knows when"
     or os.date("!%Y-%m-%d %H:%M:%S UTC", account.last_time // 1000))
   if account.uncertain > 0 then
-    in_words(lines, "doubtful: entries %d to %d. They may never have been "
-      .. "acknowledged to anybody, and count from now on", account.commit + 1,
-      account.last)
+    in_words(lines, account.uncertain == 1 and "doubtful: entry %d. It may "
+      .. "never have been acknowledged to anybody, and counts from now on"
+      or "doubtful: entries %d to %d. They may never have been acknowledged to "
+      .. "anybody, and count from now on", account.commit + 1, account.last)
   end
   if account.damaged_last then
     in_words(lines, "damaged:  this directory had entries up to %d; those "

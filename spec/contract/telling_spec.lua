@@ -86,6 +86,20 @@ describe("node:status", function()
       end)
     end)
 
+  it("knows where the log stood when the node is over", function()
+    cluster(function(s)
+      local node = s:node("n1")
+      local before = node:status()
+      node:close()
+      local after = node:status()
+      assert.equal("closed", after.state)
+      for _, name in ipairs { "term", "applied", "commit", "first", "last",
+        "snapshot" } do
+        assert.equal(before[name], after[name], name)
+      end
+    end)
+  end)
+
   it("shows a leader its peers, and followers none", function()
     cluster(function(s)
       for i = 1, 3 do

@@ -72,6 +72,7 @@ function M.new(options, node)
     is_closed = false,
     is_drain_due = false,     -- will the scheduler deliver our events?
     failure = false,          -- the error that ended us
+    last_places = false,      -- where the log stood when we ended
     stopping = false,         -- the stop that is under way
     stop_timer = false,       -- ends it at its deadline
     stop_waiters = {},        -- functions to call once it has stopped

@@ -20,6 +20,7 @@ local parts = require "raft.node.parts"
 local raft_core = require "raft.core"
 local registry = require "raft.registry"
 local repair = require "raft.node.repair"
+local status = require "raft.node.status"
 local view = require "raft.node.view"
 
 local M = {}
@@ -220,6 +221,7 @@ end
 
 -- Everything is closed at once.
 local function end_now(driver, state)
+  status.keep(driver)
   driver.is_closed, driver.state = true, state
   driver.role, driver.leader = "follower", false
   shut(driver)

@@ -15,12 +15,21 @@ local function peers_of(core, shipping, now)
   return peers
 end
 
+-- Where the log stands, which is known when the node is over, too.
+local PLACES <const> = { "first", "last", "commit", "stored", "snapshot" }
+
+--- Notes where the log stands: the node is about to end.
+function M.keep(driver)
+  if not driver.core then return end
+  local core, places = driver.core:status(), {}
+  for _, name in ipairs(PLACES) do places[name] = core[name] end
+  driver.last_places = places
+end
+
 local function fill_from_core(status, driver)
   local core = driver.core:status()
-  for _, name in ipairs { "first", "last", "commit", "stored", "snapshot",
-    "bad_frames" } do
-    status[name] = core[name]
-  end
+  for _, name in ipairs(PLACES) do status[name] = core[name] end
+  status.bad_frames = core.bad_frames
   status.peers = peers_of(core, driver.shipping, driver:now())
   status.pending_bytes = core.pending_bytes
   status.memory_bytes = core.memory_bytes
@@ -30,9 +39,12 @@ local function fill_from_core(status, driver)
 end
 
 -- Of a node that is not open.
-local function fill_without_core(status)
-  for _, name in ipairs { "first", "last", "commit", "stored", "bad_frames",
-    "pending_bytes", "memory_bytes", "uptime" } do
+local function fill_without_core(status, driver)
+  for _, name in ipairs(PLACES) do
+    status[name] = driver.last_places and driver.last_places[name] or 0
+  end
+  for _, name in ipairs { "bad_frames", "pending_bytes", "memory_bytes",
+    "uptime" } do
     status[name] = 0
   end
   status.peers, status.has_lease = {}, false
@@ -53,7 +65,6 @@ function M.of(driver)
     address = driver:address_of(driver.leader),
     listen = is_open and driver.transport:address() or nil,
     applied = driver.applied,
-    snapshot = 0,
     members = driver:members(),
     quorum = view.quorum(driver),
     pending = driver.proposals.open_count,
@@ -68,7 +79,7 @@ function M.of(driver)
     status.disk_ms = math.max(storage:status().disk_ms, storage:write_age())
     status.transport = driver.transport:status()
   else
-    fill_without_core(status)
+    fill_without_core(status, driver)
   end
   return status
 end
