@@ -11,13 +11,16 @@ local UNRELIABLE <const> = { loss = 0.1, reorder = 1, reorder_ms = 26 }
 local methods = {}
 M.methods = methods
 
--- Makes the wires what is_connected says.
+-- Makes the wires what is_connected says: who is not hears nobody at all.
 function methods:wire()
-  local group = {}
+  local groups = { {} }
   self:each(function(id)
-    if self.is_connected[id] then group[#group + 1] = id end
+    local is_alone = not self.is_connected[id]
+    local group = is_alone and {} or groups[1]
+    group[#group + 1] = id
+    if is_alone then groups[#groups + 1] = group end
   end)
-  self.s:partition(group)
+  self.s:partition(table.unpack(groups))
 end
 
 function methods:disconnect(...)

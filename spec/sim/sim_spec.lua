@@ -105,6 +105,19 @@ describe("a simulation", function()
     end)
   end)
 
+  -- They had each stood alone, so nobody took over for ever.
+  it("leaves those together who are in no group of a partition", function()
+    local s <close> = new { nodes = 3, seed = 7 }
+    s:run(function()
+      assert(s:client():propose("1"))
+      local leader = s:leader()
+      s:partition({ leader })
+      assert(s:wait(function()
+        return s:leader() and s:leader() ~= leader
+      end, 10000))
+    end)
+  end)
+
   it("cuts one way only where that is asked for", function()
     local s <close> = new { nodes = 3 }
     s:run(function()

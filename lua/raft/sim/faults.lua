@@ -173,8 +173,8 @@ function methods.cut(sim, a, b, both)
   if both ~= false then cut(sim, b, a) end
 end
 
---- Groups of ids: those of different groups do not hear each other. Who is in
--- no group stands alone.
+--- Groups of ids: those of different groups do not hear each other. All who
+-- are in none are one more group: partition({ a }) cuts a off from the others.
 function methods.partition(sim, ...)
   local group_of = {}
   for number, group in ipairs { ... } do
@@ -185,8 +185,7 @@ function methods.partition(sim, ...)
   sim.network:heal()
   for _, a in ipairs(sim.ids) do
     for _, b in ipairs(sim.ids) do
-      local apart = not group_of[a] or group_of[a] ~= group_of[b]
-      if a ~= b and apart then cut(sim, a, b) end
+      if group_of[a] ~= group_of[b] then cut(sim, a, b) end
     end
   end
 end
