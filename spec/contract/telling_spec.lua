@@ -129,6 +129,33 @@ describe("node:status", function()
   end)
 end)
 
+describe("a time-out", function()
+  -- It told of a directory that had been refused once, and was let in since.
+  it("says why nothing moves, and not what was refused before", function()
+    cluster(function(s)
+      local leader = s:leader()
+      local victim = leader == "n3" and "n2" or "n3"
+      s:wipe(victim)
+      s:restart(victim)
+      assert(s:wait(function()
+        return s.members[victim].failure
+      end, 20000))
+      assert.is_true(s:node(leader):remove(victim, WAIT))
+      s:crash(victim)
+      s:restart(victim)
+      assert.is_true(s:node(leader):add(victim, s.members[victim].address,
+        WAIT))
+      s:partition({ leader })
+      assert(s:wait(function()
+        return not s:node(leader):leader()
+      end, 10000))
+      local _, err = s:node(leader):propose("y", { timeout = 100 })
+      assert.equal("timeout: no answer in time: no leader is known",
+        tostring(err))
+    end, { may_fail = true })
+  end)
+end)
+
 describe("node:members", function()
   it("has the shape of the option", function()
     cluster(function(s)

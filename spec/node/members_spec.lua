@@ -412,7 +412,7 @@ describe("join", function()
       words = err.message
       if words:find("not added", 1, true) then break end
     end
-    assert.matches("n4 waits to be added to a cluster: .*it was not added so "
+    assert.matches("n4 waits to be added to a cluster; .*it was not added so "
       .. "far: another change is under way: n5 is to become a voter", words)
   end)
 

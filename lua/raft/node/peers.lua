@@ -32,7 +32,7 @@ function M.new(driver)
     forming = false,           -- the identity whose entry 1 is on its way
     greeting = false,
     links = {},                -- id -> the link that is up
-    last_refusal = false,      -- words of the newest refusal, for time-outs
+    last_refusal = false,      -- { peer=, words=, at= }, for time-outs
     warned = {},               -- refusals that the user was told of -> when
     warned_count = 0,          -- Invariant: entries of warned
   }, Peers)
@@ -224,10 +224,18 @@ end
 -- The transport has written the line for the log.
 function Peers:note_refusal(peer, code, text)
   peer = peer or "a peer"
-  self.last_refusal = ("%s: %s"):format(peer, text)
+  local words = ("%s: %s"):format(peer, text)
+  self.last_refusal = { peer = peer, words = words, at = self.driver:now() }
   if code == "busy" then return end  -- it will be asked again, and soon
-  if self:was_told(self.last_refusal) then return end
+  if self:was_told(words) then return end
   self.driver:emit("warning", errors.new(code, text, { peer = peer }))
+end
+
+--- The newest refusal in words, if it is none of long ago; or nil.
+function Peers:newest_refusal()
+  local last = self.last_refusal
+  local is_new = last and self.driver:now() - last.at < WARN_AGAIN_MS
+  return is_new and last.words or nil
 end
 
 --- A peer refused us. Some reasons mean that we must not run on.
@@ -241,6 +249,8 @@ end
 --- A link is up.
 function Peers:opened(link)
   local driver = self.driver
+  local last = self.last_refusal
+  if last and last.peer == link.id then self.last_refusal = false end
   self.links[link.id] = link
   link.reader = driver.core:reader(link.id, link.hello.incarnation)
   self.greeting:joined(link.hello)

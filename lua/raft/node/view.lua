@@ -39,9 +39,7 @@ end
 
 local function what_is_missing(driver)
   if not driver.formed and driver.options.join then
-    local why = driver.peers.last_refusal
     return driver.id .. " waits to be added to a cluster"
-      .. (why and ": " .. why or "")
   elseif not driver.formed then
     return "the cluster has not formed: " .. driver.peers:missing()
   elseif not driver.leader then
@@ -54,7 +52,7 @@ end
 
 --- Why nothing moves, in words.
 function M.why_no_leader(driver)
-  local refusal = driver.peers.last_refusal
+  local refusal = driver.peers:newest_refusal()
   return what_is_missing(driver) .. (refusal and "; " .. refusal or "")
 end
 
