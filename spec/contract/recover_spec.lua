@@ -1,5 +1,6 @@
 -- What the page promises of raft.recover, and of mistakes with it.
 local Cluster = require "spec.support.cluster"
+local helper = require "spec.support.helper"
 local raft = require "raft"
 local tmpdir = require "spec.support.tmpdir"
 
@@ -86,6 +87,28 @@ describe("raft.recover", function()
       assert(again:ready(WAIT))
       assert.equal("c1c2c3c4c5", (assert(again:propose("c5"))))
     end, options)
+  end)
+
+  it("takes the others in, named at once, with empty directories", function()
+    local cluster <close> = Cluster.new { nodes = 3 }
+    cluster:up()
+    for i = 1, 3 do assert(cluster:node("n1"):propose("c" .. i)) end
+    cluster:settle(3)
+    for _, id in ipairs(cluster.ids) do cluster:node(id):stop() end
+    local members = { n1 = cluster.members.n1, n2 = cluster.members.n2,
+      n3 = { address = cluster.members.n3, role = "learner" } }
+    assert(raft.recover(cluster.dir:join("n1"), { members = members }))
+    for _, id in ipairs(cluster.ids) do
+      cluster:start(id, id ~= "n1" and { dir = cluster.dir:join(id .. "new") })
+      assert(cluster:node(id):ready { timeout = 10000 })
+    end
+    helper.wait_until(function()
+      local now = cluster:node("n1"):members()
+      return now.n2.role == "voter" and now.n2.goal == nil
+    end, 10000, "n2 to be a voter")
+    assert.equal("learner", cluster:node("n1"):members().n3.role)
+    assert.equal(4, (assert(cluster:node("n2"):propose("c4", WAIT))))
+    cluster:settle(4)
   end)
 
   it("says what is wrong with the directory", function()
