@@ -114,11 +114,16 @@ describe("a formed cluster", function()
   it("and a node of another cluster refuse each other, and live on", function()
     local warned = {}
     local node = cluster:leader()
-    node:on("warning", function(err) warned[#warned + 1] = err end)
+    node:on("warning", function(err)
+      if err.code == "busy" then return end  -- the machine is slow
+      warned[#warned + 1] = err
+    end)
     local heard
     local stranger = cluster:new_node(victim, { cluster = "elsewhere",
       dir = cluster.dir:join("stranger"), listen = Cluster.free_address(),
-      on = { warning = function(err) heard = err end } })
+      on = { warning = function(err)
+        if err.code ~= "busy" then heard = err end
+      end } })
     assert(stranger:start())
     helper.wait_until(function() return heard and warned[1] end)
     assert.equal("cluster_mismatch", heard.code)
