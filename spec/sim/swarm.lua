@@ -28,7 +28,10 @@ local LEASE_PPM <const> = 50000    -- two such clocks differ by a tenth
 
 M.MARKS = { "election", "lost_election", "refused_pre_vote", "deposed",
   "check_quorum", "truncation", "crash", "recovery_crash", "torn_tail",
-  "partition", "pause", "unknown", "read_retry", "disk_error" }
+  "partition", "pause", "unknown", "read_retry", "disk_error", "rot", "repair",
+  "snapshot", "shipped", "installed", "compacted", "joint", "joint_left",
+  "leader_removed", "promoted", "quorum_rule", "moved", "readded", "wiped",
+  "rolled_back", "refused", "mended" }
 
 --- The service: get, put, append, cas on keys.
 function M.node()

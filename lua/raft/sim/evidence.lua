@@ -33,7 +33,9 @@ end
 
 --- May a plan start this process?
 function M.may_start(sim, member)
-  return not member:is_lost() or M.is_known(sim, member, member.starts)
+  if not member:is_lost() then return true end
+  local starts = member:starts()
+  return starts and M.is_known(sim, member, starts) or false
 end
 
 --- A process starts, and remembers nothing: those that it could let in and

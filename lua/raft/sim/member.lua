@@ -11,6 +11,7 @@ local errors = require "raft.errors"
 local inside = require "raft.node.inside"
 local node_options = require "raft.sim.node_options"
 local raft = require "raft"
+local raft_core = require "raft.core"
 
 local M = {}
 
@@ -45,7 +46,6 @@ function M.new(sim, id, position)
     last_index = 0,      -- the newest entry on its disk, when last known
     rotten_last = 0,     -- the same before damage, until repaired; 0 none
     incarnation = 0,     -- of its directory, when last known; 0 it is empty
-    starts = 0,          -- how often that was opened, when last known
     lost = {},           -- incarnation of a directory that is gone, or was put
                          -- back to an older copy -> its newest entry before
     copy = false,        -- of its disk, to be put back
@@ -94,7 +94,6 @@ local function open(self)
   self.is_starting = false
   if not ok then return self:failed(err) end
   self.incarnation = self.driver.storage.incarnation
-  self.starts = self.driver.storage.starts
   local report = self.driver.storage.report
   if report and report.truncated_bytes > 0 then
     self.sim.marks:see("torn_tail")
@@ -181,7 +180,7 @@ function Member:wipe()
   self:note("is wiped")
   lose(self)
   self.disk:wipe()
-  self.last_index, self.incarnation, self.starts = 0, 0, 0
+  self.last_index, self.incarnation = 0, 0
   self.copy, self.was_witness = false, false
   self.state = "new"
 end
@@ -192,10 +191,21 @@ function Member:give_up()
   self.last_index = 0
 end
 
---- Keeps a copy of its disk, as it is now.
+--- How often its directory was opened, as its disk says: also of starts that
+-- came to nothing. Nil: it does not say.
+function Member:starts()
+  local ok, bytes = pcall(self.disk.read, self.disk, "/data/identity")
+  local fields = ok and raft_core.identity_decode(bytes)
+  if not fields then return nil end
+  return fields.starts, fields.incarnation
+end
+
+--- Keeps a copy of its disk, as it is now, where there is a directory on it.
 function Member:keep_copy()
-  self.copy = { image = self.disk:seen(), incarnation = self.incarnation,
-    starts = self.starts, last = self:stored() or self.last_index }
+  local starts, incarnation = self:starts()
+  self.copy = starts and { image = self.disk:seen(),
+    incarnation = incarnation, starts = starts,
+    last = self:stored() or self.last_index } or false
 end
 
 --- Puts the copy back that was kept.
@@ -204,8 +214,7 @@ function Member:roll_back()
   self:note("is put back", self.copy.last)
   lose(self)
   self.disk:restore(self.copy.image)
-  self.last_index, self.starts = self.copy.last, self.copy.starts
-  self.incarnation = self.copy.incarnation
+  self.last_index, self.incarnation = self.copy.last, self.copy.incarnation
 end
 
 --- Does the cluster know it at another address than where it listens?

@@ -68,7 +68,7 @@ function act.roll_back(sim, event)
   local member = sim.members[event.id]
   local copy = member.copy
   if copy and copy.incarnation == member.incarnation
-    and copy.starts < member.starts and not member:is_lost()
+    and copy.starts < (member:starts() or 0) and not member:is_lost()
     and evidence.is_known(sim, member, copy.starts)
     and copies.may_lose(sim, event.id) then
     sim:roll_back(event.id)

@@ -117,7 +117,7 @@ function draw.roll_back(random, ids)
 end
 
 local WISHES <const> = { "add", "add", "add", "remove", "replace", "role",
-  "role", "move", "quorum", "settings" }
+  "role", "move", "quorum", "quorum", "settings" }
 
 -- The fields of all wishes, so that each event draws as much as another.
 function draw.change(random, ids)
