@@ -219,7 +219,8 @@ end
 function Cluster:tend(dice)
   local change = self.changing
   if not change then return end
-  if change.number and not change.asked.why then return end
+  local asked = change.number and change.asked
+  if asked and not asked.why and not asked.has_ended then return end
   local list = {}
   for _, process in ipairs(self:running()) do
     local stays = process.id ~= change.leaving and process.id ~= change.new
