@@ -33,6 +33,24 @@ describe("the helper", function()
     assert.equal("1 passed, 0 failed, 0 skipped", last, output)
   end)
 
+  it("does not give up waiting because the loop stood still", function()
+    local output, last = busted(body([[
+      local is_done = false
+      local timer = uv.new_timer()
+      timer:start(1, 0, function()
+        timer:close()
+        local from = uv.hrtime()
+        while uv.hrtime() - from < 100e6 do end
+        local again = uv.new_timer()
+        again:start(1, 0, function()
+          again:close()
+          is_done = true
+        end)
+      end)
+      support.wait_until(function() return is_done end, 50)]]))
+    assert.equal("1 passed, 0 failed, 0 skipped", last, output)
+  end)
+
   it("shows where an assertion failed", function()
     local output, last = busted(body("assert.equal(1, 2)"))
     assert.equal("0 passed, 1 failed, 0 skipped", last)

@@ -4,6 +4,9 @@ local helper = require "spec.support.helper"
 local raft = require "raft"
 
 local WAIT <const> = { timeout = 10000 }
+-- Who is silent for the first of these counts as not reachable, which a busy
+-- machine must not make of anybody.
+local ELECTION <const> = { 150, 300 }
 
 -- A node that waits to be added, with an empty directory; started.
 local function newcomer(cluster, id, extra)
@@ -87,7 +90,7 @@ end)
 
 describe("node:add", function()
   it("makes a new node a voter once it has caught up", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     for i = 1, 50 do assert(cluster:leader():propose("c" .. i)) end
     local n4, where = newcomer(cluster, "n4")
@@ -102,7 +105,7 @@ describe("node:add", function()
   end)
 
   it("may be asked of any node, and asked again", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     local _, where = newcomer(cluster, "n4")
     local follower = cluster:followers()[1]
@@ -214,7 +217,7 @@ end)
 
 describe("node:remove", function()
   it("of a follower makes it say so, and stop campaigning", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     local warnings = {}
     cluster.options.node = function(id)
       return { on = { warning = function(err)
@@ -248,7 +251,7 @@ describe("node:remove", function()
   end)
 
   it("of the leader has it hand over", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     local leader, id = cluster:leader()
     assert(leader:propose("x"))
@@ -261,7 +264,7 @@ describe("node:remove", function()
 
   -- What it was asked for meanwhile waited for a leader for ever.
   it("of a node answers what others asked of it", function()
-    local cluster <close> = Cluster.new { nodes = 4 }
+    local cluster <close> = Cluster.new { nodes = 4, election = ELECTION }
     cluster:up()
     local leader, id = cluster:leader()
     local _, others = cluster:followers()
@@ -274,7 +277,7 @@ describe("node:remove", function()
   end)
 
   it("of who asks for it succeeds", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     local nodes, ids = cluster:followers()
     assert.is_true(nodes[1]:remove(ids[1], WAIT))
@@ -291,14 +294,14 @@ describe("node:remove", function()
   end)
 
   it("that would leave no quorum is refused, unless forced", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     local leader, id = cluster:leader()
     local _, others = cluster:followers()
     local dead, alive = others[1], others[2]
     cluster:close_node(dead)
     helper.wait_until(function()  -- the leader misses it
-      return leader:status().peers[dead].silent_ms > 300
+      return leader:status().peers[dead].silent_ms > 2 * ELECTION[2]
     end)
     local ok, err = leader:remove(alive, WAIT)
     assert.is_nil(ok)
@@ -323,7 +326,7 @@ end)
 
 describe("node:change", function()
   it("does several things in one step", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     local leader, id = cluster:leader()
     local _, others = cluster:followers()
@@ -336,7 +339,7 @@ describe("node:change", function()
   end)
 
   it("changes the quorum and the settings", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     local leader = cluster:leader()
     assert.is_true(leader:change({}, { quorum = { election = 3, commit = 1 },
@@ -348,7 +351,7 @@ describe("node:change", function()
   end)
 
   it("moves a member to another address", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     local _, others = cluster:followers()
     local moved, where = others[1], Cluster.free_address()
@@ -361,7 +364,7 @@ describe("node:change", function()
   end)
 
   it("tells every node by its event", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     local seen = {}
     cluster.options.node = function(id)
       return { on = { membership = function(members, index)
@@ -383,7 +386,7 @@ end)
 
 describe("join", function()
   it("asks to be added, until it is", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     assert(cluster:leader():propose("x"))
     local n4 = newcomer(cluster, "n4", { join = { Cluster.free_address(),
@@ -402,7 +405,7 @@ describe("join", function()
   end)
 
   it("is told why it was not added so far", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     cluster:leader():add("n5", Cluster.free_address(), { force = true }, false)
     local n4 = newcomer(cluster, "n4", { join = { cluster.members.n2 } })
@@ -429,7 +432,7 @@ describe("join", function()
 
   -- Faults O6, O9: the same id comes back empty.
   it("brings a wiped node back, once it was removed", function()
-    local cluster <close> = Cluster.new { nodes = 3 }
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
     cluster:up()
     assert(cluster:leader():propose("x"))
     local _, others = cluster:followers()

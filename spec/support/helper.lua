@@ -15,6 +15,7 @@ local M = {}
 local WATCHDOG_MS <const> = tonumber(os.getenv("WATCHDOG_MS")) or 20000
 local POLL_MS <const> = 2           -- between two looks of wait_until
 local WAIT_MS <const> = 5000        -- how long wait_until waits
+local LOOKS_MIN <const> = 20        -- and how often it looks at the least
 local CLOSING_TURNS_MAX <const> = 100
 local CLOSING_TURN_MS <const> = 2
 
@@ -137,14 +138,17 @@ local function pause(ms)
 end
 
 --- Waits until predicate() is true, looking every few ms; returns what it
--- returned. Fails after ms (5000).
+-- returned. Fails after ms (5000), but not because the loop, or the machine,
+-- stood still for so long.
 -- @param what in words, for the message
 function M.wait_until(predicate, ms, what)
-  local from_ns = uv.hrtime()
+  local from_ns, looks = uv.hrtime(), 0
   while true do
     local value = predicate()
     if value then return value end
-    if (uv.hrtime() - from_ns) / 1e6 > (ms or WAIT_MS) then
+    looks = looks + 1
+    local is_over = (uv.hrtime() - from_ns) / 1e6 > (ms or WAIT_MS)
+    if is_over and looks >= LOOKS_MIN then
       error(("waited %d ms in vain for %s"):format(ms or WAIT_MS,
         what or "a condition"), 2)
     end
