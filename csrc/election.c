@@ -30,8 +30,7 @@ void raft_set_election_timer(struct raft *r) {
           ? r->options.election_max_ms - r->options.election_min_ms
           : min;
   int self = raft_config_find(&r->config, r->options.self);
-  assert(is_member(r, self));
-  uint64_t patience = 1u + r->config.members[self].priority;
+  uint64_t patience = 1u + (self >= 0 ? r->config.members[self].priority : 0u);
   uint64_t wait = min + raft_random(r) % (spread + 1u);
   r->election_due = r->now + wait * patience; /* small next to 2^64 */
 }
@@ -159,8 +158,9 @@ static void ask_for_votes(struct raft *r, bool pre, raft_seq after) {
 static void count_own_vote(struct raft *r) {
   assert((r->ballot.refused & r->ballot.granted) == 0);
   int self = raft_config_find(&r->config, r->options.self);
-  assert(is_member(r, self));
   r->ballot.own_vote = 0;
+  if (self < 0) return; /* we are to leave: the others elect [Thesis 4.2.2] */
+  assert(is_member(r, self));
   r->ballot.granted |= 1u << self;
 }
 
@@ -220,8 +220,7 @@ static void start_pre_vote(struct raft *r) {
 void raft_election_tick(struct raft *r) {
   assert(r->is_started);
   if (r->state == RAFT_LEADER || r->now < r->election_due) return;
-  if (!raft_is_candidate_material(r)) return;
-  if (is_bound(r)) {
+  if (!raft_is_candidate_material(r) || is_bound(r)) {
     raft_set_election_timer(r);
     return;
   }

@@ -14,21 +14,27 @@
 #define CLOCK_SLACK_MS 1000 /* a leader's clock may be so much ahead */
 #define HEARTBEATS     5u   /* to a minimum election timeout */
 
-static bool is_voter_in(const struct raft_member *m, enum raft_half half) {
-  assert(m->role[half] <= RAFT_ROLE_WITNESS);
-  return m->role[half] == RAFT_ROLE_VOTER;
+/* Are we a voter of this one, in either half? */
+static bool is_voter_of(const struct raft *r, const struct raft_config *c) {
+  assert(c->count <= RAFT_MEMBERS_MAX);
+  int i = raft_config_find(c, r->options.self);
+  if (i < 0) return false;
+  assert((uint32_t)i < c->count);
+  return c->members[i].role[RAFT_OLD] == RAFT_ROLE_VOTER ||
+         c->members[i].role[RAFT_NEW] == RAFT_ROLE_VOTER;
 }
 
 /* A witness votes and never campaigns; a learner does neither. What damage took
  * from our log may be committed, and so may be the commands that it lacks: who
- * lacks something must not lead. */
+ * lacks something must not lead. Who is no voter any more may have to, until
+ * it knows all that it has to be committed: nobody else may have the entry that
+ * says so [Thesis 4.2.2], and a witness would refuse who has less than it. */
 bool raft_is_candidate_material(const struct raft *r) {
+  assert(r->commit <= r->log.last);
   if (raft_is_repairing(r) || raft_has_holes(r)) return false;
-  int i = raft_config_find(&r->config, r->options.self);
-  if (i < 0) return false;
-  assert((uint32_t)i < r->config.count);
-  const struct raft_member *m = &r->config.members[i];
-  return is_voter_in(m, RAFT_OLD) || is_voter_in(m, RAFT_NEW);
+  if (is_voter_of(r, &r->config)) return true;
+  bool is_open = r->log.last > r->commit && r->config_before_index > 0;
+  return is_open && is_voter_of(r, &r->config_before);
 }
 
 /* Does an answer come from the directory that the configuration means? */
@@ -86,9 +92,9 @@ const struct raft_progress *raft_peer_at(const struct raft *r,
   return NULL;
 }
 
-/* Who has become a voter waits for an election, who is none any more does not.
- */
-static void wait_or_not(struct raft *r) {
+/* Who has become a voter waits for an election, who is none any more, for sure,
+ * does not. */
+void raft_wait_or_not(struct raft *r) {
   if (r->state != RAFT_FOLLOWER) return;
   bool waits = r->election_due != RAFT_NEVER;
   if (waits != raft_is_candidate_material(r)) raft_set_election_timer(r);
@@ -103,7 +109,7 @@ void raft_config_append(struct raft *r, const struct raft_entry *e) {
   int rc = raft_config_decode(e->payload, e->size, &r->config);
   assert(rc == RAFT_OK); /* verified before it was appended */
   r->config_index = e->index;
-  wait_or_not(r);
+  raft_wait_or_not(r);
 }
 
 void raft_config_truncate(struct raft *r, raft_index from) {
@@ -115,7 +121,7 @@ void raft_config_truncate(struct raft *r, raft_index from) {
   memset(&r->config_before, 0, sizeof r->config_before);
   r->config_before_index = 0;
   r->told_config = UINT64_MAX; /* the next one may have the same index */
-  wait_or_not(r);
+  raft_wait_or_not(r);
 }
 
 /* Every initial voter writes the very same entry 1 of term 1. It needs no vote:
@@ -175,6 +181,18 @@ bool raft_config_is_newest(const struct raft *r) {
     if (e.kind == RAFT_ENTRY_CONFIG) return false;
   }
   return true;
+}
+
+/* Others are sent what our own disk has not yet: the writes go on beside one
+ * another [Thesis 10.2.1]. A witness is not. If we crashed and lost it, the
+ * witness would be ahead of us: it would refuse us, never campaign itself, and
+ * we may need it. */
+raft_index raft_last_for(const struct raft *r, const struct raft_progress *p) {
+  assert(r->state == RAFT_LEADER);
+  assert(p->id != r->options.self);
+  int at = raft_config_find(&r->config, p->id);
+  bool is_witness = at >= 0 && r->config.members[at].goal == RAFT_ROLE_WITNESS;
+  return is_witness ? r->log.stored : r->log.last;
 }
 
 /* The stamp of a new entry: never below the last one, and our clock counts only

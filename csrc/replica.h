@@ -245,7 +245,7 @@ void raft_lap(struct raft *r, struct raft_progress *p); /* match has grown */
 
 /* witness.c */
 bool raft_is_stripped(const struct raft *r, raft_id peer); /* gets copies? */
-raft_index raft_strip_log(struct raft *r, raft_index first,
+raft_index raft_strip_log(struct raft *r, raft_index first, raft_index upto,
                           struct raft_slice *out);
 int raft_strip_loaded(struct raft *r, struct raft_slice *tail);
 void raft_holes_grown(struct raft *r, raft_index first);
@@ -257,6 +257,7 @@ bool raft_is_witness(const struct raft *r);
 
 /* membership.c */
 bool raft_is_candidate_material(const struct raft *r); /* may we campaign? */
+void raft_wait_or_not(struct raft *r); /* for an election; that has changed */
 bool raft_counts(const struct raft *r, const struct raft_event *ev);
 void raft_config_append(struct raft *r, const struct raft_entry *e);
 void raft_config_truncate(struct raft *r, raft_index from);
@@ -267,6 +268,8 @@ void raft_peers_reset(struct raft *r); /* progress for the config in force */
 /* What a leader knows of the member at this position; NULL: that is us. */
 const struct raft_progress *raft_peer_at(const struct raft *r,
                                          uint32_t position);
+/* The newest entry that it may be sent now. */
+raft_index raft_last_for(const struct raft *r, const struct raft_progress *p);
 raft_ms raft_stamp(const struct raft *r); /* the time of a new entry */
 uint32_t raft_election_min(const struct raft *r);
 uint32_t raft_heartbeat(const struct raft *r); /* ms between two of a leader */

@@ -208,6 +208,7 @@ void raft_on_append(struct raft *r, raft_id from,
   /* Only what this message verified may be committed, not our stale tail. */
   raft_index commit = m->append.commit < verified ? m->append.commit : verified;
   if (commit > r->commit && commit <= r->log.last) r->commit = commit;
+  raft_wait_or_not(r);
   owe_ack(r, from, verified > r->commit ? verified : r->commit, m);
 }
 
@@ -316,7 +317,7 @@ static void ask_load(struct raft *r, struct raft_progress *p) {
 static void send_stripped(struct raft *r, struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
   struct raft_slice tail;
-  raft_index last = raft_strip_log(r, p->next, &tail);
+  raft_index last = raft_strip_log(r, p->next, raft_last_for(r, p), &tail);
   if (last == 0 || raft_reserve_send(r, tail.size) != RAFT_OK) return;
   assert(last >= p->next);
   struct raft_message m = append_after(r, p);
@@ -330,7 +331,8 @@ static void send_stripped(struct raft *r, struct raft_progress *p) {
 static bool send_some(struct raft *r, struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
   assert(p->match < p->next);
-  if (p->state == RAFT_SNAPSHOT || p->next > r->log.last) return false;
+  raft_index last = raft_last_for(r, p);
+  if (p->state == RAFT_SNAPSHOT || p->next > last) return false;
   if (p->next <= r->log.base_index) return false; /* a transfer rests */
   if (!raft_progress_can_send(p, r->options.inflight_bytes_max)) return false;
   if (p->next < r->log.memory_first) {
@@ -345,7 +347,6 @@ static bool send_some(struct raft *r, struct raft_progress *p) {
   size_t room = (SLICES_MAX + 1) * sizeof(struct raft_slice) + 256;
   if (raft_outbox_reserve(&r->out, 1, room) != RAFT_OK) return false;
   struct raft_slice slices[SLICES_MAX];
-  raft_index last = r->log.last;
   size_t bytes = 0;
   uint32_t count =
       raft_log_slices(&r->log, p->next, &last, r->options.message_bytes_max,

@@ -265,6 +265,7 @@ int64_t raft_on_snapshot_received(struct raft *r,
   own->is_install_due = true;
   r->commit = r->apply_handed = s->index;
   raft_repair_grown(r);
+  raft_wait_or_not(r);
   owe_ack(r, s->index);
   assert(r->commit <= r->log.last);
   return (int64_t)s->index;

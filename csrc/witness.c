@@ -58,13 +58,13 @@ static size_t strip(const struct raft_entry *e, uint8_t *out) {
 /* Where do copies from `first` on end that fit one message? At least one does.
  */
 static raft_index last_of(const struct raft *r, raft_index first,
-                          size_t *bytes) {
+                          raft_index upto, size_t *bytes) {
   assert(first >= r->log.memory_first);
-  assert(first <= r->log.last);
+  assert(first <= upto);
   struct raft_entry e;
   raft_index last = first - 1;
   *bytes = 0;
-  while (last < r->log.last && raft_log_get(&r->log, last + 1, &e)) {
+  while (last < upto && raft_log_get(&r->log, last + 1, &e)) {
     size_t more = stripped_bytes(&e);
     if (*bytes > 0 && *bytes + more > r->options.message_bytes_max) break;
     *bytes += more;
@@ -73,13 +73,13 @@ static raft_index last_of(const struct raft *r, raft_index first,
   return last;
 }
 
-/* Copies of [first, ..], which are in memory, as many as fit one message. The
+/* Copies of [first, upto], which are in memory, as many as fit one message. The
  * last one; 0: there is no room now. */
-raft_index raft_strip_log(struct raft *r, raft_index first,
+raft_index raft_strip_log(struct raft *r, raft_index first, raft_index upto,
                           struct raft_slice *out) {
   assert(r->state == RAFT_LEADER);
   size_t bytes = 0;
-  raft_index last = last_of(r, first, &bytes);
+  raft_index last = last_of(r, first, upto, &bytes);
   assert(last >= first);
   if (raft_outbox_reserve(&r->out, 0, bytes + RAFT_OUTBOX_ALIGN) != RAFT_OK)
     return 0;
@@ -112,6 +112,16 @@ int raft_strip_loaded(struct raft *r, struct raft_slice *tail) {
 
 /* ---- our own log --------------------------------------------------------- */
 
+/* Reads that wait would be served from half a state; who asks again is told. A
+ * ballot of ours, which a snapshot came into, must not be won. */
+static void set_bare(struct raft *r, bool is_bare) {
+  assert(r->state != RAFT_LEADER);
+  r->is_bare = is_bare;
+  if (!is_bare) return;
+  raft_drop_reads(r);
+  if (r->state != RAFT_FOLLOWER) raft_become_follower(r, r->term, 0);
+}
+
 /* Entries have come into our log, from `first` on; they are in memory. */
 void raft_holes_grown(struct raft *r, raft_index first) {
   assert(first > 0);
@@ -123,7 +133,7 @@ void raft_holes_grown(struct raft *r, raft_index first) {
     bool is_hole = (e.flags & RAFT_ENTRY_STRIPPED) != 0;
     if (is_hole && i > r->newest_hole) r->newest_hole = i;
   }
-  if (r->newest_hole > r->snapshots.index) r->is_bare = true;
+  if (r->newest_hole > r->snapshots.index) set_bare(r, true);
 }
 
 void raft_holes_cut(struct raft *r, raft_index from) {
@@ -137,7 +147,7 @@ void raft_holes_cut(struct raft *r, raft_index from) {
 void raft_holes_filled(struct raft *r, const struct raft_snapshot *s) {
   assert(s->index > 0);
   assert(s->index <= r->log.last);
-  r->is_bare = s->is_bare || r->newest_hole > s->index;
+  set_bare(r, s->is_bare || r->newest_hole > s->index);
 }
 
 /* Once the log is known: what the disk says of it, and what its tail shows. */

@@ -1,6 +1,7 @@
 /* random_test.c - random schedules of a whole cluster: frames lost, doubled and
- * overtaken, crashes with half-done writes, cuts, failing allocations; checked
- * after each step (see support/cluster.h), healed at the end.
+ * overtaken, crashes with half-done writes, cuts, failing allocations, changes
+ * of members, roles and quorums; checked after each step (see
+ * support/cluster.h), healed at the end.
  *
  *   SEED=7 N=5000 build/unit/random_test
  */
@@ -8,9 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cluster.h"
+#include "cluster_inner.h"
 
 static struct cluster_counts all; /* of all runs */
+static bool has_changes;          /* are members changed in this run? */
 
 static uint32_t draw(struct cluster *c, uint32_t below) {
   return (uint32_t)(test_random(&c->random) % below);
@@ -115,6 +117,7 @@ static void some_crash(struct cluster *c, uint32_t node) {
  * and they can elect one another. */
 static bool may_rot(const struct cluster *c, uint32_t node) {
   uint32_t voters = 0;
+  if (has_changes) return false; /* who has enough is another question then */
   for (uint32_t i = 0; i < c->count; i++) {
     if (c->nodes[i].disk.lost_last > 0 && i != node) return false;
     voters += c->options.roles[i] != RAFT_ROLE_LEARNER;
@@ -180,6 +183,50 @@ static void some_poverty(struct cluster *c, uint32_t node) {
   if (c->memory.fail_in == 0) c->memory.fail_in = 1 + draw(c, 20);
 }
 
+/* ---- changes of members -------------------------------------------------- */
+
+/* Any rule; most do not fit, and are refused. */
+static struct raft_rule some_rule(struct cluster *c) {
+  struct raft_rule rule = {.kind = RAFT_RULE_MAJORITY};
+  switch (draw(c, 6)) {
+  case 0:
+    rule.kind = RAFT_RULE_SIZES;
+    rule.size[RAFT_ELECTION] = (uint8_t)(1 + draw(c, 4));
+    rule.size[RAFT_COMMIT] = (uint8_t)(1 + draw(c, 4));
+    break;
+  case 1:
+    rule.kind = RAFT_RULE_SETS;
+    for (int p = RAFT_ELECTION; p <= RAFT_COMMIT; p++) {
+      rule.set_count[p] = (uint8_t)(1 + draw(c, 2));
+      for (int i = 0; i < rule.set_count[p]; i++)
+        rule.sets[p][i] = 1 + draw(c, 31);
+    }
+    break;
+  default: break;
+  }
+  return rule;
+}
+
+static void some_change(struct cluster *c, uint32_t node) {
+  static const uint8_t goals[] = {RAFT_ROLE_NONE,    RAFT_ROLE_VOTER,
+                                  RAFT_ROLE_VOTER,   RAFT_ROLE_VOTER,
+                                  RAFT_ROLE_LEARNER, RAFT_ROLE_WITNESS};
+  if (!has_changes || !is_up(c, node)) return;
+  struct raft_status s = cluster_status(c, node);
+  if (s.config_index == 0 || s.last + 20 > CLUSTER_LOG) return;
+  struct raft_config target = cluster_target(c, node);
+  if (target.joint) return;
+  for (uint32_t edits = 1 + draw(c, 2); edits > 0; edits--)
+    cluster_want(c, &target, draw(c, c->count),
+                 goals[draw(c, sizeof goals / sizeof *goals)]);
+  if (draw(c, 3) == 0) target.rule[RAFT_NEW] = some_rule(c);
+  if (draw(c, 8) == 0) target.leases = !target.leases;
+  int64_t rc = cluster_change(c, node, &target, draw(c, 3) == 0);
+  bool leads = s.state == RAFT_LEADER;
+  c->seen_counts.changes += leads && rc > (int64_t)s.config_index;
+  c->seen_counts.refused_changes += leads && rc < 0;
+}
+
 static const struct {
   uint32_t weight;
   void (*act)(struct cluster *c, uint32_t node);
@@ -190,7 +237,7 @@ static const struct {
     {4, some_cut},      {2, some_partition},  {4, some_loss},
     {4, some_swap},     {4, some_poverty},    {8, some_rot},
     {6, some_snapshot}, {3, some_compaction}, {20, some_shipment},
-    {2, some_avoiding}, {4, some_transfer},
+    {2, some_avoiding}, {4, some_transfer},   {10, some_change},
 };
 
 static void act(struct cluster *c) {
@@ -218,16 +265,23 @@ static void heal(struct cluster *c) {
   cluster_run(c, 3000);
 }
 
+/* Is this node a member where that one leads? */
+static bool is_member(const struct cluster *c, uint32_t node, uint32_t leader) {
+  struct raft_config config = cluster_target(c, leader);
+  return raft_config_find(&config, c->nodes[node].id) >= 0;
+}
+
 /* A command is committed by all, and every log and machine is at its end. */
 static void demand_life(struct cluster *c) {
   int leader = cluster_leader(c);
-  CHECK(leader >= 0);
+  if (leader < 0) cluster_note(c, 0, "healed, and nobody leads");
   if (leader < 0) return;
   int64_t index = cluster_propose(c, (uint32_t)leader, "after the storm");
   CHECK(index > 0);
   cluster_run(c, 1000);
   for (uint32_t i = 0; i < c->count; i++) {
     struct raft_status s = cluster_status(c, i);
+    if (!is_member(c, i, (uint32_t)leader)) continue;
     EQ(s.term, cluster_status(c, (uint32_t)leader).term);
     EQ(s.last, index);
     EQ(s.commit, index);
@@ -257,6 +311,12 @@ static struct cluster *make(uint64_t seed) {
   if (test_random(&random) % 2) o.tail_max = 3;
   if (test_random(&random) % 4 == 0) o.pending_bytes_max = 300;
   o.leases = test_random(&random) % 2 == 0;
+  has_changes = test_random(&random) % 2 == 0;
+  if (has_changes) {
+    o.strangers = 1 + (uint32_t)(test_random(&random) % 2);
+    o.nodes += o.strangers;
+    if (shape == 4) o.roles[2] = RAFT_ROLE_WITNESS;
+  }
   return cluster_new(&o);
 }
 
@@ -299,6 +359,8 @@ static void meets_every_kind_of_trouble(void) {
   SEEN(full_windows), SEEN(busy), SEEN(failed_allocations), SEEN(full_disks);
   SEEN(rots), SEEN(repairs), SEEN(leases), SEEN(transfers);
   SEEN(snapshots), SEEN(ships), SEEN(installs), SEEN(compactions), SEEN(resets);
+  SEEN(changes), SEEN(refused_changes), SEEN(joints), SEEN(settled);
+  SEEN(bare_installs), SEEN(holes);
 #undef SEEN
 }
 

@@ -136,6 +136,109 @@ static void a_leader_that_leaves_does_not_count_itself(void) {
   alone_end(c);
 }
 
+/* Is n2 what it is to be, committed or not? */
+static bool is_at_end(const struct cluster *c, uint8_t goal) {
+  return !config_of(c, N1)->joint && role_of(c, N1, N2) == goal;
+}
+
+/* n2 is to have another role. n1 has the end of that in memory only, crashes,
+ * and needs the vote of n2 again: were n2 ahead of it, n2 would refuse it and
+ * never campaign itself. Found by random schedules. */
+static void nobody_is_left_without_a_leader(uint8_t role, uint8_t goal) {
+  struct cluster_options o = {.nodes = 2, .seed = 1, .roles = {0, role}};
+  struct cluster *c = cluster_new(&o);
+  CHECK(cluster_elect(c, N1));
+  CHECK(ask(c, N1, N2, goal) > 0);
+  for (int turn = 0; turn < 200; turn++) {
+    (void)cluster_flush(c, N1);
+    if (!is_at_end(c, goal)) cluster_disk(c, N1, 9);
+    if (c->packet_count > 0) cluster_deliver(c, 0);
+    (void)cluster_flush(c, N2);
+    cluster_disk(c, N2, 9);
+    if (turn % 20 == 19 && !is_at_end(c, goal)) {
+      c->now += 20; /* a heartbeat: n2 is new as a peer */
+      cluster_tick(c, N1);
+    }
+  }
+  CHECK(is_at_end(c, goal));
+  cluster_crash(c, N1, 0);
+  EQ(cluster_restart(c, N1), RAFT_OK);
+  cluster_run(c, 3000);
+  EQ(cluster_leader(c), N1);
+  CHECK(is_settled(c, N1));
+  EQ(role_of(c, N1, N2), goal);
+  alone_end(c);
+}
+
+static void who_never_campaigns_is_never_ahead(void) {
+  nobody_is_left_without_a_leader(VOTER, NONE);
+  nobody_is_left_without_a_leader(VOTER, LEARNER);
+  nobody_is_left_without_a_leader(VOTER, WITNESS);
+  nobody_is_left_without_a_leader(LEARNER, WITNESS);
+}
+
+/* [Thesis 4.2.2] a leader that leaves has the only copy of the end, and starts
+ * again: it has to lead once more, by the votes of the others alone. */
+static void who_leaves_may_have_to_lead(void) {
+  struct cluster *c = led(2, 0);
+  CHECK(ask(c, N1, N1, NONE) > 0);
+  for (int turn = 0; turn < 50; turn++) {
+    (void)cluster_flush(c, N1);
+    if (!config_of(c, N1)->joint) break;
+    cluster_disk(c, N1, 9);
+    if (c->packet_count > 0) cluster_deliver(c, 0);
+    (void)cluster_flush(c, N2);
+    cluster_disk(c, N2, 9);
+  }
+  CHECK(!config_of(c, N1)->joint);
+  CHECK(config_of(c, N2)->joint);
+  cluster_crash(c, N1, 9);
+  cluster_drop_all(c);
+  EQ(cluster_restart(c, N1), RAFT_OK);
+  CHECK(c->nodes[N1].deadline != UINT64_MAX);
+  cluster_isolate(c, N1, true);
+  cluster_run(c, 1000);
+  EQ(cluster_leader(c), -1); /* it does not count itself */
+  cluster_isolate(c, N1, false);
+  cluster_run(c, 3000);
+  EQ(cluster_leader(c), N2);
+  CHECK(is_settled(c, N2));
+  EQ(config_of(c, N2)->count, 1);
+  EQ(c->nodes[N1].deadline, UINT64_MAX); /* it knows that it may rest */
+  alone_end(c);
+}
+
+/* A leader that is a witness now has what n1 has not, and n1 needs its vote: it
+ * leads once more, so that n1 gets that. Found by random schedules. */
+static void a_witness_with_more_leads_once_more(void) {
+  struct cluster *c = led(2, 0);
+  CHECK(ask(c, N1, N1, WITNESS) > 0);
+  for (int turn = 0; turn < 100 && !is_settled(c, N1); turn++) {
+    (void)cluster_flush(c, N1);
+    cluster_disk(c, N1, 9);
+    if (!config_of(c, N1)->joint && cluster_status(c, N1).last < 6)
+      CHECK(cluster_propose(c, N1, "x") > 0);
+    if (c->packet_count > 0) cluster_deliver(c, 0);
+    (void)cluster_flush(c, N2);
+    cluster_disk(c, N2, config_of(c, N2)->joint ? 9 : 1);
+  }
+  raft_index last = cluster_status(c, N1).last;
+  CHECK(is_settled(c, N1));
+  cluster_drop_all(c);
+  cluster_crash(c, N2, 0);
+  cluster_isolate(c, N1, true);
+  cluster_run(c, 500); /* it hears nobody, and stops */
+  EQ(cluster_leader(c), -1);
+  EQ(cluster_restart(c, N2), RAFT_OK);
+  CHECK(cluster_status(c, N2).last < last);
+  cluster_isolate(c, N1, false);
+  cluster_run(c, 3000);
+  EQ(cluster_leader(c), N2);
+  CHECK(cluster_status(c, N2).commit > last);
+  EQ(c->nodes[N1].deadline, UINT64_MAX);
+  alone_end(c);
+}
+
 /* Nobody can take over: it stops all the same, and the others elect. */
 static void a_leader_that_leaves_stops_when_nobody_comes(void) {
   struct cluster *c = led(3, 0);
@@ -550,6 +653,9 @@ int main(void) {
   CASE(one_is_replaced_in_one_change);
   CASE(the_leader_is_removed);
   CASE(a_leader_that_leaves_does_not_count_itself);
+  CASE(who_leaves_may_have_to_lead);
+  CASE(a_witness_with_more_leads_once_more);
+  CASE(who_never_campaigns_is_never_ahead);
   CASE(a_leader_that_leaves_stops_when_nobody_comes);
   CASE(the_leader_becomes_a_learner);
   CASE(a_learner_counts_nowhere);

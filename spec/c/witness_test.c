@@ -363,6 +363,28 @@ static void nothing_is_read_where_commands_lack(void) {
   alone_end(c);
 }
 
+/* A voter asked to read, and is a witness before the answer comes: it has to
+ * apply commands that it was not sent. Found by random schedules. */
+static void a_read_that_waits_is_void_where_commands_lack(void) {
+  struct cluster *c =
+      cluster_new(&(struct cluster_options){.nodes = 3, .seed = 1});
+  CHECK(cluster_elect(c, N1));
+  cluster_run(c, 100);
+  cluster_isolate(c, N3, true);
+  CHECK(cluster_read(c, N3) > 0);
+  CHECK(ask(c, N3, WITNESS) > 0);
+  cluster_work(c);
+  CHECK(cluster_status(c, N1).is_settled);
+  propose(c, "x");
+  cluster_isolate(c, N3, false);
+  cluster_run(c, 90); /* nobody times out meanwhile */
+  EQ(cluster_status(c, N3).commit, cluster_status(c, N1).commit);
+  CHECK(c->nodes[N3].is_bare);
+  EQ(c->nodes[N3].read_count, 0);
+  EQ(c->seen_counts.follower_reads, 0);
+  alone_end(c);
+}
+
 /* n1 lets its log go while n3 is away. */
 static void leave_behind(struct cluster *c) {
   cluster_isolate(c, N3, true);
@@ -435,6 +457,7 @@ int main(void) {
   CASE(compacted_holes_are_known);
   CASE(old_holes_are_known);
   CASE(nothing_is_read_where_commands_lack);
+  CASE(a_read_that_waits_is_void_where_commands_lack);
   CASE(a_state_fills_the_holes);
   CASE(it_is_shipped_no_state);
   CASE(who_is_to_be_one_is_shipped_no_state);

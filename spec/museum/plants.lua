@@ -316,9 +316,11 @@ return {
     r->heir != 0 || r->is_out_of_space || !are_all_caught_up(r) ||
                 r->config_index < r->term_start]]),
 
-  plant("60", "membership.c",
-    "return is_voter_in(m, RAFT_OLD) || is_voter_in(m, RAFT_NEW);",
-    "return is_voter_in(m, RAFT_NEW);"),
+  plant("60", "membership.c", [[
+  return c->members[i].role[RAFT_OLD] == RAFT_ROLE_VOTER ||
+         c->members[i].role[RAFT_NEW] == RAFT_ROLE_VOTER;]],
+    "return c == &r->config && c->members[i].role[RAFT_NEW] == "
+    .. "RAFT_ROLE_VOTER;"),
 
   -- A leader that is no voter in the half to come stops with the joint.
   plant("61", "reconfig.c", "if (r->state != RAFT_LEADER) return;", [[

@@ -526,7 +526,7 @@ static void perform_apply(struct cluster *c, uint32_t node,
     else if (i > c->commit || e.term != c->committed[i])
       cluster_note(c, node, "applied another entry than the others");
     else if ((e.flags & RAFT_ENTRY_STRIPPED) != 0)
-      n->is_bare = true;
+      n->is_bare = ++c->seen_counts.holes > 0;
     if (n->disk.last < i)
       cluster_note(c, node, "applied before it was durable");
     n->performed = i;

@@ -154,6 +154,9 @@ struct cluster_counts { /* what a run has met */
   uint64_t snapshots, ships, installs, compactions, resets;
   uint64_t leases;    /* asked for a read, and one may serve it */
   uint64_t transfers; /* taken */
+  uint64_t changes, refused_changes; /* by leaders */
+  uint64_t joints, settled; /* configurations that came into force somewhere */
+  uint64_t bare_installs, holes; /* snapshots and commands of witnesses */
 };
 
 struct cluster {

@@ -2,6 +2,7 @@
  * to the next. [Raft Figure 3] */
 #include "cluster_inner.h"
 
+#include "change.h"
 #include "check.h"
 #include "config.h"
 #include "digest.h"
@@ -138,6 +139,9 @@ static void count_events(struct cluster *c, const struct raft *r,
   for (uint32_t i = 0; i < r->peer_count; i++)
     if (r->peers[i].count == RAFT_INFLIGHT_MAX) n->full_windows++;
   if (r->log.store_count == RAFT_STORES_MAX) n->full_disks++;
+  if (r->config_index > before->config_index) n->joints += r->config.joint;
+  if (r->config_index > before->config_index)
+    n->settled += raft_change_is_settled(&r->config);
 }
 
 const char *cluster_check(struct cluster *c, uint32_t node,

@@ -256,6 +256,7 @@ void cluster_install(struct cluster *c, uint32_t node,
   n->performed = index;
   n->is_bare = d->newest.is_bare;
   c->seen_counts.installs++;
+  c->seen_counts.bare_installs += n->is_bare;
   cluster_say(c, "%s installs the snapshot of %" PRIu64 "/t%" PRIu64, n->name,
               index, fx->install.term);
   if (!n->is_apply_held) cluster_report_applied(c, node);
