@@ -104,6 +104,20 @@ describe("errors", function()
       assert.is_nil(err.value)
     end)
 
+    -- "apply: table: 0x55ce20e1b9f0" tells nobody anything, and made the
+    -- traces of two equal simulations differ.
+    it("has no addresses in its words", function()
+      for _, value in ipairs { {}, print, coroutine.create(print),
+        setmetatable({}, { __name = "thing" }) } do
+        local words = errors.caught("apply", value).message
+        assert.is_nil(words:find("0x", 1, true), words)
+      end
+      assert.equal("apply: a table", errors.caught("apply", {}).message)
+      local speaks = setmetatable({}, { __tostring = function() return "hi"
+      end })
+      assert.equal("apply: hi", errors.caught("apply", speaks).message)
+    end)
+
     it("survives a value whose tostring raises", function()
       local bad = setmetatable({}, { __tostring = function() error("no") end })
       assert.equal("task: a table that cannot be printed",

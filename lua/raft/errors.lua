@@ -117,8 +117,14 @@ function M.caught(where, value, traceback)
   })
 end
 
---- tostring that cannot fail: a user's __tostring may.
+--- tostring that cannot fail: a user's __tostring may. Without one, what has no
+-- text of its own is named by its type: its address is no word, and would be
+-- another one in each run.
 function M.text(value)
+  local meta = not PLAIN[type(value)] and debug.getmetatable(value)
+  if meta == nil or meta and rawget(meta, "__tostring") == nil then
+    return "a " .. type(value)
+  end
   local ok, text = pcall(tostring, value)
   return ok and text or "a " .. type(value) .. " that cannot be printed"
 end
