@@ -58,7 +58,10 @@ static struct cluster *leads_with(uint32_t election_min_ms) {
 /* A node that was started with options for 100 ms, and so beats each 20 ms,
  * deposed itself in a cluster of a shorter patience, and again. */
 static void a_leader_speaks_within_the_patience_in_force(void) {
-  struct cluster *c = leads_with(21);
+  struct cluster *c = unformed(1);
+  EQ(raft_heartbeat(c->nodes[N1].raft), 20); /* nothing is in force */
+  alone_end(c);
+  c = leads_with(21);
   EQ(raft_heartbeat(c->nodes[N1].raft), 20);
   EQ(c->nodes[N1].deadline, c->now + 20);
   alone_end(c);
