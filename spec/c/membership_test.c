@@ -113,6 +113,8 @@ static void who_learns_that_it_is_a_voter_may_campaign(void) {
   e.payload = payload;
   m.tail = (struct raft_slice){bytes, raft_entry_encode(&e, bytes)};
   EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  EQ(c->nodes[N1].raft->commit, 0); /* open, and there was none before */
+  EQ(raft_heartbeat(c->nodes[N1].raft), 20);
   (void)cluster_flush(c, N1);
   CHECK(c->nodes[N1].deadline < UINT64_MAX);
   alone_end(c);
