@@ -17,7 +17,7 @@ local function blocks_of(path)
 end
 
 local DOCUMENTS <const> = { "README.md", "docs/API.md",
-  "docs/SIMULATION.md" }
+  "docs/SIMULATION.md", "docs/OPERATIONS.md" }
 
 describe("documents #house", function()
   it("README shows the script of examples/01_counter, which CI runs", function()
