@@ -2,7 +2,9 @@
 --
 -- Promises. Entries are applied in order, each once. A state is taken over as a
 -- whole or not at all: where that fails the node ends, and nothing is applied
--- to half of one. An install waits for no apply that it covers.
+-- to half of one, nor to one that a command lacks in: no command is, from the
+-- first one that a witness's log does not have to the next state that comes in.
+-- An install waits for no apply that it covers.
 local errors = require "raft.errors"
 
 local M = {}
@@ -22,11 +24,12 @@ local function apply_one(driver, index)
   local kind, term, time, command = driver.core:entry(index)
   assert(kind, "an entry to apply is not there")
   local ok, value, extra = true, nil, nil
-  if kind == "command" then
+  if kind == "stripped" then driver.lacks_commands = true end
+  if kind == "command" and not driver.lacks_commands then
     ok, value, extra = driver.machine:apply(index, term, time, command)
     if not ok and value.is_local then return driver:fail(value) end
     if not ok and not driver.is_replaying then driver:report(value) end
-  elseif kind == "stripped" then
+  elseif kind == "command" or kind == "stripped" then
     ok, value = false, no_result(driver)
   end
   driver.applied = index
@@ -65,6 +68,7 @@ end
 -- The machine takes over the state of this file: true, or false and an error.
 -- Where commands lack there is none, and the machine stays what it is.
 local function load(driver, info)
+  driver.lacks_commands = info.is_bare
   if info.is_bare then return true end
   local reader
   local ok, err = pcall(function()

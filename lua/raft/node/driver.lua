@@ -62,6 +62,7 @@ function M.new(options, node)
     applied = 0,
     apply_last = 0,           -- what may be applied
     void_upto = 0,            -- no apply up to here counts: see applying.lua
+    lacks_commands = false,   -- is the state none, as a witness's?
     acknowledged = 0,         -- index that covers all that users were told
     has_turns = false,        -- does the loop call us?
     is_wall_fresh = false,    -- was the core told the time in this turn?
