@@ -175,10 +175,16 @@ local function is_contested(hello, living)
 end
 
 -- The configuration means another directory. Who was removed may have missed
--- that the others have added this one since: that must not stop it.
+-- that the others have added this one since: it must not stop it, and hears of
+-- the members from it, if from anybody.
+local function is_old_news(self, hello)
+  return not self.expected(self.id) and hello.formed
+end
+
 rule(function(self, hello, living)
   local expected = self.expected(hello.id)
-  if not expected or expected == ANY or expected == hello.incarnation then
+  if not expected or expected == ANY or expected == hello.incarnation
+    or is_old_news(self, hello) then
     return nil
   end
   if is_contested(hello, living)
