@@ -256,6 +256,61 @@ static void a_witness_has_holes(void) {
   CHECK(raft_change_is_settled(&next));
 }
 
+static void a_witness_has_holes_at_any_place(void) {
+  for (int which = 0; which < 3; which++) {
+    uint8_t roles[] = {1, 1, 1};
+    roles[which] = RAFT_ROLE_WITNESS;
+    struct raft_config now = config_of(roles, 3);
+    struct raft_config target = voters(3);
+    struct raft_config next;
+    EQ(raft_change_begin(&now, &target, &next), RAFT_E_BAD_CONFIG);
+  }
+  for (int which = 0; which < 3; which++) { /* and one on its way */
+    uint8_t roles[] = {1, 1, 1};
+    roles[which] = RAFT_ROLE_NONE;
+    struct raft_config now = config_of(roles, 3);
+    roles[which] = RAFT_ROLE_WITNESS;
+    struct raft_config target = config_of(roles, 3);
+    struct raft_config next;
+    EQ(raft_change_begin(&now, &target, &next), 1);
+    target = voters(3);
+    EQ(raft_change_begin(&next, &target, &now), RAFT_E_BAD_CONFIG);
+  }
+}
+
+/* While somebody catches up, its coming is taken back with the new rule or with
+ * the one before. */
+static void either_rule_is_a_way_back(void) {
+  struct raft_config now = voters(3);
+  struct raft_config target = voters(4);
+  struct raft_config intent;
+  struct raft_config next;
+  const struct raft_rule sizes = {.kind = RAFT_RULE_SIZES, .size = {3, 2}};
+  target.rule[RAFT_OLD] = target.rule[RAFT_NEW] = sizes;
+  EQ(raft_change_begin(&now, &target, &intent), 1);
+  CHECK(!raft_change_is_settled(&intent));
+  EQ(raft_change_begin(&intent, &now, &next), 1);
+  target = now;
+  target.rule[RAFT_OLD] = target.rule[RAFT_NEW] = sizes;
+  EQ(raft_change_begin(&intent, &target, &next), 1);
+  target.rule[RAFT_OLD].size[0] = target.rule[RAFT_NEW].size[0] = 2;
+  EQ(raft_change_begin(&intent, &target, &next), RAFT_E_BUSY);
+}
+
+/* Who has left leaves nothing behind: configurations are compared as bytes. */
+static void a_goal_is_clean(void) {
+  struct raft_config now = voters(5);
+  struct raft_config goal;
+  leave(&now, "n2");
+  leave(&now, "n4");
+  memset(&goal, 0xff, sizeof goal);
+  raft_change_goal(&now, &goal);
+  EQ(goal.count, 3);
+  static const struct raft_member none;
+  for (uint32_t i = goal.count; i < RAFT_MEMBERS_MAX; i++)
+    EQ(memcmp(&goal.members[i], &none, sizeof none), 0);
+}
+
 /* A voter keeps its commands until it is none: the way back is open. */
 static void a_voter_that_is_to_be_a_witness_keeps_all(void) {
   static const uint8_t roles[] = {1, 1, 3, 1};
@@ -425,6 +480,9 @@ int main(void) {
   CASE(broken_targets_are_refused);
   CASE(the_union_must_fit);
   CASE(a_witness_has_holes);
+  CASE(a_witness_has_holes_at_any_place);
+  CASE(a_goal_is_clean);
+  CASE(either_rule_is_a_way_back);
   CASE(a_voter_that_is_to_be_a_witness_keeps_all);
   CASE(one_change_at_a_time);
   CASE(every_way_ends_and_quorums_meet);

@@ -340,6 +340,35 @@ static void who_does_not_catch_up_is_no_voter(void) {
 
 /* [Thesis 4.2.1] a lap that lasts as long as an election time-out is too long:
  * others are added meanwhile. */
+/* Also where it is the first of the members. */
+static void who_is_not_there_is_no_voter_at_any_place(void) {
+  struct cluster *c =
+      cluster_new(&(struct cluster_options){.nodes = 4, .seed = 1});
+  uint32_t who = N1;
+  while (raft_config_find(&c->config, c->nodes[who].id) != 0)
+    who++;
+  uint32_t leader = who == N1 ? N2 : N1;
+  CHECK(cluster_elect(c, leader));
+  CHECK(ask(c, leader, who, NONE) > 0);
+  cluster_run(c, 300);
+  CHECK(is_settled(c, leader));
+  cluster_isolate(c, who, true);
+  CHECK(ask(c, leader, who, VOTER) > 0);
+  cluster_run(c, 100);
+  EQ(raft_config_find(config_of(c, leader), c->nodes[who].id), 0);
+  CHECK(!config_of(c, leader)->joint);
+  EQ(role_of(c, leader, who), LEARNER);
+  alone_end(c);
+}
+
+static void what_is_so_already_is_answered_with_its_index(void) {
+  struct cluster *c = led(3, 0);
+  raft_index last = cluster_status(c, N1).last;
+  EQ(ask(c, N1, N3, VOTER), cluster_status(c, N1).config_index);
+  EQ(cluster_status(c, N1).last, last);
+  alone_end(c);
+}
+
 static void laps_must_become_short(void) {
   struct cluster *c = led(4, 1);
   for (int i = 0; i < 40; i++)
@@ -661,6 +690,8 @@ int main(void) {
   CASE(a_learner_counts_nowhere);
   CASE(one_becomes_three);
   CASE(who_does_not_catch_up_is_no_voter);
+  CASE(who_is_not_there_is_no_voter_at_any_place);
+  CASE(what_is_so_already_is_answered_with_its_index);
   CASE(laps_must_become_short);
   CASE(another_directory_starts_over);
   CASE(the_directory_that_caught_up_is_meant);

@@ -381,6 +381,73 @@ static void another_configuration_below_a_known_entry_is_damage(void) {
   alone_end(c);
 }
 
+/* Of what came before our log nobody knows the terms any more. */
+static void a_snapshot_of_before_the_log_changes_nothing(void) {
+  struct cluster *c = with_log(3, TERMS(2, 2, 2, 3), 4);
+  struct made_up m;
+  follow(c, 3, 5);
+  cluster_work(c);
+  c->nodes[N1].keeps_log = true;
+  EQ(cluster_snapshot(c, N1), RAFT_OK);
+  cluster_work(c);
+  EQ(cluster_compact(c, N1, 4), RAFT_OK);
+  EQ(alone_status(c).first, 5);
+  EQ(receive(c, make_up(c, &m, 3, 1)), RAFT_OK);
+  alone_end(c);
+}
+
+/* The configuration of a snapshot says whether it waits for elections. */
+static void who_is_no_voter_any_more_waits_for_no_election(void) {
+  struct cluster *c = with_log(3, TERMS(2, 2), 2);
+  struct made_up m;
+  struct raft_config config = c->config;
+  int at = raft_config_find(&config, c->nodes[N1].id);
+  struct raft_member *own = &config.members[at];
+  make_up(c, &m, 9, 3)->config_index = 5;
+  own->role[RAFT_OLD] = own->role[RAFT_NEW] = own->goal = RAFT_ROLE_LEARNER;
+  m.s.config.size = raft_config_encode(&config, m.config);
+  CHECK(c->nodes[N1].raft->election_due != RAFT_NEVER);
+  EQ(receive(c, &m.s), 9);
+  CHECK(c->nodes[N1].raft->election_due == RAFT_NEVER);
+  make_up(c, &m, 12, 3)->config_index = 11;
+  EQ(receive(c, &m.s), 12);
+  CHECK(c->nodes[N1].raft->election_due != RAFT_NEVER);
+  cluster_work(c);
+  alone_end(c);
+}
+
+/* Made, told, shipped, installed: each turn is tried with no room for what it
+ * has to say. */
+static void without_memory_nothing_is_lost(void) {
+  struct cluster *c = cluster_new(
+      &(struct cluster_options){.nodes = 3, .seed = 1, .is_poor = true});
+  CHECK(cluster_elect(c, N1));
+  cluster_isolate(c, N3, true);
+  propose(c, N1, 3);
+  EQ(cluster_snapshot(c, N1), RAFT_OK);
+  cluster_work(c);
+  CHECK(cluster_status(c, N1).first > cluster_status(c, N3).last + 1);
+  cluster_isolate(c, N3, false);
+  cluster_run(c, 300);
+  EQ(c->seen_counts.installs, 1);
+  EQ(cluster_status(c, N3).applied, cluster_status(c, N1).applied);
+  CHECK(c->seen_counts.failed_allocations > 0);
+  alone_end(c);
+}
+
+/* Up to what is committed it changes nothing, whatever it says. */
+static void a_snapshot_of_what_is_committed_is_not_looked_into(void) {
+  struct cluster *c = with_log(3, TERMS(2, 2, 2, 3), 4);
+  struct made_up m;
+  follow(c, 3, 4);
+  EQ(alone_status(c).commit, 4);
+  make_up(c, &m, 4, 2)->config_index = 3;
+  EQ(receive(c, &m.s), RAFT_OK);
+  make_up(c, &m, 5, 3)->config_index = 3;
+  EQ(receive(c, &m.s), RAFT_E_CORRUPT);
+  alone_end(c);
+}
+
 /* No term stands on a snapshot: a candidate stays one, and goes when it hears
  * the leader's heartbeat, which goes on beside the transfer (museum 69). */
 static void a_candidate_stays_what_it_is(void) {
@@ -576,6 +643,14 @@ static void a_start_that_contradicts_itself_is_refused(void) {
   EQ(start_from(&rec), RAFT_OK);
   rec.snapshot.term = 1;
   EQ(start_from(&rec), RAFT_E_CORRUPT);
+  run.first = 2; /* the first entry of all is no other case */
+  rec = good;
+  rec.base_index = rec.snapshot.index = 1;
+  rec.base_term = 1;
+  EQ(start_from(&rec), RAFT_E_CORRUPT);
+  rec.snapshot.term = 1;
+  EQ(start_from(&rec), RAFT_OK);
+  run.first = 6;
   rec = good;
   rec.snapshot.config_index = 7;
   EQ(start_from(&rec), RAFT_E_CORRUPT);
@@ -613,6 +688,14 @@ static void the_configuration_of_log_and_snapshot(void) {
   EQ(start_from(&rec), RAFT_OK);
   rec.config.payload = smaller;
   EQ(start_from(&rec), RAFT_E_CORRUPT);
+  struct raft_config urgent = config_of(c, 3); /* as many bytes */
+  urgent.members[0].priority = 1;
+  rec.config.payload =
+      (struct raft_slice){other, raft_config_encode(&urgent, other)};
+  EQ(rec.config.payload.size, good.snapshot.config.size);
+  EQ(start_from(&rec), RAFT_E_CORRUPT);
+  smaller.size = raft_config_encode(&two, other);
+  rec.config.payload = smaller;
   rec.config.index = 7; /* the snapshot would know of it */
   EQ(start_from(&rec), RAFT_E_CORRUPT);
   rec.config.index = 8;
@@ -678,6 +761,10 @@ int main(void) {
   CASE(a_higher_configuration_is_void);
   CASE(a_newer_configuration_falls_back_to_the_snapshots);
   CASE(another_configuration_below_a_known_entry_is_damage);
+  CASE(a_snapshot_of_what_is_committed_is_not_looked_into);
+  CASE(a_snapshot_of_before_the_log_changes_nothing);
+  CASE(who_is_no_voter_any_more_waits_for_no_election);
+  CASE(without_memory_nothing_is_lost);
   CASE(a_candidate_stays_what_it_is);
   CASE(a_ballot_goes_with_its_configuration);
   CASE(a_snapshot_of_a_later_term_brings_its_term);

@@ -155,6 +155,42 @@ static void without_memory_it_is_sent_nothing_wrong(void) {
   alone_end(c);
 }
 
+/* As many copies as fit go in one message. */
+static void its_copies_travel_together(void) {
+  struct cluster *c = with_witness(3, 0);
+  for (int i = 0; i < 4; i++)
+    propose(c, "some bytes");
+  struct raft *r = raft_clone(c->nodes[N1].raft);
+  struct raft_slice copies;
+  EQ(raft_strip_log(r, 3, &copies), 6);
+  EQ(copies.size, 4 * RAFT_ENTRY_HEADER_BYTES);
+  r->options.message_bytes_max = 2 * RAFT_ENTRY_HEADER_BYTES;
+  EQ(raft_strip_log(r, 3, &copies), 4);
+  raft_free(r);
+  alone_end(c);
+}
+
+/* What was loaded must not go as it is. */
+static void without_memory_what_is_loaded_waits(void) {
+  static uint8_t bytes[1 << 17]; /* more than any outbox has */
+  struct cluster *c = with_witness(3, 0);
+  struct raft *r = raft_clone(c->nodes[N1].raft);
+  struct raft_entry e = {.index = 3,
+                         .term = 2,
+                         .kind = RAFT_ENTRY_COMMAND,
+                         .payload = bytes + (1 << 16),
+                         .size = 60000};
+  struct raft_slice tail = {bytes, raft_entry_encode(&e, bytes)};
+  c->memory.calls = 0;
+  c->memory.fail_in = 1;
+  EQ(raft_strip_loaded(r, &tail), RAFT_E_NOMEM);
+  CHECK(tail.data == bytes);
+  EQ(raft_strip_loaded(r, &tail), RAFT_OK);
+  EQ(tail.size, RAFT_ENTRY_HEADER_BYTES);
+  raft_free(r);
+  alone_end(c);
+}
+
 /* The newest entry without its command is the first that is overwritten. */
 static void a_hole_goes_with_its_entry(void) {
   struct cluster_options o = {.nodes = 5, .seed = 1};
@@ -469,6 +505,8 @@ int main(void) {
   CASE(it_knows_what_it_is);
   CASE(what_is_loaded_is_stripped_too);
   CASE(without_memory_it_is_sent_nothing_wrong);
+  CASE(its_copies_travel_together);
+  CASE(without_memory_what_is_loaded_waits);
   CASE(a_hole_goes_with_its_entry);
   CASE(its_log_survives_a_restart);
   CASE(a_new_one_catches_up_without_commands);
