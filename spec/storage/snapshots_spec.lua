@@ -6,6 +6,7 @@ local errors = require "raft.errors"
 local samples = require "spec.storage.snapshot_meta"
 local helper = require "spec.support.helper"
 local memory_snapshots = require "raft.storage.memory_snapshots"
+local at_start = require "raft.storage.snapshot_start"
 local uv = require "luv"
 
 local meta = samples.meta
@@ -455,6 +456,40 @@ describe("snapshots at a start:", function()
       assert.equal(3, b.storage.snapshots.newest.index)
       assert.same({ name_of(3) }, names(b.dir))
     end
+  end)
+
+  -- A log that damage has cut: entries up to `last` are left of it.
+  local function cut_log(base, last, lost)
+    return {
+      bounds = function() return base, last, lost end,
+      term_at = function(_, index)
+        return index >= base and index <= last and 1 or nil
+      end,
+    }
+  end
+
+  -- The mark of the newest lies in the damage. Nothing that was acknowledged is
+  -- lost with the file: the log asks for what it lacks. But it stays, too.
+  it("none goes while damage keeps the log from reaching it", function()
+    local b <close> = opened()
+    local snapshots = b.storage.snapshots
+    make(snapshots, 3, "three")
+    make(snapshots, 9, "nine")
+    local log = cut_log(0, 5, 12)
+    assert.equal(3, at_start.recover(snapshots.files, b.dir, log, false).index)
+    assert.same({ name_of(3), name_of(9) }, names(b.dir))
+  end)
+
+  it("without one that fits what is left of a log, it is refused", function()
+    local b <close> = opened()
+    local snapshots = b.storage.snapshots
+    make(snapshots, 9, "nine")
+    local ok, err = pcall(at_start.recover, snapshots.files, b.dir,
+      cut_log(4, 5, 12), false)
+    assert.is_false(ok)
+    assert.equal("corrupt", err.code)
+    assert.truthy(err.message:find("fits the log; entries up to 4", 1, true))
+    assert.same({ name_of(9) }, names(b.dir))
   end)
 
   it("what was being written or is no more wanted goes", function()
