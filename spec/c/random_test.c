@@ -219,7 +219,7 @@ static void some_change(struct cluster *c, uint32_t node) {
   for (uint32_t edits = 1 + draw(c, 2); edits > 0; edits--)
     cluster_want(c, &target, draw(c, c->count),
                  goals[draw(c, sizeof goals / sizeof *goals)]);
-  if (draw(c, 3) == 0) target.rule[RAFT_NEW] = some_rule(c);
+  if (draw(c, 6) == 0) target.rule[RAFT_NEW] = some_rule(c);
   if (draw(c, 8) == 0) target.leases = !target.leases;
   int64_t rc = cluster_change(c, node, &target, draw(c, 3) == 0);
   bool leads = s.state == RAFT_LEADER;
@@ -237,7 +237,7 @@ static const struct {
     {4, some_cut},      {2, some_partition},  {4, some_loss},
     {4, some_swap},     {4, some_poverty},    {8, some_rot},
     {6, some_snapshot}, {3, some_compaction}, {20, some_shipment},
-    {2, some_avoiding}, {4, some_transfer},   {10, some_change},
+    {2, some_avoiding}, {4, some_transfer},   {60, some_change},
 };
 
 static void act(struct cluster *c) {
