@@ -44,6 +44,26 @@ describe("s:node(id)", function()
   end)
 end)
 
+describe("a command that is no string", function()
+  -- It ended the run as an uncaught error of a node's process.
+  it("raises where it was proposed, and the run goes on", function()
+    local s <close> = sim.new { seed = 1, nodes = 1, node = list_node }
+    s:run(function()
+      local client = s:client()
+      for _, object in ipairs { client, s:node("n1") } do
+        local ok, why = pcall(function()
+          local result = object:propose(5)
+          return result
+        end)
+        assert.is_false(ok)
+        assert.is_truthy(why:find("sim_spec.lua:%d+: %a+:propose: expected the "
+          .. "command as a string, got number"), why)
+      end
+      assert.equal(1, (assert(client:propose("x"))))
+    end)
+  end)
+end)
+
 describe("s:client()", function()
   it("has the calls of a client", function()
     local s <close> = sim.new { seed = 1, nodes = 1, node = list_node }

@@ -118,6 +118,13 @@ describe("a simulation", function()
     end)
   end)
 
+  it("takes lists of ids for a partition, and nothing else", function()
+    local s <close> = new { nodes = 3 }
+    local ok, why = pcall(s.partition, s, "n1", "n2")
+    assert.is_false(ok)
+    assert.equal('raft.sim: s:partition: expected lists of ids, got "n1"', why)
+  end)
+
   it("cuts one way only where that is asked for", function()
     local s <close> = new { nodes = 3 }
     s:run(function()

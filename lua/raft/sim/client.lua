@@ -105,6 +105,9 @@ local function method(name, args, is_read, options)
     name = "client:" .. name, args = args, is_optional = name == "query",
     options = options,
     start = function(self, opts, answer, argument)
+      if name == "propose" then
+        handle.check_command("client:propose", argument)
+      end
       begin(self, opts, answer, { name = name, args = args,
         argument = argument, is_read = is_read })
     end,

@@ -178,6 +178,10 @@ end
 function methods.partition(sim, ...)
   local group_of = {}
   for number, group in ipairs { ... } do
+    if type(group) ~= "table" then
+      error("raft.sim: s:partition: expected lists of ids, got "
+        .. schema.show(group), 2)
+    end
     for _, id in ipairs(group) do
       group_of[member_of(sim, id, "partition").id] = number
     end

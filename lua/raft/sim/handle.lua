@@ -35,12 +35,21 @@ local function bounded(member, opts, answer)
   return once
 end
 
+--- Raises for a command that is none, as the node would: there it would end
+-- the process, and the run with it. Level 4 is the script.
+function M.check_command(name, command)
+  if type(command) == "string" then return end
+  error(("%s: expected the command as a string, got %s (raft.codec.encode "
+    .. "makes one of any plain value)"):format(name, type(command)), 4)
+end
+
 -- Calls the method of the same name in the process, and notes what came of it.
 local function forwarded(name, spec)
   local kind = spec.kind
   spec.name = "node:" .. name
   spec.start = function(self, opts, answer, argument)
     local member = member_of(self)
+    if name == "propose" then M.check_command(spec.name, argument) end
     local history = kind and member.sim.operations
     local operation = history and history:begin(member.id, kind, argument)
     local once = bounded(member, opts, function(err, result)
