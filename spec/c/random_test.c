@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cluster_inner.h"
+#include "cluster.h"
 
 static struct cluster_counts all; /* of all runs */
 static bool has_changes;          /* are members changed in this run? */
