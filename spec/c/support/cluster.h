@@ -252,6 +252,9 @@ int cluster_restart(struct cluster *c, uint32_t node);
  * what the log had is on record there. */
 void cluster_rot(struct cluster *c, uint32_t node, raft_index keep);
 
+/* Keeps the first thing that broke; NULL is nothing. */
+void cluster_note(struct cluster *c, uint32_t node, const char *broken);
+
 /* Replaces the replica by its clone: nobody may notice. */
 void cluster_swap(struct cluster *c, uint32_t node);
 

@@ -4,9 +4,6 @@
 
 #include "cluster.h"
 
-/* Keeps the first thing that broke; NULL is nothing. */
-void cluster_note(struct cluster *c, uint32_t node, const char *broken);
-
 /* Memory, or the end of the program; a copy of bytes. */
 void *cluster_need(void *p);
 uint8_t *cluster_copy(const void *data, size_t size);
