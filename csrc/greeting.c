@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
-_Static_assert(RAFT_HELLO_BYTES_MAX >= RAFT_FRAME_HEADER_BYTES + 64 +
+_Static_assert(RAFT_HELLO_BYTES_MAX >= RAFT_FRAME_HEADER_BYTES + 72 +
                                            3 * (1 + RAFT_NAME_BYTES) + 2 +
                                            RAFT_ADDRESS_BYTES,
                "the longest hello fits");
@@ -67,6 +67,7 @@ size_t raft_hello_encode(const struct raft_hello *h, uint8_t *out) {
   raft_out_u64(&fields, h->starts);
   raft_out_u64(&fields, h->nonce);
   raft_out_u64(&fields, h->known);
+  raft_out_u64(&fields, h->config_index);
   put_name(&fields, h->cluster);
   put_name(&fields, h->id);
   put_name(&fields, h->to);
@@ -89,6 +90,7 @@ static void get_hello(struct raft_in *in, struct raft_hello *h) {
   h->starts = raft_in_u64(in);
   h->nonce = raft_in_u64(in);
   h->known = raft_in_u64(in);
+  h->config_index = raft_in_u64(in);
   raft_in_text(in, raft_in_u8(in), h->cluster, sizeof h->cluster);
   raft_in_text(in, raft_in_u8(in), h->id, sizeof h->id);
   raft_in_text(in, raft_in_u8(in), h->to, sizeof h->to);

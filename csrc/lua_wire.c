@@ -125,6 +125,7 @@ static void check_hello(lua_State *L, struct raft_hello *h) {
   h->starts = get_u64(L, "starts");
   h->nonce = get_u64(L, "nonce");
   h->known = get_u64(L, "known");
+  h->config_index = get_u64(L, "config_index");
   get_text(L, "cluster", h->cluster, sizeof h->cluster);
   get_text(L, "id", h->id, sizeof h->id);
   get_text(L, "to", h->to, sizeof h->to);
@@ -161,7 +162,7 @@ static bool has_identity(const struct raft_hello *h) {
 }
 
 static void push_hello(lua_State *L, const struct raft_hello *h) {
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 17);
   set_integer(L, "version_min", h->version_min);
   set_integer(L, "version_max", h->version_max);
   set_text(L, "purpose", purposes[h->purpose]);
@@ -177,6 +178,7 @@ static void push_hello(lua_State *L, const struct raft_hello *h) {
   set_integer(L, "starts", h->starts);
   set_integer(L, "nonce", h->nonce);
   set_integer(L, "known", h->known);
+  set_integer(L, "config_index", h->config_index);
   set_text(L, "cluster", h->cluster);
   set_text(L, "id", h->id);
   set_text(L, "to", h->to);

@@ -167,6 +167,7 @@ struct raft_hello {
   uint64_t nonce;       /* drawn at this start */
   uint64_t known;       /* incarnation of the receiver in the sender's
                            configuration in force; 0: no member, unformed */
+  uint64_t config_index; /* of that configuration; 0: none */
   char cluster[RAFT_NAME_BYTES + 1];
   char id[RAFT_NAME_BYTES + 1];
   char to[RAFT_NAME_BYTES + 1];         /* whom the sender means to greet */

@@ -9,7 +9,7 @@ local OURS <const>, THEIRS <const> = 101, 102  -- incarnations of n1 and n2
 local function greeting_of(changes)
   local options = { id = "n1", cluster = "shop", incarnation = OURS, starts = 1,
     nonce = 11, plan = 7, voters = { "n3", "n1", "n2" }, identity = false,
-    expected = function() end }
+    expected = function() end, config_index = function() return 5 end }
   for name, value in pairs(changes or {}) do options[name] = value end
   return Greeting.new(options)
 end
@@ -27,7 +27,8 @@ end
 local function hello_of(changes)
   local hello = { version_min = 1, version_max = 1, purpose = "peer",
     formed = false, group = 0, plan = 7, incarnation = THEIRS, starts = 1,
-    nonce = 22, known = 0, cluster = "shop", id = "n2", to = "n1",
+    nonce = 22, known = 0, config_index = 5, cluster = "shop", id = "n2",
+    to = "n1",
     address = "10.0.0.2:7101" }
   for name, value in pairs(changes or {}) do hello[name] = value end
   return hello
@@ -179,6 +180,23 @@ describe("greeting", function()
     -- Found by the swarm: one that was removed stopped whom the others had
     -- added again since. Added again itself, it would hear of nothing else from
     -- nobody else, when that one leads.
+    -- Found by the swarm: one member whose log had lost its end stopped all
+    -- who had been added anew since.
+    it("stops nobody who knows a newer configuration", function()
+      local of_another = { incarnation = 999, config_index = 6 }
+      assert.is_true(formed():judge(member(of_another)).accept)
+      of_another.config_index = 5
+      assert_refused(formed():judge(member(of_another)), "rolled_back",
+        "remove n2")
+      of_another.config_index, of_another.formed = 6, false
+      assert_refused(formed():judge(member(of_another)), "rolled_back",
+        "remove n2")
+    end)
+
+    it("says which configuration it knows", function()
+      assert.equal(5, formed():hello("n2", "10.0.0.1:7101").config_index)
+    end)
+
     it("stops nobody for another directory, once it is removed", function()
       local removed = formed { expected = function(id)
         return id == "n2" and THEIRS or nil

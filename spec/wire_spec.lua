@@ -20,6 +20,7 @@ local function hello_of(changes)
     formed = true, identity = IDENTITY, group = 2,
     plan = 0x1111111111111111, incarnation = 0x2222222222222222, starts = 3,
     nonce = 0x4444444444444444, known = 0xfedcba9876543210 | 0,
+    config_index = 0x0807060504030201,
     cluster = "default", id = "n1", to = "n2", address = "127.0.0.1:7101" }
   for key, value in pairs(changes or {}) do hello[key] = value end
   return hello
@@ -70,7 +71,7 @@ describe("raft.core: hello", function()
       id = "n1", to = "n2" })
     assert.same({ version_min = 1, version_max = 1, purpose = "peer",
       formed = false, group = 0, plan = 0, incarnation = 0, starts = 0,
-      nonce = 0, known = 0, cluster = "c", id = "n1", to = "n2",
+      nonce = 0, known = 0, config_index = 0, cluster = "c", id = "n1", to = "n2",
       address = "" }, got)
   end)
 

@@ -31,7 +31,8 @@ M.ANY = rules.ANY
 --   promise: the identity we have promised to form, durably, or false;
 --   expected(id) -> the incarnation that the configuration in force has for
 --   this id, M.ANY while its directory is not known, nil when it is no member
---   or nothing has formed
+--   or nothing has formed;
+--   config_index() -> the index of that configuration, 0 for none
 function M.new(options)
   local voters = table.move(options.voters, 1, #options.voters, 1, {})
   table.sort(voters)
@@ -47,6 +48,7 @@ function M.new(options)
     identity = options.identity or false,
     promise = options.promise or false,
     expected = options.expected,
+    config_index = options.config_index,
     met = {},             -- id -> incarnation of an unformed node of our plan
                           -- with which a link is up
     promises = {},        -- id -> identity it has promised to form, or false
@@ -168,6 +170,7 @@ function Greeting:hello(to, address)
     starts = self.starts,
     nonce = self.nonce,
     known = known_of(self, to),
+    config_index = self.config_index(),
     cluster = self.cluster,
     id = self.id,
     address = address,

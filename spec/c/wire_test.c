@@ -578,6 +578,7 @@ static const struct raft_hello hello = {
     .starts = 3,
     .nonce = 0x4444444444444444u,
     .known = 0xfedcba9876543210u,
+    .config_index = 0x0807060504030201u,
     .cluster = "default",
     .id = "n1",
     .to = "n2",
@@ -747,7 +748,7 @@ static int hello_with(size_t at, uint64_t value, size_t count) {
 }
 
 static void lengths_of_texts_are_bounded(void) {
-  enum { CLUSTER = 24 + 60, ADDRESS = CLUSTER + 8 + 3 + 3 };
+  enum { CLUSTER = 24 + 68, ADDRESS = CLUSTER + 8 + 3 + 3 };
   EQ(hello_with(CLUSTER, 7, 1), RAFT_OK);
   EQ(hello_with(CLUSTER, 0, 1), RAFT_E_CORRUPT);
   EQ(hello_with(CLUSTER, RAFT_NAME_BYTES + 1, 1), RAFT_E_CORRUPT);

@@ -345,6 +345,7 @@ describe("transport and greeting", function()
   local function greeter(id, incarnation, starts)
     local node, greeting
     greeting = Greeting.new { id = id, cluster = "shop", starts = starts,
+      config_index = function() return 1 end,
       incarnation = incarnation, nonce = incarnation * 1000 + starts,
       plan = 7, voters = { "n1", "n2" }, expected = function() end }
     node = links.node { id = id, limits = WATCHFUL,

@@ -43,6 +43,7 @@ function M.new(driver)
     plan = plan_digest(options),
     nonce = storage.nonce, voters = options.ids,
     expected = function(id) return self:expected(id) end,
+    config_index = function() return driver.config_index end,
   }
   return self
 end
