@@ -68,7 +68,10 @@ describe("a witness", function()
 
   it("can be asked for changes, and for another leader", function()
     local _, before = cluster:leader()
-    assert.not_equal(before, (assert(witness:transfer(WAIT))))
+    local new = helper.wait_until(function()  -- an heir must have been heard
+      return (witness:transfer(WAIT))
+    end, 15000, "an heir")
+    assert.not_equal(before, new)
     assert.is_true(witness:change({ n2 = { priority = 7 } }, WAIT))
     assert.equal(7, witness:members().n2.priority)
   end)
