@@ -71,7 +71,8 @@ describe("raft.core: hello", function()
       id = "n1", to = "n2" })
     assert.same({ version_min = 1, version_max = 1, purpose = "peer",
       formed = false, group = 0, plan = 0, incarnation = 0, starts = 0,
-      nonce = 0, known = 0, config_index = 0, cluster = "c", id = "n1", to = "n2",
+      nonce = 0, known = 0, config_index = 0, cluster = "c", id = "n1",
+      to = "n2",
       address = "" }, got)
   end)
 

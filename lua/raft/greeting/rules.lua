@@ -174,10 +174,10 @@ local function is_contested(hello, living)
     and living.silent_ms < living.alive_ms
 end
 
--- The configuration means another directory. Who was removed, was away, or lost
--- the end of its log, may have missed that the others have added this one since:
--- it must not stop it, and hears of the members from it, if from anybody. An old
--- copy of a directory never knows of a newer configuration.
+-- The configuration means another directory. Who was removed, was away, or
+-- lost the end of its log, may have missed that the others have added this one
+-- since: it must not stop it, and hears of the members from it, if from
+-- anybody. An old copy of a directory never knows of a newer configuration.
 local function is_old_news(self, hello)
   if not hello.formed then return false end
   return not self.expected(self.id)
