@@ -161,11 +161,11 @@ struct raft_hello {
                                        to form, zeros when it has not */
   uint8_t identity[RAFT_IDENTITY_BYTES];
   uint32_t group;
-  uint64_t plan;        /* raft_config_plan of the initial configuration */
-  uint64_t incarnation; /* of the sender's directory */
-  uint64_t starts;      /* durable start counter */
-  uint64_t nonce;       /* drawn at this start */
-  uint64_t known;       /* incarnation of the receiver in the sender's
+  uint64_t plan;         /* raft_config_plan of the initial configuration */
+  uint64_t incarnation;  /* of the sender's directory */
+  uint64_t starts;       /* durable start counter */
+  uint64_t nonce;        /* drawn at this start */
+  uint64_t known;        /* incarnation of the receiver in the sender's
                            configuration in force; 0: no member, unformed */
   uint64_t config_index; /* of that configuration; 0: none */
   char cluster[RAFT_NAME_BYTES + 1];
