@@ -327,6 +327,25 @@ describe("by itself a node", function()
     end, 10000, "a snapshot of nearly all")
   end)
 
+  it("lets the log of a witness go, which needs no functions", function()
+    local cluster <close> = Cluster.new { ids = { "n1", "n2", "w" },
+      node = function() return { snapshot_bytes = 4 << 10 } end }
+    cluster.members.w = { address = cluster.members.w, role = "witness" }
+    cluster:up()
+    local leader, witness = cluster:leader(), cluster:node("w")
+    fill(leader, 200)
+    support.wait_until(function()
+      return witness:status().snapshot > 0
+    end, 10000, "a snapshot")
+    assert.equal(0, leader:status().snapshot)
+    assert.same({}, cluster.applied.w)
+    local info = assert(witness:take_snapshot())
+    assert.is_true(info.size < 4096)
+    witness = cluster:restart("w")
+    assert.is_true(witness:status().snapshot >= info.index)
+    fill(leader, 1)
+  end)
+
   it("takes none of a large state for little of log", function()
     local cluster <close>, states, events = new { snapshot_bytes = 32 << 10,
       extra = function(_, state)

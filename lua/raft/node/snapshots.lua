@@ -47,11 +47,16 @@ local function note_time(self, at)
   if at and (not self.soonest or at < self.soonest) then self.soonest = at end
 end
 
+-- A witness has no state, and needs nobody who says it.
+local function can_take(driver)
+  return driver.machine:has_snapshots() or driver.lacks_commands
+end
+
 --- Once a turn, when nothing is half done: begins one that is due.
 function Snapshots:look()
   local driver = self.driver
   if self.attempt or driver.state ~= "running" then return end
-  if not driver.machine:has_snapshots() then return end
+  if not can_take(driver) then return end
   self.asked = self.asked or self.growth:is_enough()
   if not self.asked or driver:now() < self.not_before then return end
   self:begin()
@@ -83,7 +88,7 @@ end
 
 --- One now: { answer=, deadline= }.
 function Snapshots:submit(waiter)
-  if not self.driver.machine:has_snapshots() then
+  if not can_take(self.driver) then
     return waiter.answer(errors.new("unsupported", "this node has no snapshot "
       .. "function: give raft.node snapshot and restore, or save and load"))
   end
@@ -111,7 +116,10 @@ end
 
 local function mode_of(self)
   local driver = self.driver
-  if not driver.storage.snapshots:can_fork() then return "inline" end
+  local is_quick = driver.lacks_commands
+  if is_quick or not driver.storage.snapshots:can_fork() then
+    return "inline"
+  end
   local mode = driver.options.snapshot_mode
   if mode ~= "auto" then return mode end
   local is_slow = self.blocked_ms > BLOCKED_MS_MAX
