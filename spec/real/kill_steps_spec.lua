@@ -75,6 +75,7 @@ local function check_files(cluster)
   end
 end
 
+local SILENT_MS <const> = 200  -- some heartbeats
 local FILLS_MAX <const> = 32  -- MiB: a new segment is twice as large
 
 -- Until a segment is full and may go.
@@ -157,11 +158,22 @@ describe("kill -9", function()
     assert.equal(written(cluster), cluster:check())
   end)
 
+  -- Nothing is shipped to who has not spoken since the last heartbeat.
+  local function wait_for_silence(leader, id)
+    helper.wait_until(function()
+      leader:send("silence " .. id)
+      local last = leader.last.silence
+      return last and (tonumber(last[2]) or 0) > SILENT_MS
+    end, PATIENCE_MS, "silence")
+    leader.last.silence = nil
+  end
+
   -- One is away, and its log has gone from the leader.
   local function leave_behind(cluster, prefix)
     local leader = cluster:leader()
     local away = cluster:others(leader)[1]
     away:kill()
+    wait_for_silence(leader, away.id)
     write(leader, prefix, 3)
     leader:ask("fill 10 64", "filled", PATIENCE_MS)
     leader:ask("take", "took", PATIENCE_MS)

@@ -15,6 +15,7 @@
 --   status             -> status <state> <role> <term> <applied> <leader or ->
 --   take               -> took <index> <bytes> | took 0 <code>
 --   progress <peer>    -> progress <sent> <bytes>    of a snapshot; or - -
+--   silence <peer>     -> silence <ms>               since a leader heard it
 --   memory             -> memory <MiB>               the most it ever had
 --   fill <count> <KiB> -> filled                     so many large commands
 --   doom <yes or no>                                 children die in mid-write
@@ -151,6 +152,10 @@ local orders = {
     local seen = node:status().peers[peer]
     local snapshot = seen and seen.snapshot or { sent = "-", bytes = "-" }
     say("progress", snapshot.sent, snapshot.bytes)
+  end,
+  silence = function(peer)
+    local seen = node:status().peers[peer]
+    say("silence", seen and math.tointeger(seen.silent_ms) or "-")
   end,
   memory = function()
     local file = assert(io.open("/proc/self/status"))
