@@ -143,14 +143,15 @@ spec: build  ## the busted specs (ONLY=spec/x_spec.lua, ARGS=--filter=x)
 	  $(SUM) -j "$(BUSTED) $(waiting_specs)" "$(BUSTED) $(other_specs)")
 
 # The specs but those tagged #house, which are about tools and packaging: $(1)
-# is set for them.
+# is set for them, $(2) are those that compute.
 other_builds_specs = $(if $(ARGS)$(ONLY),\
   $(1) $(BUSTED) --exclude-tags=house $(ARGS) $(ONLY),\
   $(SUM) -j '$(1) $(BUSTED) --exclude-tags=house $(waiting_specs)' \
-    '$(1) $(BUSTED) --exclude-tags=house $(other_specs)')
+    '$(1) $(BUSTED) --exclude-tags=house $(2)')
 
 # The C module is what the sanitizers watch. #house starts compilers, which leak
-# as they please.
+# as they please. The labs do nothing with it that the other simulations do not.
+asan_specs = $(filter-out spec/labs,$(other_specs))
 asan_module = build/asan/raft/core.so build/asan/dlclose.so
 asan_env = RAFT_ASAN=1 \
   LD_PRELOAD="$(shell $(CC) -print-file-name=libasan.so) $(lastword \
@@ -161,7 +162,8 @@ asan_env = RAFT_ASAN=1 \
 .PHONY: asan
 asan:  ## the specs again, the C module under ASan and UBSan
 	@$(MAKE) -s -j$(JOBS) $(asan_module)
-	@$(call other_builds_specs,$(call with_cpath,build/asan) $(asan_env))
+	@$(call other_builds_specs,$(call with_cpath,build/asan) $(asan_env),\
+	  $(asan_specs))
 
 .PHONY: examples
 examples: build  ## runs every example's own check, examples/*/check.lua
@@ -187,6 +189,12 @@ labs: build  ## the labs of MIT 6.5840 in virtual time, each SEEDS times
 	  $(BUSTED) $(ARGS) $(or $(ONLY),spec/labs)
 
 # Each is bounded in time, so that one that hangs is a failure too.
+.PHONY: faults
+faults: build  ## real processes and files under faults, as CI has them
+	@$(SUM) -t "timeout 300 $(MAKE) nemesis SECONDS=20 RUNS=3" \
+	  "timeout 300 $(MAKE) killpoints N=200" \
+	  "timeout 300 $(MAKE) powercuts N=100"
+
 proofs_of_files := $(SUM) -t "timeout 300 $(MAKE) explore" \
   "timeout 300 $(MAKE) walk" --check "timeout 300 $(MAKE) crashstates" \
   "timeout 1200 $(MAKE) damage"
@@ -240,7 +248,8 @@ coverage:  ## branches of csrc that tests reach; fails below 95 % (MISSING=1)
 	@$(MAKE) -s -j$(JOBS) build/cov/raft/core.so $(UNITS:%=build/covunit/%)
 	@status=0; \
 	$(SUM) -q $(UNITS:%=build/covunit/%) || status=1; \
-	$(call other_builds_specs,$(call with_cpath,build/cov)) || status=1; \
+	$(call other_builds_specs,$(call with_cpath,build/cov),$(other_specs)) \
+	  || status=1; \
 	$(LUA) tools/coverage.lua $(if $(MISSING),--missing) build/cov \
 	  build/covunit || status=1; exit $$status
 
