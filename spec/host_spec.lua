@@ -2,23 +2,26 @@
 local uv = require "luv"
 
 -- Runs Lua text in a process of its own, whose output nobody reads.
--- Waits for its end: status, signal.
+-- Waits for its end: status, signal. Its input ends when its output is closed:
+-- who writes before gets a reset once (what was sent was not read), no signal.
 local function run_into_nothing(text)
-  local co, output = coroutine.running(), uv.new_pipe(false)
+  local co = coroutine.running()
+  local input, output = uv.new_pipe(false), uv.new_pipe(false)
   local child
   child = assert(uv.spawn(os.getenv "LUA" or "lua5.4", {
     args = { "-e", text },
-    stdio = { 0, output, 2 },
+    stdio = { input, output, 2 },
   }, function(status, signal)
     child:close()
     assert(coroutine.resume(co, status, signal))
   end))
   output:close()  -- whoever writes to it now gets SIGPIPE, or an error
+  input:close()
   return coroutine.yield()
 end
 
 local PREAMBLE <const> = 'local host = require "raft.core".host '
-local WRITE <const> = ' io.stdout:setvbuf("no")'
+local WRITE <const> = ' io.stdin:read("a") io.stdout:setvbuf("no")'
   .. ' for _ = 1, 1000 do'
   .. '   local ok = io.write(("x"):rep(4096))'
   .. '   if not ok then os.exit(7) end'
