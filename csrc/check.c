@@ -103,6 +103,9 @@ static const char *check_role(const struct raft *r) {
   if (is_leader && r->election_due != RAFT_NEVER)
     return "a leader that waits for an election";
   if (r->leader_heard > r->now) return "a leader was heard in the future";
+  if (is_leader && raft_is_leaving(r) && r->log.last > r->config_index &&
+      r->log.last > r->term_start)
+    return "a leader that leaves goes on appending";
   return check_heir(r);
 }
 

@@ -32,6 +32,12 @@ static bool is_too_much(const struct raft *r, size_t bytes) {
   return r->log.memory_bytes > kept_max;
 }
 
+/* Does somebody else lead soon, who needs all that we have? */
+static bool is_going(const struct raft *r) {
+  assert(r->state == RAFT_LEADER || r->heir == 0);
+  return r->state == RAFT_LEADER && (r->heir != 0 || raft_is_leaving(r));
+}
+
 /* May these be appended now? RAFT_OK or why not. */
 static int judge(const struct raft *r, const struct raft_slice *commands,
                  uint32_t count, size_t *bytes) {
@@ -39,7 +45,7 @@ static int judge(const struct raft *r, const struct raft_slice *commands,
   assert(commands != NULL);
   *bytes = 0;
   if (r->is_out_of_space) return RAFT_E_NO_SPACE;
-  if (r->heir != 0) return RAFT_E_BUSY; /* it needs all that we have */
+  if (is_going(r)) return RAFT_E_BUSY;
   for (uint32_t i = 0; i < count; i++) {
     if (commands[i].size > r->options.command_bytes_max)
       return RAFT_E_TOO_LARGE;
@@ -249,7 +255,7 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   if (rest.size != 0 || m->propose.count == 0) return RAFT_E_CORRUPT;
   if (verdict != RAFT_OK) return verdict;
   if (r->is_out_of_space) return RAFT_E_NO_SPACE;
-  if (r->heir != 0 || is_too_much(r, bytes)) return RAFT_E_BUSY;
+  if (is_going(r) || is_too_much(r, bytes)) return RAFT_E_BUSY;
   bool has_room = raft_log_reserve(&r->log, bytes, m->propose.count) == RAFT_OK;
   return has_room ? RAFT_OK : RAFT_E_BUSY;
 }

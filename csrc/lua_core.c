@@ -446,6 +446,8 @@ static int core_status(lua_State *L) {
   lua_setfield(L, -2, "leader");
   raft_lua_push_name(L, 1, s.heir);
   lua_setfield(L, -2, "heir");
+  lua_pushboolean(L, s.is_leaving);
+  lua_setfield(L, -2, "is_leaving");
   lua_pushboolean(L, s.has_lease);
   lua_setfield(L, -2, "has_lease");
   set(L, "term", s.term);

@@ -483,6 +483,7 @@ struct raft_status {
   bool is_repairing;   /* does the log lack what damage took? */
   bool has_lease;      /* could a lease serve a read now? */
   raft_id heir;        /* leadership is on its way to this member; 0 none */
+  bool is_leaving;     /* a leader that is to be no voter: proposals are BUSY */
   size_t memory_bytes; /* of the log in memory, blocks as allocated */
   size_t pending_bytes; /* appended here and not yet committed */
   uint32_t read_count;  /* reads that wait for a quorum */

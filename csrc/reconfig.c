@@ -241,10 +241,14 @@ static void retire(struct raft *r) {
   if (!has_heir) raft_become_follower(r, r->term, 0);
 }
 
-static bool is_ours(const struct raft *r) {
+/* Is the configuration in force, which is not joint, one where we are no voter?
+ * Then nothing is appended any more. What stands behind the entry that says so
+ * nobody else might have but a witness, that refuses who has less; and once it
+ * is compacted here, we would not know that we have to lead once more. */
+bool raft_is_leaving(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
   int self = raft_config_find(&r->config, r->options.self);
-  return self >= 0 && r->config.members[self].role[RAFT_OLD] == RAFT_ROLE_VOTER;
+  return self < 0 || r->config.members[self].role[RAFT_OLD] != RAFT_ROLE_VOTER;
 }
 
 /* At take: the next step, if it may be taken now. */
@@ -255,7 +259,7 @@ void raft_conduct(struct raft *r) {
   if (r->commit < r->term_start || r->config_index > r->commit) return;
   struct raft_config next;
   if (raft_change_is_settled(&r->config)) {
-    if (!is_ours(r)) retire(r);
+    if (raft_is_leaving(r)) retire(r);
     return;
   }
   if (r->heir != 0 || r->is_out_of_space || !are_all_caught_up(r)) return;
@@ -311,6 +315,7 @@ static int judge(const struct raft *r, const struct raft_config *target,
   if (based_on != r->config_index) return RAFT_E_CHANGED;
   if (r->commit < r->term_start) return RAFT_E_BUSY; /* [Ongaro 2015] */
   if (r->config_index > r->commit || r->heir != 0) return RAFT_E_BUSY;
+  if (raft_is_leaving(r)) return RAFT_E_BUSY;
   return r->is_out_of_space ? RAFT_E_NO_SPACE : RAFT_OK;
 }
 

@@ -237,6 +237,7 @@ int64_t raft_on_change(struct raft *r, const struct raft_event *ev);
 int64_t raft_change(struct raft *r, const struct raft_config *target,
                     raft_index based_on, bool is_forced);
 void raft_conduct(struct raft *r); /* at take */
+bool raft_is_leaving(const struct raft *r);
 void raft_peers_follow(struct raft *r);
 void raft_tell_removed(struct raft *r, raft_id id);
 void raft_peer_speaks(struct raft *r, struct raft_progress *p,

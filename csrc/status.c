@@ -48,6 +48,7 @@ void raft_status(const struct raft *r, struct raft_status *out) {
       .read_count = r->read_count,
       .has_lease = raft_has_lease(r),
       .heir = r->heir,
+      .is_leaving = r->state == RAFT_LEADER && raft_is_leaving(r),
       .bad_frames = r->bad_frames,
   };
   copy_peers(r, out);

@@ -178,10 +178,11 @@ static void who_never_campaigns_is_never_ahead(void) {
 }
 
 /* [Thesis 4.2.2] a leader that leaves has the only copy of the end, and starts
- * again: it has to lead once more, by the votes of the others alone. */
-static void who_leaves_may_have_to_lead(void) {
+ * again: it has to lead once more, by the votes of the others alone; and where
+ * it is a witness now they need its own. */
+static void who_leaves_leads_once_more(uint8_t goal) {
   struct cluster *c = led(2, 0);
-  CHECK(ask(c, N1, N1, NONE) > 0);
+  CHECK(ask(c, N1, N1, goal) > 0);
   for (int turn = 0; turn < 50; turn++) {
     (void)cluster_flush(c, N1);
     if (!config_of(c, N1)->joint) break;
@@ -203,40 +204,57 @@ static void who_leaves_may_have_to_lead(void) {
   cluster_run(c, 3000);
   EQ(cluster_leader(c), N2);
   CHECK(is_settled(c, N2));
-  EQ(config_of(c, N2)->count, 1);
+  EQ(config_of(c, N2)->count, goal == NONE ? 1 : 2);
   EQ(c->nodes[N1].deadline, UINT64_MAX); /* it knows that it may rest */
   alone_end(c);
 }
 
-/* A leader that is a witness now has what n1 has not, and n1 needs its vote: it
- * leads once more, so that n1 gets that. Found by random schedules. */
-static void a_witness_with_more_leads_once_more(void) {
-  struct cluster *c = led(2, 0);
-  CHECK(ask(c, N1, N1, WITNESS) > 0);
-  for (int turn = 0; turn < 100 && !is_settled(c, N1); turn++) {
+static void who_leaves_may_have_to_lead(void) {
+  who_leaves_leads_once_more(NONE);
+  who_leaves_leads_once_more(LEARNER);
+  who_leaves_leads_once_more(WITNESS);
+}
+
+/* A leader that is on its way out takes nothing more: behind the entry that
+ * says so it would have what n2 lacks, and n2 may need its vote, or that of a
+ * witness which has that too. Once that entry is compacted it would not know
+ * that it has to lead once more. Found by random schedules. */
+static void what_a_leader_that_leaves_takes(uint8_t goal) {
+  struct cluster *c = led(3, 1);
+  CHECK(ask(c, N1, N1, goal) > 0);
+  uint32_t refused = 0, asked = 0;
+  for (int turn = 0; turn < 100 && asked == 0; turn++) {
     (void)cluster_flush(c, N1);
     cluster_disk(c, N1, 9);
-    if (!config_of(c, N1)->joint && cluster_status(c, N1).last < 6)
-      CHECK(cluster_propose(c, N1, "x") > 0);
+    int64_t index = cluster_propose(c, N1, "x");
+    if (config_of(c, N1)->joint)
+      CHECK(index > 0);
+    else
+      EQ(index, RAFT_E_BUSY);
+    EQ(cluster_status(c, N1).is_leaving, !config_of(c, N1)->joint);
+    refused += index == RAFT_E_BUSY;
     if (c->packet_count > 0) cluster_deliver(c, 0);
+    if (is_settled(c, N1)) { /* and it has not handed over yet */
+      EQ(ask(c, N1, N3, LEARNER), RAFT_E_BUSY);
+      asked++;
+    }
     (void)cluster_flush(c, N2);
-    cluster_disk(c, N2, config_of(c, N2)->joint ? 9 : 1);
+    cluster_disk(c, N2, 9);
   }
-  raft_index last = cluster_status(c, N1).last;
+  CHECK(refused > 0);
   CHECK(is_settled(c, N1));
-  cluster_drop_all(c);
-  cluster_crash(c, N2, 0);
-  cluster_isolate(c, N1, true);
-  cluster_run(c, 500); /* it hears nobody, and stops */
-  EQ(cluster_leader(c), -1);
-  EQ(cluster_restart(c, N2), RAFT_OK);
-  CHECK(cluster_status(c, N2).last < last);
-  cluster_isolate(c, N1, false);
+  EQ(cluster_status(c, N1).last, cluster_status(c, N1).config_index);
+  EQ(asked, 1);
   cluster_run(c, 3000);
   EQ(cluster_leader(c), N2);
-  CHECK(cluster_status(c, N2).commit > last);
   EQ(c->nodes[N1].deadline, UINT64_MAX);
   alone_end(c);
+}
+
+static void a_leader_that_leaves_takes_nothing_more(void) {
+  what_a_leader_that_leaves_takes(NONE);
+  what_a_leader_that_leaves_takes(LEARNER);
+  what_a_leader_that_leaves_takes(WITNESS);
 }
 
 /* Nobody can take over: it stops all the same, and the others elect. */
@@ -683,7 +701,7 @@ int main(void) {
   CASE(the_leader_is_removed);
   CASE(a_leader_that_leaves_does_not_count_itself);
   CASE(who_leaves_may_have_to_lead);
-  CASE(a_witness_with_more_leads_once_more);
+  CASE(a_leader_that_leaves_takes_nothing_more);
   CASE(who_never_campaigns_is_never_ahead);
   CASE(a_leader_that_leaves_stops_when_nobody_comes);
   CASE(the_leader_becomes_a_learner);

@@ -128,6 +128,14 @@ describe("a simulated cluster", function()
     assert(s:check())
   end)
 
+  local function answers_nothing(node)
+    for _, consistency in ipairs { "linearizable", "lease", "stale" } do
+      local value, err = node:query(nil, { consistency = consistency })
+      assert.is_nil(value)
+      assert.equal("unsupported", err.code)
+    end
+  end
+
   -- n4 is to be a witness, and is away while the log goes: it is sent the place
   -- of the snapshot, and lives on with that. Once removed it cannot come back
   -- as a voter in the same directory: its own snapshots have no state either.
@@ -173,6 +181,8 @@ describe("a simulated cluster", function()
         assert.equal("timeout", err.code)
         local roles = s:node(s:leader()):members()
         assert.equal("learner", roles.n4.role)
+        assert(s:node("n4"):ready())
+        answers_nothing(s:node("n4"))
         assert.is_true(assert(s:node(s:leader()):query()) >= count)
       end)
       assert(s:check())

@@ -6,11 +6,19 @@
 -- first one that a witness's log does not have to the next state that comes in.
 -- An install waits for no apply that it covers.
 local errors = require "raft.errors"
+local view = require "raft.node.view"
 
 local M = {}
 
 local SLICE_MS <const> = 5      -- applying per turn
 local SLICE_CHECK <const> = 32  -- entries between two looks at the clock
+
+-- From here on there is no state: who waits to read it is told.
+local function lose_state(driver)
+  if driver.lacks_commands then return end
+  driver.lacks_commands = true
+  driver.reads:refuse_state(function() return view.has_no_state(driver) end)
+end
 
 ------------------------------------------------------------------- entries --
 
@@ -24,7 +32,7 @@ local function apply_one(driver, index)
   local kind, term, time, command = driver.core:entry(index)
   assert(kind, "an entry to apply is not there")
   local ok, value, extra = true, nil, nil
-  if kind == "stripped" then driver.lacks_commands = true end
+  if kind == "stripped" then lose_state(driver) end
   if kind == "command" and not driver.lacks_commands then
     ok, value, extra = driver.machine:apply(index, term, time, command)
     if not ok and value.is_local then return driver:fail(value) end
@@ -68,8 +76,11 @@ end
 -- The machine takes over the state of this file: true, or false and an error.
 -- Where commands lack there is none, and the machine stays what it is.
 local function load(driver, info)
-  driver.lacks_commands = info.is_bare
-  if info.is_bare then return true end
+  if info.is_bare then
+    lose_state(driver)
+    return true
+  end
+  driver.lacks_commands = false
   local reader
   local ok, err = pcall(function()
     reader = driver.storage.snapshots:reader(info)

@@ -71,7 +71,7 @@ function Outbox:look_for_room()
   if not self.is_full then return end
   local driver = self.driver
   local core = driver.core:status()
-  if core.heir then return end  -- leadership is leaving: still busy
+  if core.heir or core.is_leaving then return end  -- still busy
   local waiting = self.bytes + core.pending_bytes
   if 2 * waiting > driver.options.max_pending_bytes then return end
   self.is_full = false

@@ -101,9 +101,9 @@ local function ask(self, name, method)
   self[name] = {}
 end
 
--- A witness asks nobody: it has no state that could be old. Whoever waits for
--- it to be ready waits for a leader, and for what is known to be committed.
-local function confirm_as_witness(self)
+-- Who has no state asks nobody: none could be old. Whoever waits for it to be
+-- ready waits for a leader, and for what is known to be committed.
+local function confirm_without_state(self)
   local driver = self.driver
   if not driver.leader then return end
   local waiters = self.fresh
@@ -113,7 +113,7 @@ end
 
 --- Asks the core for what has come since the last turn.
 function Reads:dispatch()
-  if view.is_witness(self.driver) then return confirm_as_witness(self) end
+  if view.is_stateless(self.driver) then return confirm_without_state(self) end
   ask(self, "fresh", "read")
   ask(self, "leased", "read_lease")
 end

@@ -71,11 +71,19 @@ function M.is_witness(driver)
     or false
 end
 
---- nil, or the error for who asks a witness for what only a state can answer.
+--- Is there no state here that could answer, of a witness or in the directory
+-- of one that was?
+function M.is_stateless(driver)
+  return M.is_witness(driver) or driver.lacks_commands
+end
+
+--- nil, or the error for who asks for what only a state can answer.
 function M.has_no_state(driver)
-  if not M.is_witness(driver) then return nil end
-  return errors.new("unsupported", ("%s is a witness and has no state: ask "
-    .. "another member"):format(driver.id))
+  if not M.is_stateless(driver) then return nil end
+  local why = M.is_witness(driver) and "is a witness and has no state"
+    or "was a witness in this directory, which lacks commands"
+  return errors.new("unsupported", ("%s %s: ask another member"):format(
+    driver.id, why))
 end
 
 local STATE_WORDS <const> = { new = "has not been started",

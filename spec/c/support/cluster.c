@@ -95,8 +95,8 @@ static void set_defaults(struct cluster_options *o) {
   if (o->memory_bytes_max == 0) o->memory_bytes_max = 1u << 20;
 }
 
-static void put_member(const struct cluster *c, struct raft_config *config,
-                       uint32_t node, uint8_t role) {
+void cluster_put_member(const struct cluster *c, struct raft_config *config,
+                        uint32_t node, uint8_t role) {
   struct raft_member *m = &config->members[config->count++];
   memset(m, 0, sizeof *m);
   m->id = c->nodes[node].id;
@@ -112,7 +112,7 @@ static void make_config(struct cluster *c) {
   config->rule[0].kind = config->rule[1].kind = RAFT_RULE_MAJORITY;
   for (uint32_t i = 0; i < c->count - c->options.strangers; i++) {
     uint8_t role = c->options.roles[i];
-    put_member(c, config, i, role != 0 ? role : RAFT_ROLE_VOTER);
+    cluster_put_member(c, config, i, role != 0 ? role : RAFT_ROLE_VOTER);
     config->members[i].incarnation = c->nodes[i].incarnation;
   }
   raft_config_sort(config);
@@ -340,6 +340,7 @@ int cluster_restart(struct cluster *c, uint32_t node) {
   n->performed = n->told = n->disk.newest.index;
   n->is_bare = n->disk.newest.is_bare;
   n->read_count = 0;
+  n->has_void_reads = false;
   cluster_say(c, "%s starts", n->name);
   int rc = start(c, node);
   cluster_note(c, node, rc == RAFT_OK ? NULL : "a recovery failed");
@@ -515,6 +516,16 @@ void cluster_applied(struct cluster *c, uint32_t node) {
   (void)cluster_flush(c, node);
 }
 
+/* Commands lack in the state from here on: who waits to read it is told. */
+void cluster_lose_state(struct cluster *c, uint32_t node) {
+  struct cluster_node *n = &c->nodes[node];
+  if (!n->is_bare) {
+    n->has_void_reads = n->has_void_reads || n->read_count > 0;
+    n->read_count = 0;
+  }
+  n->is_bare = true;
+}
+
 static void perform_apply(struct cluster *c, uint32_t node,
                           const struct raft_effect *fx) {
   struct cluster_node *n = &c->nodes[node];
@@ -525,8 +536,10 @@ static void perform_apply(struct cluster *c, uint32_t node,
       cluster_note(c, node, "nothing to apply");
     else if (i > c->commit || e.term != c->committed[i])
       cluster_note(c, node, "applied another entry than the others");
-    else if ((e.flags & RAFT_ENTRY_STRIPPED) != 0)
-      n->is_bare = ++c->seen_counts.holes > 0;
+    else if ((e.flags & RAFT_ENTRY_STRIPPED) != 0) {
+      c->seen_counts.holes++;
+      cluster_lose_state(c, node);
+    }
     if (n->disk.last < i)
       cluster_note(c, node, "applied before it was durable");
     n->performed = i;
@@ -579,7 +592,7 @@ static void perform_read(struct cluster *c, uint32_t node,
                 n->name, fx->read.index);
     return;
   }
-  cluster_note(c, node, "a read that nobody waits for");
+  if (!n->has_void_reads) cluster_note(c, node, "a read that nobody waits for");
 }
 
 /* Was its READ handed out already? */
@@ -677,22 +690,30 @@ static bool is_ordered(const struct raft_effect *fx) {
          fx->kind == RAFT_FX_READ || fx->kind == RAFT_FX_INSTALL;
 }
 
+static bool is_durable(const struct cluster_node *n,
+                       const struct raft_effect *fx) {
+  return fx->after <= n->reported;
+}
+
 static bool is_due(const struct cluster *c, const struct cluster_node *n,
                    const struct raft_effect *fx) {
-  if (fx->after > n->reported) return false;
+  if (!is_durable(n, fx)) return false;
   if (fx->kind == RAFT_FX_LOAD && n->is_load_held) return false;
   if (fx->kind == RAFT_FX_READ && n->told < fx->read.index) return false;
   return !(c->broken != NULL && fx->kind == RAFT_FX_APPLY);
 }
 
-/* Performs the first effect that may be; false when there is none. */
+/* Performs the first effect that may be; false when there is none. A read that
+ * waits for what is to be applied keeps nothing waiting: that may come with an
+ * INSTALL behind it. */
 static bool perform_one(struct cluster *c, uint32_t node) {
   struct cluster_node *n = &c->nodes[node];
   bool is_blocked = false;
   for (uint32_t i = 0; i < n->held_count; i++) {
     bool waits = is_ordered(&n->held[i].fx) && is_blocked;
     if (waits || !is_due(c, n, &n->held[i].fx)) {
-      is_blocked = is_blocked || is_ordered(&n->held[i].fx);
+      bool is_served_late = !waits && is_durable(n, &n->held[i].fx);
+      is_blocked |= is_ordered(&n->held[i].fx) && !is_served_late;
       continue;
     }
     struct cluster_held h = n->held[i];
@@ -804,30 +825,6 @@ int64_t cluster_read(struct cluster *c, uint32_t node) {
 
 int64_t cluster_read_lease(struct cluster *c, uint32_t node) {
   return ask_to_read(c, node, RAFT_EV_READ_LEASE);
-}
-
-struct raft_config cluster_target(const struct cluster *c, uint32_t node) {
-  return *raft_config_in_force(c->nodes[node].raft, NULL);
-}
-
-void cluster_want(const struct cluster *c, struct raft_config *target,
-                  uint32_t node, uint8_t goal) {
-  if (raft_config_find(target, c->nodes[node].id) < 0)
-    put_member(c, target, node, goal);
-  raft_config_sort(target);
-  int at = raft_config_find(target, c->nodes[node].id);
-  target->members[at].goal = goal;
-}
-
-int64_t cluster_change(struct cluster *c, uint32_t node,
-                       const struct raft_config *target, bool is_forced) {
-  struct raft_event ev = {.kind = RAFT_EV_CHANGE};
-  (void)raft_config_in_force(c->nodes[node].raft, &ev.change.based_on);
-  ev.change.target = target;
-  ev.change.is_forced = is_forced;
-  ev.change.token = ++c->next_token;
-  cluster_say(c, "somebody asks %s for a change", c->nodes[node].name);
-  return cluster_step(c, node, &ev);
 }
 
 void cluster_unreachable(struct cluster *c, uint32_t node, uint32_t peer) {

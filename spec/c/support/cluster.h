@@ -130,6 +130,7 @@ struct cluster_node {
   raft_ms deadline;
   struct cluster_read reads[64];
   uint32_t read_count;
+  bool has_void_reads;          /* did it lose its state while some waited? */
   raft_id votes[CLUSTER_TERMS]; /* whom it promised, by term */
 };
 

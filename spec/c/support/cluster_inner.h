@@ -8,6 +8,10 @@
 void *cluster_need(void *p);
 uint8_t *cluster_copy(const void *data, size_t size);
 
+/* One more at the end of a configuration. */
+void cluster_put_member(const struct cluster *c, struct raft_config *config,
+                        uint32_t node, uint8_t role);
+
 /* Puts a frame on the network; it owns the bytes now. */
 void cluster_post(struct cluster *c, const struct cluster_packet *p);
 
@@ -17,6 +21,7 @@ void cluster_report_applied(struct cluster *c, uint32_t node);
 /* Effects and the disk, where snapshots are concerned (cluster_snap.c). */
 void cluster_begin_ship(struct cluster *c, uint32_t node,
                         const struct raft_effect *fx);
+void cluster_lose_state(struct cluster *c, uint32_t node);
 void cluster_install(struct cluster *c, uint32_t node,
                      const struct raft_effect *fx);
 void cluster_take_mark(struct cluster *c, uint32_t node,

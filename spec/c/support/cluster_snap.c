@@ -254,7 +254,10 @@ void cluster_install(struct cluster *c, uint32_t node,
   if (index > c->commit || fx->install.term != c->committed[index])
     cluster_note(c, node, "installed what is not committed");
   n->performed = index;
-  n->is_bare = d->newest.is_bare;
+  if (d->newest.is_bare)
+    cluster_lose_state(c, node);
+  else
+    n->is_bare = false;
   c->seen_counts.installs++;
   c->seen_counts.bare_installs += n->is_bare;
   cluster_say(c, "%s installs the snapshot of %" PRIu64 "/t%" PRIu64, n->name,
