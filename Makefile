@@ -111,10 +111,15 @@ test:  ## all tests: C units and specs; installs what is missing (SEED=n)
 	@$(SUM) "$(MAKE) unit" "build/fast/explore --set test" \
 	  "build/fast/walk 3e5" "$(MAKE) spec"
 
+# The longest one beside all others: $(1) is where they were built.
+long_unit := explorer_test
+two_at_a_time = $(SUM) -j "$(SUM) -q $(1)/$(long_unit)" \
+  "$(SUM) -q $(patsubst %,$(1)/%,$(filter-out $(long_unit),$(UNITS)))"
+
 .PHONY: unit
 unit:  ## C unit tests, tiny limits, under ASan and UBSan
 	@$(MAKE) -s -j$(JOBS) unit-programs
-	@$(SUM) -q $(UNITS:%=build/unit/%)
+	@$(call two_at_a_time,build/unit)
 
 .PHONY: explore explore-counts
 explore:  ## every interleaving within bounds (ARGS="--terms 2 ..." for others)
@@ -130,28 +135,33 @@ explore-counts:  ## rewrites explorer/counts.txt (ARGS="--set ci"); review it
 	@$(MAKE) -s -j$(JOBS) build/fast/explore
 	@build/fast/explore $(or $(ARGS),--set all) --write
 
-# Two at a time: those that mostly wait for processes and timers, and those that
-# compute.
-waiting_specs := spec/node spec/real spec/transport
-other_specs := $(filter-out $(waiting_specs),\
+# Four at a time: two that mostly wait for processes and timers, and before two
+# that compute.
+process_specs := spec/real
+timer_specs := spec/node
+model_specs := spec/sim spec/labs
+other_specs := $(filter-out $(process_specs) $(timer_specs) $(model_specs),\
   $(patsubst %/,%,$(sort $(dir $(wildcard spec/*/*_spec.lua)))) \
   $(wildcard spec/*_spec.lua))
 
 .PHONY: spec
 spec: build  ## the busted specs (ONLY=spec/x_spec.lua, ARGS=--filter=x)
 	@$(if $(ARGS)$(ONLY),$(BUSTED) $(ARGS) $(ONLY),\
-	  $(SUM) -j "$(BUSTED) $(waiting_specs)" "$(BUSTED) $(other_specs)")
+	  $(SUM) -j "$(BUSTED) $(process_specs)" "$(BUSTED) $(timer_specs)" \
+	    "nice $(BUSTED) $(model_specs)" "nice $(BUSTED) $(other_specs)")
 
 # The specs but those tagged #house, which are about tools and packaging: $(1)
-# is set for them, $(2) are those that compute.
+# is set for them, $(2) of those that compute are left out.
 other_builds_specs = $(if $(ARGS)$(ONLY),\
   $(1) $(BUSTED) --exclude-tags=house $(ARGS) $(ONLY),\
-  $(SUM) -j '$(1) $(BUSTED) --exclude-tags=house $(waiting_specs)' \
-    '$(1) $(BUSTED) --exclude-tags=house $(2)')
+  $(SUM) -j '$(1) $(BUSTED) --exclude-tags=house $(process_specs)' \
+    '$(1) $(BUSTED) --exclude-tags=house $(timer_specs)' \
+    '$(1) nice $(BUSTED) --exclude-tags=house \
+      $(filter-out $(2),$(model_specs))' \
+    '$(1) nice $(BUSTED) --exclude-tags=house $(other_specs)')
 
 # The C module is what the sanitizers watch. #house starts compilers, which leak
 # as they please. The labs do nothing with it that the other simulations do not.
-asan_specs = $(filter-out spec/labs,$(other_specs))
 asan_module = build/asan/raft/core.so build/asan/dlclose.so
 asan_env = RAFT_ASAN=1 \
   LD_PRELOAD="$(shell $(CC) -print-file-name=libasan.so) $(lastword \
@@ -163,7 +173,7 @@ asan_env = RAFT_ASAN=1 \
 asan:  ## the specs again, the C module under ASan and UBSan
 	@$(MAKE) -s -j$(JOBS) $(asan_module)
 	@$(call other_builds_specs,$(call with_cpath,build/asan) $(asan_env),\
-	  $(asan_specs))
+	  spec/labs)
 
 .PHONY: examples
 examples: build  ## runs every example's own check, examples/*/check.lua
@@ -247,8 +257,8 @@ coverage:  ## branches of csrc that tests reach; fails below 95 % (MISSING=1)
 	@find build/cov build/covunit -name '*.gcda' -delete
 	@$(MAKE) -s -j$(JOBS) build/cov/raft/core.so $(UNITS:%=build/covunit/%)
 	@status=0; \
-	$(SUM) -q $(UNITS:%=build/covunit/%) || status=1; \
-	$(call other_builds_specs,$(call with_cpath,build/cov),$(other_specs)) \
+	$(call two_at_a_time,build/covunit) || status=1; \
+	$(call other_builds_specs,$(call with_cpath,build/cov),spec/labs) \
 	  || status=1; \
 	$(LUA) tools/coverage.lua $(if $(MISSING),--missing) build/cov \
 	  build/covunit || status=1; exit $$status

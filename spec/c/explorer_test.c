@@ -114,7 +114,7 @@ static void compare_all(const struct atlas *a, uint32_t known,
  * numbers, rounds. All that can happen to it must lead to the same forms as
  * from the state that stands for it. */
 static void compare_within(const struct world_bounds *b) {
-  struct search_limits l = {.states_max = 30000};
+  struct search_limits l = {.states_max = 8000};
   struct world_space space;
   memset(&seen, 0, sizeof seen);
   world_space_init(&space, b);
@@ -442,7 +442,7 @@ static void all_that_a_network_can_do_the_soup_does(void) {
   struct world_space network;
   world_space_init(&network, &b);
   network.atlas->is_soup = true; /* equal frames wait once in both */
-  roam(&network, test_seed(), 2000);
+  roam(&network, test_seed(), 500);
   uint32_t missing = 0;
   for (uint32_t i = 0; i < network.atlas->site_count; i++)
     missing += !has_site(soup.atlas, &network.atlas->sites[i]);

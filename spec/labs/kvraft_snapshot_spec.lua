@@ -39,8 +39,8 @@ describe("lab 4C", function()
   for _, test in ipairs(TESTS) do
     local name, servers, clients = table.unpack(test)
     test.clients, test.has_snapshots = clients, true
-    snapshot_lab(name, servers, { is_unreliable = test.is_unreliable,
-      is_long = clients > 1 }, function(t)
+    snapshot_lab(name, servers, { is_unreliable = test.is_unreliable },
+      function(t)
         kv.generic(t, test)
         expect(t.snapshots > 0, "no snapshot was taken")
       end)
@@ -96,7 +96,7 @@ describe("lab 4C", function()
     kv.check(t)
   end)
 
-  snapshot_lab("Speed4C", 3, { is_long = true }, function(t)
+  snapshot_lab("Speed4C", 3, {}, function(t)
     local clerk = kv.clerk(t, "c")
     local from_ms = t.s:now()
     for i = 1, SPEED_OPS do clerk:append("x", ("x 0 %d y"):format(i)) end

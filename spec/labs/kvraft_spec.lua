@@ -60,11 +60,11 @@ describe("lab 4B", function()
     local name, servers, clients = table.unpack(test)
     test.clients = clients
     lab(name, { servers = servers, node = kv.node,
-      is_unreliable = test.is_unreliable, is_long = clients > 1 },
+      is_unreliable = test.is_unreliable },
       function(t) kv.generic(t, test) end)
   end
 
-  lab("Speed4B", { servers = 3, node = kv.node, is_long = true }, function(t)
+  lab("Speed4B", { servers = 3, node = kv.node }, function(t)
     local clerk = kv.clerk(t, "c")
     clerk:get("x")
     local from_ms, expected = t.s:now(), {}

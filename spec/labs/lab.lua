@@ -1,6 +1,6 @@
 --- Tests of the labs, each a run of spec.labs.harness for each of some seeds.
 --
---   make spec                     three seeds, from a random one on
+--   make spec                     a random seed
 --   make labs SEEDS=100           a hundred, each a test of its own
 --   SEED=17 make spec ONLY=spec/labs/lab3a_spec.lua
 local harness = require "spec.labs.harness"
@@ -9,7 +9,6 @@ local support = require "spec.support.helper"
 local M = {}
 
 local expect = harness.expect
-local SEEDS <const> = 3
 local MANY <const> = tonumber(os.getenv "LABS_SEEDS")  -- set by `make labs`
 local TEST_MS <const> = 120000   -- for one test, at most
 local FORM_MS <const> = 10000    -- to set the cluster up
@@ -36,20 +35,11 @@ local function run(name, options, fn, seed)
   error(("%s: %s (SEED=%d repeats it)"):format(name, text, seed), 0)
 end
 
--- How many seeds in `make spec`: three, and of a long test one.
-local function seeds_of(options)
-  return options.is_long and 1 or SEEDS
-end
-
 -- Defines a test of this name; `it` belongs to the spec's own environment.
 local function define(it, name, options, fn)
   local base = support.seed()
   if not MANY then
-    return it(name, function()
-      for seed = base, base + seeds_of(options) - 1 do
-        run(name, options, fn, seed)
-      end
-    end)
+    return it(name, function() run(name, options, fn, base) end)
   end
   for seed = base, base + MANY - 1 do
     it(("%s, seed %d"):format(name, seed), function()
@@ -60,8 +50,7 @@ end
 
 --- What defines tests: lab(name, options, fn(t)).
 -- options: servers; is_unreliable; is_unformed (from the first moment, with
--- the cluster not yet set up); node (function(t, id): what a server is);
--- is_long (one run takes more than half a second)
+-- the cluster not yet set up); node (function(t, id): what a server is)
 -- @param it busted's
 function M.define(it)
   return function(...) define(it, ...) end

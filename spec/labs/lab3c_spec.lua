@@ -226,7 +226,7 @@ describe("lab 3C", function()
   lab("Figure8Unreliable3C", { servers = 5, is_unreliable = true },
     figure8_unreliable)
 
-  lab("ReliableChurn3C", { servers = 5, is_long = true }, churn)
+  lab("ReliableChurn3C", { servers = 5 }, churn)
 
   lab("UnreliableChurn3C", { servers = 5, is_unreliable = true }, churn)
 end)

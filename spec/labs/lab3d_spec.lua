@@ -96,18 +96,18 @@ end
 describe("lab 3D", function()
   snap("SnapshotBasic3D", {}, function(t) common(t, false) end)
 
-  snap("SnapshotInstall3D", { is_long = true }, function(t)
+  snap("SnapshotInstall3D", {}, function(t)
     common(t, "disconnect")
   end)
 
-  snap("SnapshotInstallUnreliable3D", { is_unreliable = true, is_long = true },
+  snap("SnapshotInstallUnreliable3D", { is_unreliable = true },
     function(t) common(t, "disconnect") end)
 
-  snap("SnapshotInstallCrash3D", { is_long = true }, function(t)
+  snap("SnapshotInstallCrash3D", {}, function(t)
     common(t, "crash")
   end)
 
-  snap("SnapshotInstallUnCrash3D", { is_unreliable = true, is_long = true },
+  snap("SnapshotInstallUnCrash3D", { is_unreliable = true },
     function(t) common(t, "crash") end)
 
   snap("SnapshotAllCrash3D", {}, function(t)

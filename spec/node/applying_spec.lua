@@ -27,7 +27,11 @@ local function new_driver(log)
     end,
     covered = function() end,
   }
-  driver.reads = { applied = function() end }
+  driver.reads = { applied = function() end, refused = 0 }
+  function driver.reads:refuse_state(make_error)
+    self.refused = self.refused + 1
+    self.code = make_error().code
+  end
   driver.snapshots = { installed = function() end }
   driver.logger = { info = function() end }
   driver.storage = { snapshots = {} }
@@ -46,6 +50,8 @@ describe("applying", function()
     assert.same({ 1 }, driver.ran)
     assert.equal(4, driver.applied)
     assert.same({ "ok", "unknown", "unknown", "ok" }, driver.answers)
+    assert.equal(1, driver.reads.refused)  -- who waited to read was told
+    assert.equal("unsupported", driver.reads.code)
   end)
 
   it("goes on once a whole state came in, and stops at a bare one", function()
