@@ -1,0 +1,49 @@
+--- The bytes of a SESSION entry: what a client asks for, once.
+--
+--   op u8 | session u64 | sequence u64 | floor u64 | command
+local M = {}
+
+local FORMAT <const> = "<BI8I8I8"
+local HEADER_BYTES <const> = string.packsize(FORMAT)
+
+local NAMES <const> = { "open", "command", "keep", "close" }
+local OPS <const> = {}
+for op, name in ipairs(NAMES) do OPS[name] = op end
+
+M.HEADER_BYTES = HEADER_BYTES
+
+--- @param request op ("open", "command", "keep", "close"), session, sequence,
+--   floor, command
+function M.encode(request)
+  return FORMAT:pack(OPS[request.op], request.session, request.sequence,
+    request.floor) .. request.command
+end
+
+-- Why no client sends this, or nil.
+local function fault(request)
+  local is_command = request.op == "command"
+  if not request.op then
+    return "an unknown operation"
+  elseif request.session < 0 or request.sequence < 0 or request.floor < 0 then
+    return "a number too large"
+  elseif (request.op == "open") ~= (request.session == 0) then
+    return "no session, or one too many"
+  elseif is_command ~= (request.sequence > 0) then
+    return "no sequence, or one too many"
+  elseif is_command and request.floor > request.sequence then
+    return "it waits for nothing up to itself"
+  end
+end
+
+--- The request of these bytes; or nil and what is wrong with them.
+function M.decode(bytes)
+  if #bytes < HEADER_BYTES then return nil, "the end comes too early" end
+  local op, session, sequence, floor, at = FORMAT:unpack(bytes)
+  local request = { op = NAMES[op], session = session, sequence = sequence,
+    floor = floor, command = bytes:sub(at) }
+  local why = fault(request)
+  if why then return nil, why end
+  return request
+end
+
+return M

@@ -1,0 +1,225 @@
+--- The sessions of clients: replicated state, so that a command that is sent
+-- again is not applied again. [Thesis 6.3] See docs/CLIENTS.md.
+--
+-- Promises. What happens follows from the entries alone, so it is the same on
+-- every node: no clock, no order of a table. A command is run once at most,
+-- and those of one session in the order of their sequences.
+local codec = require "raft.codec"
+
+local M = {}
+
+local SESSIONS_MAX <const> = 4096
+local ANSWERS_MAX <const> = 1024    -- kept for one session
+local BYTES_MAX <const> = 64 << 20  -- of answers, of all sessions
+local TTL_MIN_MS <const> = 1000
+local TTL_MAX_MS <const> = 7 * 24 * 3600 * 1000
+
+local Sessions = { __name = "raft.sessions" }
+Sessions.__index = Sessions
+
+--- @param limits sessions_max, answers_max, bytes_max: smaller ones, for tests
+function M.new(limits)
+  limits = limits or {}
+  local ends = {}  -- of the ring of all sessions, in order of use
+  ends.before, ends.after = ends, ends
+  return setmetatable({
+    limits = {
+      sessions = limits.sessions_max or SESSIONS_MAX,
+      answers = limits.answers_max or ANSWERS_MAX,
+      bytes = limits.bytes_max or BYTES_MAX,
+    },
+    by_id = {},
+    ends = ends,  -- ends.after was used longest ago
+    count = 0,    -- Invariant: 0 <= count <= limits.sessions
+    bytes = 0,    -- of all answers. Invariant: the sum of session.bytes
+  }, Sessions)
+end
+
+---------------------------------------------------------- the order of use --
+
+local function unlink(session)
+  session.before.after, session.after.before = session.after, session.before
+end
+
+local function link_newest(self, session)
+  local ends = self.ends
+  session.before, session.after = ends.before, ends
+  ends.before.after, ends.before = session, session
+end
+
+local function add(self, session)
+  self.by_id[session.id] = session
+  self.count = self.count + 1
+  self.bytes = self.bytes + session.bytes
+  link_newest(self, session)
+end
+
+local function remove(self, session)
+  self.by_id[session.id] = nil
+  self.count = self.count - 1
+  self.bytes = self.bytes - session.bytes
+  unlink(session)
+end
+
+local function use(self, session, index, time)
+  session.used_index, session.used_time = index, time
+  unlink(session)
+  link_newest(self, session)
+end
+
+local function is_over(session, time)
+  return time - session.used_time >= session.ttl
+end
+
+-- Those that were used longest ago and are over, up to the first that is not.
+local function expire(self, time)
+  while self.count > 0 and is_over(self.ends.after, time) do
+    remove(self, self.ends.after)
+  end
+end
+
+-- Makes room; `kept` stays.
+local function evict(self, kept)
+  local limits = self.limits
+  while self.count > limits.sessions or self.bytes > limits.bytes do
+    local oldest = self.ends.after
+    if oldest == kept then return end  -- one large answer, of the only one
+    remove(self, oldest)
+  end
+end
+
+------------------------------------------------------------------- answers --
+
+local function forget(self, session, sequence)
+  local bytes = session.answers[sequence]
+  if not bytes then return end
+  session.answers[sequence] = nil
+  session.answer_count = session.answer_count - 1
+  session.bytes = session.bytes - #bytes
+  self.bytes = self.bytes - #bytes
+end
+
+-- Nobody waits for what is below this.
+local function raise_floor(self, session, floor)
+  local top = math.min(floor - 1, session.last)
+  for sequence = session.floor, top do forget(self, session, sequence) end
+  session.floor = math.max(session.floor, floor)
+end
+
+local function keep(self, session, sequence, bytes)
+  session.last = sequence
+  session.answers[sequence] = bytes
+  session.answer_count = session.answer_count + 1
+  session.bytes = session.bytes + #bytes
+  self.bytes = self.bytes + #bytes
+  evict(self, session)
+end
+
+---------------------------------------------------------------- operations --
+
+local operations = {}  -- op -> function(self, index, time, request, run)
+
+-- A time to live outside of the bounds is moved into them.
+local function ttl_of(command)
+  local ttl = #command >= 4 and ("<I4"):unpack(command) or TTL_MIN_MS
+  return math.max(TTL_MIN_MS, math.min(ttl, TTL_MAX_MS))
+end
+
+function operations.open(self, index, time, request)
+  local session = { id = index, ttl = ttl_of(request.command),
+    name = request.command:sub(5), used_index = index, used_time = time,
+    last = 0, floor = 1, answers = {}, answer_count = 0, bytes = 0 }
+  add(self, session)
+  evict(self, session)
+  return "opened", index
+end
+
+-- The session of a request, in use now; or nil: it is gone.
+local function used(self, index, time, request)
+  local session = self.by_id[request.session]
+  if not session then return nil end
+  if is_over(session, time) then
+    remove(self, session)
+    return nil
+  end
+  use(self, session, index, time)
+  return session
+end
+
+function operations.command(self, index, time, request, run)
+  local session = used(self, index, time, request)
+  if not session then return "expired" end
+  raise_floor(self, session, request.floor)
+  local sequence = request.sequence
+  if sequence < session.floor then return "late" end
+  if sequence <= session.last then
+    return "again", session.answers[sequence]
+  elseif sequence > math.max(session.last + 1, session.floor) then
+    return "gap"
+  elseif session.answer_count >= self.limits.answers then
+    return "full"
+  end
+  local bytes = run(request.command)
+  keep(self, session, sequence, bytes)
+  return "new", bytes
+end
+
+function operations.keep(self, index, time, request)
+  local session = used(self, index, time, request)
+  if not session then return "expired" end
+  raise_floor(self, session, request.floor)
+  return "kept"
+end
+
+function operations.close(self, _, _, request)
+  local session = self.by_id[request.session]
+  if not session then return "expired" end
+  remove(self, session)
+  return "closed"
+end
+
+--- Applies a SESSION entry.
+-- @param request @{raft.session_entry}
+-- @param run(command) runs a command for the first time: its answer, as bytes
+-- @return what came of it: "opened" and the id, "new" or "again" and the
+--   answer's bytes; or "late" (below the floor: nobody waits), "gap" (one
+--   before it is missing), "full", "expired", "kept", "closed"
+function Sessions:apply(index, time, request, run)
+  expire(self, time)
+  return operations[request.op](self, index, time, request, run)
+end
+
+----------------------------------------------------------------- snapshots --
+
+local FIELDS <const> = { "id", "ttl", "name", "used_index", "used_time", "last",
+  "floor" }
+
+--- All sessions as bytes, the same on every node.
+function Sessions:encode()
+  local list, session = {}, self.ends.after
+  while session ~= self.ends do
+    local item = { answers = session.answers }
+    for _, name in ipairs(FIELDS) do item[name] = session[name] end
+    list[#list + 1] = item
+    session = session.after
+  end
+  return codec.encode(list)
+end
+
+--- Sessions from bytes of encode: them, or nil and an error value.
+function M.decode(bytes, limits)
+  local list, err = codec.decode(bytes)
+  if err then return nil, err end
+  local self = M.new(limits)
+  for _, session in ipairs(list) do
+    session.answer_count, session.bytes = 0, 0
+    for _, answer in pairs(session.answers) do
+      session.answer_count = session.answer_count + 1
+      session.bytes = session.bytes + #answer
+    end
+    add(self, session)
+  end
+  return self
+end
+
+return M
