@@ -55,14 +55,15 @@ static int judge(const struct raft *r, const struct raft_slice *commands,
 }
 
 /* Appends one command; room was reserved. */
-static void append(struct raft *r, struct raft_slice command, raft_ms time) {
+static void append(struct raft *r, struct raft_slice command, bool is_session,
+                   raft_ms time) {
   assert(time >= r->last_time);
   assert(r->state == RAFT_LEADER);
   struct raft_entry e = {
       .index = r->log.last + 1,
       .term = r->term,
       .time = time,
-      .kind = RAFT_ENTRY_COMMAND,
+      .kind = is_session ? RAFT_ENTRY_SESSION : RAFT_ENTRY_COMMAND,
       .size = (uint32_t)command.size,
       .payload = command.data,
   };
@@ -86,7 +87,7 @@ int64_t raft_on_propose(struct raft *r, const struct raft_event *ev) {
   raft_index first = r->log.last + 1;
   raft_ms time = raft_stamp(r);
   for (uint32_t i = 0; i < count; i++)
-    append(r, commands[i], time);
+    append(r, commands[i], ev->propose.is_session, time);
   return (int64_t)first;
 }
 
@@ -142,6 +143,8 @@ int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
   struct raft_message head = {.kind = RAFT_MSG_PROPOSE};
   head.propose.token = ev->propose.token;
   head.propose.count = ev->propose.count;
+  head.propose.kind =
+      ev->propose.is_session ? RAFT_PROPOSE_SESSIONS : RAFT_PROPOSE_COMMANDS;
   return send_propose(r, &head, ev->propose.commands, bytes);
 }
 
@@ -239,7 +242,10 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
     struct wish wish;
     return read_change(m, &wish);
   }
-  if (m->propose.kind != RAFT_PROPOSE_COMMANDS) return RAFT_E_UNSUPPORTED;
+  /* unreachable: wire.c knows no others */
+  if (m->propose.kind != RAFT_PROPOSE_COMMANDS &&
+      m->propose.kind != RAFT_PROPOSE_SESSIONS)
+    return RAFT_E_UNSUPPORTED;
   struct raft_slice rest = m->tail;
   struct raft_slice command;
   size_t bytes = 0;
@@ -321,7 +327,7 @@ void raft_on_propose_request(struct raft *r, raft_id from,
   struct raft_slice rest = m->tail;
   struct raft_slice command;
   while (raft_wire_command_next(&rest, &command) == RAFT_OK)
-    append(r, command, time);
+    append(r, command, m->propose.kind == RAFT_PROPOSE_SESSIONS, time);
   assert(r->log.last - first + 1 == m->propose.count);
   answer(r, from, m, RAFT_OK, first);
 }

@@ -6,6 +6,7 @@
  *   core:stored(now, seq)       core:applied(now, index)
  *   core:loaded(now, peer or false, first, bytes)
  *   core:propose(now, command, ...)       -> index of the first | nil, code
+ *   core:propose_session(...), forward_session(...)      of SESSION entries
  *   core:forward(now, token, command, ...) -> true | nil, code
  *   core:read(now, token)       core:form(now, config)
  *   core:unreachable(now, peer)   core:space(now, has_space)
@@ -270,6 +271,21 @@ static int core_forward(lua_State *L) {
   return step_commands(L, c, &ev, 4);
 }
 
+static int core_propose_session(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_PROPOSE);
+  ev.propose.is_session = true;
+  return step_commands(L, c, &ev, 3);
+}
+
+static int core_forward_session(lua_State *L) {
+  struct raft_lua_core *c;
+  struct raft_event ev = event_of(L, &c, RAFT_EV_FORWARD);
+  ev.propose.token = (uint64_t)luaL_checkinteger(L, 3);
+  ev.propose.is_session = true;
+  return step_commands(L, c, &ev, 4);
+}
+
 static int core_read(lua_State *L) {
   struct raft_lua_core *c;
   struct raft_event ev = event_of(L, &c, RAFT_EV_READ);
@@ -519,6 +535,8 @@ static void open_core(lua_State *L) {
       {"applied", core_applied},
       {"loaded", core_loaded},
       {"propose", core_propose},
+      {"propose_session", core_propose_session},
+      {"forward_session", core_forward_session},
       {"forward", core_forward},
       {"read", core_read},
       {"read_lease", core_read_lease},

@@ -291,10 +291,11 @@ struct raft_event {
       const struct raft_slice *commands; /* one entry each */
       uint32_t count;                    /* all are taken or none */
       uint64_t token;                    /* FORWARD only: names the answer */
-    } propose;                           /* PROPOSE (leader), FORWARD (other) */
-    uint64_t read; /* READ: token of a linearizable read. READ_LEASE: of one
+      bool is_session; /* they become SESSION entries: of clients */
+    } propose;         /* PROPOSE (leader), FORWARD (other) */
+    uint64_t read;     /* READ: token of a linearizable read. READ_LEASE: of one
                       that a lease may serve; without a valid one it is READ */
-    struct {       /* the cluster shall become this */
+    struct {           /* the cluster shall become this */
       const struct raft_config *target; /* not joint; only goals count of its
                                             members' roles. [Raft 6] */
       raft_index based_on; /* index of the configuration that the asker saw;

@@ -184,9 +184,10 @@ static bool is_sound_propose(const struct raft_message *m) {
   assert(raft_frame_is_number(m->term));
   assert(m->kind == RAFT_MSG_PROPOSE);
   if (m->term == 0) return false; /* nobody leads in term 0 */
-  if (m->propose.kind > RAFT_PROPOSE_TRANSFER) return false;
-  if (m->propose.kind != RAFT_PROPOSE_COMMANDS && m->propose.count != 1)
-    return false;
+  if (m->propose.kind > RAFT_PROPOSE_SESSIONS) return false;
+  bool is_one = m->propose.kind == RAFT_PROPOSE_CHANGE ||
+                m->propose.kind == RAFT_PROPOSE_TRANSFER;
+  if (is_one && m->propose.count != 1) return false;
   return m->propose.count > 0 && m->propose.count <= m->tail.size / 4;
 }
 

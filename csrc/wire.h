@@ -58,6 +58,7 @@ enum raft_propose_kind {
   RAFT_PROPOSE_COMMANDS = 0,
   RAFT_PROPOSE_CHANGE = 1,   /* a configuration to become */
   RAFT_PROPOSE_TRANSFER = 2, /* one command: u64, who shall lead; 0 anybody */
+  RAFT_PROPOSE_SESSIONS = 3, /* commands of clients, with their sessions */
 };
 
 enum raft_reply_flags {

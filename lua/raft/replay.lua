@@ -105,6 +105,16 @@ function play.forward(player, event)
     table.unpack(format.split(event.commands)))
 end
 
+function play.propose_session(player, event)
+  return player.core:propose_session(event.now,
+    table.unpack(format.split(event.commands)))
+end
+
+function play.forward_session(player, event)
+  return player.core:forward_session(event.now, event.token,
+    table.unpack(format.split(event.commands)))
+end
+
 function play.form(player, event)
   return player.core:form(event.now,
     assert(raft_core.config_decode(event.config)))

@@ -410,7 +410,7 @@ static void unknown_flags_are_refused(void) {
 static void a_wish_is_one_command(void) {
   EQ(decode_with(5, 24 + 16, RAFT_PROPOSE_CHANGE, 1), RAFT_E_CORRUPT);
   EQ(decode_with(5, 24 + 16, RAFT_PROPOSE_TRANSFER, 1), RAFT_E_CORRUPT);
-  EQ(decode_with(5, 24 + 16, RAFT_PROPOSE_TRANSFER + 1, 1), RAFT_E_CORRUPT);
+  EQ(decode_with(5, 24 + 16, RAFT_PROPOSE_SESSIONS + 1, 1), RAFT_E_CORRUPT);
 }
 
 /* [Raft 5.2] [Thesis 9.6] */

@@ -189,6 +189,14 @@ StandIn.forward = telling("forward", function(now, token, ...)
   return now, token, format.join(...)
 end)
 
+StandIn.propose_session = telling("propose_session", function(now, ...)
+  return now, format.join(...)
+end)
+
+StandIn.forward_session = telling("forward_session", function(now, token, ...)
+  return now, token, format.join(...)
+end)
+
 StandIn.form = telling("form", function(now, config)
   return now, raft_core.config_encode(config)
 end)

@@ -47,6 +47,8 @@ local EVENTS <const> = {
   { "compacted", "i8i8", "now", "index" },
   { "shipped", "i8s1i8B", "now", "peer", "index", "is_done" },
   { "change", "i8i8s4i8B", "now", "token", "config", "based_on", "is_forced" },
+  { "propose_session", "i8s4", "now", "commands" },
+  { "forward_session", "i8i8s4", "now", "token", "commands" },
 }
 
 local PREFIX <const> = "<Bs1"

@@ -121,6 +121,16 @@ function events.forward(self, event)
     plural(commands_of(event), "command"), event.token)
 end
 
+function events.propose_session(self, event)
+  self:say("%s is given %s", self.id,
+    plural(commands_of(event), "command of a client", "commands of clients"))
+end
+
+function events.forward_session(self, event)
+  self:say("%s forwards %s (%d)", self.id, plural(commands_of(event),
+    "command of a client", "commands of clients"), event.token)
+end
+
 function events.read(self, event)
   self:say("%s is asked for a read (%d)", self.id, event.token)
 end

@@ -113,6 +113,7 @@ static void words_of_propose(const struct raft_message *m, char *out,
       [RAFT_PROPOSE_COMMANDS] = "append this command",
       [RAFT_PROPOSE_CHANGE] = "change the members to these",
       [RAFT_PROPOSE_TRANSFER] = "let another lead instead of you",
+      [RAFT_PROPOSE_SESSIONS] = "append this command of a client",
   };
   snprintf(out, room, "please %s in term %" PRIu64, wishes[m->propose.kind],
            m->term);
