@@ -123,12 +123,12 @@ end
 
 function events.propose_session(self, event)
   self:say("%s is given %s", self.id,
-    plural(commands_of(event), "command of a client", "commands of clients"))
+    plural(commands_of(event), "client command"))
 end
 
 function events.forward_session(self, event)
-  self:say("%s forwards %s (%d)", self.id, plural(commands_of(event),
-    "command of a client", "commands of clients"), event.token)
+  self:say("%s forwards %s (%d)", self.id,
+    plural(commands_of(event), "client command"), event.token)
 end
 
 function events.read(self, event)
