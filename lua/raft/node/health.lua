@@ -1,6 +1,6 @@
---- Whether leadership is in good hands here: a node whose disk hangs or is full,
--- whose loop is blocked, that is about to block or that stops says so to its
--- leader, and is no heir; if it leads, it hands over.
+--- Whether leadership is in good hands here: a node whose disk hangs or has no
+-- room, whose loop is blocked, that is about to block or that stops says so to
+-- its leader, and is no heir; if it leads, it hands over.
 --
 -- The core is told `avoid` while there is any reason to. What is measured is
 -- compared with the minimum election time-out: what lasts longer costs the
