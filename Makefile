@@ -85,7 +85,8 @@ flags_fuzz := $(STANDARD) -O1 -g -DRAFT_TINY=1 $(SANITIZE) $(test_include) \
   $(lua_include) -fsanitize=fuzzer-no-link \
   -fno-sanitize-coverage=trace-cmp
 flags_asan := $(STANDARD) -O1 -g $(tiny) $(SANITIZE) -fPIC $(lua_include)
-flags_cov := $(STANDARD) -O0 -g --coverage -fPIC $(lua_include)
+flags_cov := $(STANDARD) -O0 -g --coverage -DRAFT_COVERAGE=1 -fPIC \
+  $(lua_include)
 flags_covunit := $(STANDARD) -O0 -g -DRAFT_TINY=1 --coverage $(test_include) \
   $(lua_include)
 flags_mutate := $(STANDARD) -O1 -DRAFT_TINY=1 $(test_include) $(lua_include)
@@ -207,8 +208,8 @@ faults: build  ## real processes and files under faults, as CI has them
 
 proofs_of_files := $(SUM) -t "timeout 300 $(MAKE) explore" \
   "timeout 300 $(MAKE) walk" --check "timeout 300 $(MAKE) crashstates" \
-  "timeout 1200 $(MAKE) damage"
-proofs_of_core := $(SUM) -t "timeout 500 $(MAKE) fuzz" \
+  "timeout 1200 $(MAKE) damage STEP=2"
+proofs_of_core := $(SUM) -t "timeout 500 $(MAKE) fuzz SECONDS=14" \
   --check "timeout 400 $(MAKE) coverage" \
   "timeout 900 $(MAKE) mutate BASE=$(BASE) N=4 MAX=$(or $(MAX),24) SHARE=90"
 

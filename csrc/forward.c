@@ -44,8 +44,8 @@ static int judge(const struct raft *r, const struct raft_slice *commands,
   assert(r->state == RAFT_LEADER);
   assert(commands != NULL);
   *bytes = 0;
-  if (r->is_out_of_space) return RAFT_E_NO_SPACE;
   if (is_going(r)) return RAFT_E_BUSY;
+  if (r->is_out_of_space) return RAFT_E_NO_SPACE;
   for (uint32_t i = 0; i < count; i++) {
     if (commands[i].size > r->options.command_bytes_max)
       return RAFT_E_TOO_LARGE;
@@ -260,8 +260,9 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   /* unreachable: as above */
   if (rest.size != 0 || m->propose.count == 0) return RAFT_E_CORRUPT;
   if (verdict != RAFT_OK) return verdict;
+  if (is_going(r)) return RAFT_E_BUSY;
   if (r->is_out_of_space) return RAFT_E_NO_SPACE;
-  if (is_going(r) || is_too_much(r, bytes)) return RAFT_E_BUSY;
+  if (is_too_much(r, bytes)) return RAFT_E_BUSY;
   bool has_room = raft_log_reserve(&r->log, bytes, m->propose.count) == RAFT_OK;
   return has_room ? RAFT_OK : RAFT_E_BUSY;
 }

@@ -186,7 +186,6 @@ static int receive(struct raft *r, const struct raft_event *ev) {
     rc = raft_append_prepare(r, &m);
   if (rc == RAFT_OK && m.kind == RAFT_MSG_PROPOSE) {
     verdict = raft_propose_prepare(r, &m);
-    /* unreachable: wire.c has read the commands */
     if (verdict == RAFT_E_CORRUPT) rc = verdict;
   }
   if (rc == RAFT_E_CORRUPT || rc == RAFT_E_VERSION) r->bad_frames++;

@@ -115,6 +115,72 @@ static void heirs(void) {
          r->heir_due = 7);
 }
 
+static void snapshots(void) {
+  BROKEN(leader, "base lies past the snapshot", raft_log_compact(&r->log, 2));
+  BROKEN(leader, "a snapshot of what is not applied", r->snapshots.index = 5);
+  BROKEN(leader, "installing what is not committed",
+         r->snapshots.installing = 9);
+  BROKEN(leader, "the snapshot is of another log", r->snapshots.index = 4,
+         r->snapshots.term = 99);
+  BROKEN(leader, "installing what is not the newest snapshot",
+         r->snapshots.installing = 4);
+  BROKEN(leader, "installing what is applied",
+         r->snapshots.installing = r->snapshots.index = 4,
+         r->snapshots.term = 2);
+  BROKEN(leader, "nothing is to be installed",
+         r->snapshots.is_install_due = true);
+  BROKEN(leader, "a mark of a snapshot to come", r->snapshots.marked = 1);
+  BROKEN(leader, "compacting what no mark covers", r->snapshots.told = 1);
+  BROKEN(leader, "the log does not begin where it began anew",
+         r->snapshots.reset.index = 3);
+  BROKEN(leader, "an old snapshot is to be marked",
+         r->snapshots.mark.index = 2);
+  BROKEN(leader, "a mark is in no batch", r->snapshots.mark_seq = 99);
+  BROKEN(leader, "a mark is in no batch", r->snapshots.reset_seq = 1);
+}
+
+static void losses(void) {
+  BROKEN(follower, "what is lost has no place", r->lost.index = 1);
+  BROKEN(follower, "what is lost has no place", r->lost.term = 1);
+  BROKEN(follower, "a whole log under repair", r->lost.index = 1,
+         r->lost.term = 1);
+  BROKEN(follower, "a whole log under repair", r->lost.index = 4,
+         r->lost.term = 2);
+  BROKEN(follower, "what is lost is of a term to come", r->lost.index = 9,
+         r->lost.term = 99);
+  BROKEN(leader, "who lacks entries wants to lead", r->lost.index = 9,
+         r->lost.term = 2);
+  BROKEN(follower, "who lacks entries waits for an election", r->lost.index = 9,
+         r->lost.term = 2);
+}
+
+static void holes(void) {
+  BROKEN(follower, "a hole past the log", r->newest_hole = 99);
+  BROKEN(follower, "a hole that the state is not to have", r->newest_hole = 2);
+  BROKEN(leader, "a leader without all commands", r->newest_hole = 2,
+         r->is_bare = true);
+}
+
+static void become_learner(struct raft *r) {
+  int self = raft_config_find(&r->config, r->options.self);
+  struct raft_member *m = &r->config.members[self];
+  m->role[RAFT_OLD] = m->role[RAFT_NEW] = m->goal = RAFT_ROLE_LEARNER;
+}
+
+static void changes(void) {
+  BROKEN(follower, "who does not lead hands over", r->is_retiring = true);
+  BROKEN(leader, "a leader that leaves goes on appending", become_learner(r));
+  BROKEN(leader, "a member that has left", r->peers[0].leaving_index = 1);
+  BROKEN(leader, "a peer leaves in the future", r->peers[1].id = UINT64_MAX,
+         r->peers[1].leaving_index = 9);
+  BROKEN(leader, "a lap ends beyond the log", r->peers[0].lap_end = 99);
+  BROKEN(leader, "a lap begins in the future",
+         r->peers[0].lap_began = r->now + 1);
+  BROKEN(leader, "a peer caught up without a lap",
+         r->peers[0].is_caught_up = true);
+  BROKEN(leader, "a peer caught up without a lap", r->peers[0].lap_began = 1);
+}
+
 static void leases(void) {
   BROKEN(leader, "too many marks of rounds", r->mark_count = RAFT_MARKS + 1);
   BROKEN(leader, "a mark of a round to come", r->mark_count = 1,
@@ -185,6 +251,8 @@ static void what_may_only_grow(void) {
   STEP(leader, "entries are applied twice", r->apply_handed--);
   STEP(leader, "applied goes back", r->applied--);
   STEP(leader, "base goes back", before.base = 1);
+  STEP(leader, "the snapshot goes back", before.snapshot = 1);
+  STEP(leader, "a mark is forgotten", before.marked = 1);
   STEP(leader, "batch numbers go back", r->log.seq_handed--);
   STEP(leader, "what was durable is not", r->log.seq_stored--);
   STEP(leader, "ballots go back", r->ballot.round--);
@@ -210,6 +278,14 @@ static void what_a_log_keeps(void) {
   STEP(leader, "a leader changed its own log", before.last_term = 1);
   STEP(follower, "a durable entry is not", r->log.stored--);
   STEP(follower, "a configuration was forgotten", r->config_index = 0);
+}
+
+static void what_damage_took(void) {
+  STEP(follower, "damage out of nowhere", r->lost.index = 9, r->lost.term = 2);
+  STEP(follower, "what is lost has changed", before.lost_last = 8,
+       before.lost_term = 2, r->lost.index = 9, r->lost.term = 2);
+  STEP(follower, "what is lost has changed", before.lost_last = 9,
+       before.lost_term = 1, r->lost.index = 9, r->lost.term = 2);
 }
 
 /* ---- who is broken ------------------------------------------------------- */
@@ -289,6 +365,10 @@ int main(void) {
   CASE(a_vote_has_a_term);
   CASE(peers);
   CASE(heirs);
+  CASE(snapshots);
+  CASE(losses);
+  CASE(holes);
+  CASE(changes);
   CASE(leases);
   CASE(reigns);
   CASE(reads);
@@ -296,6 +376,7 @@ int main(void) {
   CASE(what_may_only_grow);
   CASE(what_a_term_fixes);
   CASE(what_a_log_keeps);
+  CASE(what_damage_took);
   alone_end(c);
   alone_end(d);
   return test_end();

@@ -495,6 +495,30 @@ static void no_change_before_the_first_commit(void) {
 
 /* ---- what is refused ----------------------------------------------------- */
 
+/* The disk is full: a change is refused, and one under way waits. */
+static void no_change_without_room(void) {
+  struct cluster *c = led(4, 1);
+  struct raft_event ev = {.kind = RAFT_EV_CHANGE};
+  EQ(cluster_step(c, N1, &ev), RAFT_E_USAGE); /* to what? */
+  struct raft_event full = {.kind = RAFT_EV_SPACE, .has_space = false};
+  EQ(cluster_step(c, N1, &full), RAFT_OK);
+  EQ(ask(c, N1, N4, VOTER), RAFT_E_NO_SPACE);
+  full.has_space = true;
+  EQ(cluster_step(c, N1, &full), RAFT_OK);
+  CHECK(ask(c, N1, N4, VOTER) > 0);
+  full.has_space = false;
+  EQ(cluster_step(c, N1, &full), RAFT_OK);
+  cluster_run(c, 50);
+  EQ(role_of(c, N1, N4), LEARNER); /* it has caught up */
+  CHECK(!is_settled(c, N1));
+  full.has_space = true;
+  EQ(cluster_step(c, N1, &full), RAFT_OK);
+  cluster_run(c, 500);
+  CHECK(is_settled(c, N1));
+  EQ(role_of(c, N1, N4), VOTER);
+  alone_end(c);
+}
+
 static void who_saw_another_configuration_is_refused(void) {
   struct cluster *c = led(4, 0);
   struct raft_config target = cluster_target(c, N1);
@@ -715,6 +739,7 @@ int main(void) {
   CASE(the_directory_that_caught_up_is_meant);
   CASE(a_new_leader_goes_on);
   CASE(no_change_before_the_first_commit);
+  CASE(no_change_without_room);
   CASE(who_saw_another_configuration_is_refused);
   CASE(what_would_have_no_quorum_is_refused);
   CASE(who_comes_is_believed_to_be_there);

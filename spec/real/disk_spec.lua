@@ -213,6 +213,26 @@ describe("a full disk", function()
       cluster:close()
     end)
 
+  it("of the leader makes another lead", function()
+    local cluster, disks = new_cluster(3, true)
+    local _, id = cluster:leader()
+    disks[id].mode = "full"
+    local follower, warned = cluster:followers()[1], false
+    cluster:node(id):on("warning", function(err)
+      warned = warned or err.code == "no_space"
+    end)
+    for _ = 1, 100 do  -- until the next segment is missed
+      local _, err = follower:propose(("x"):rep(100000))
+      if err then assert.equal("no_space", err.code) end
+      if select(2, cluster:leader()) ~= id then break end
+    end
+    assert.is_true(warned)
+    local _, other = cluster:leader()
+    assert.not_equal(id, other)
+    for _ = 1, 5 do assert.is_truthy(follower:propose("y")) end
+    cluster:close()
+  end)
+
   it("of one follower does not stop the others", function()
     local cluster, disks = new_cluster(3, true)
     local leader = cluster:leader()

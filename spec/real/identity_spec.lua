@@ -45,8 +45,8 @@ describe("a formed cluster", function()
   after_each(function() cluster:close() end)
 
   local function goes_on()
-    local before = #cluster.applied[cluster:leader().id]
-    assert.equal(before + 1, cluster:leader():propose("after"))
+    local count = assert(cluster:leader():propose("after"))
+    assert.equal(count + 1, cluster:leader():propose("and again"))
   end
 
   it("refuses a second node with an id that lives", function()

@@ -1,6 +1,6 @@
---- Whether leadership is in good hands here: a node whose disk hangs, whose
--- loop is blocked, that is about to block or that stops says so to its leader,
--- and is no heir; if it leads, it hands over.
+--- Whether leadership is in good hands here: a node whose disk hangs or has no
+-- room, whose loop is blocked, that is about to block or that stops says so to
+-- its leader, and is no heir; if it leads, it hands over.
 --
 -- The core is told `avoid` while there is any reason to. What is measured is
 -- compared with the minimum election time-out: what lasts longer costs the
@@ -36,7 +36,7 @@ local function tell_core(self)
 end
 
 --- From now on there is this reason to avoid leadership, or no more.
--- @param name disk, loop, block or stop
+-- @param name disk, space, loop, block or stop
 function Health:set(name, is_so)
   self.reasons[name] = is_so or nil
   tell_core(self)

@@ -187,6 +187,7 @@ end
 --- The disk is full, or has room again.
 function M.space_changed(driver, has_space)
   driver:step(driver.core:space(driver:now(), has_space))
+  driver.health:set("space", not has_space)
   if has_space then
     driver.logger:info("the disk has room again")
     driver:emit("drain")
