@@ -1,0 +1,41 @@
+local answers = require "raft.answers"
+local errors = require "raft.errors"
+
+local function back(...)
+  return answers.decode(answers.encode(...))
+end
+
+describe("answers", function()
+  it("say what a command has returned", function()
+    for _, value in ipairs { 1, 2.5, "x", false, { a = { 1, 2 } } } do
+      assert.same({ true, value }, { back(true, value) })
+    end
+    assert.same({ true }, { back(true) })
+    assert.same({ true, [3] = "why" }, { back(true, nil, "why") })
+  end)
+
+  it("say what it has raised, but not where on this node", function()
+    local ok, err = back(false, errors.new("apply_error", "apply: no",
+      { value = { left = 3 }, traceback = "here", index = 7 }))
+    assert.is_false(ok)
+    assert.is_true(errors.is_error(err))
+    assert.equal("apply_error: apply: no", tostring(err))
+    assert.same({ left = 3 }, err.value)
+    assert.equal(7, err.index)
+    assert.is_nil(err.traceback)
+  end)
+
+  it("are an error where the result is nothing that can be copied", function()
+    local ok, err = back(true, { f = print })
+    assert.is_false(ok)
+    assert.equal("bad_value", err.code)
+    assert.equal("unknown", err.outcome)
+    assert.matches("function", err.message)
+  end)
+
+  it("that are damaged are none", function()
+    local ok, err = answers.decode("x")
+    assert.is_nil(ok)
+    assert.equal("corrupt", err.code)
+  end)
+end)
