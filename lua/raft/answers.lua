@@ -1,5 +1,5 @@
---- Answers of commands as bytes: what a session keeps of them, and what a client
--- is sent. Encoded once, they are the same on every node.
+--- Answers of commands as bytes: what a session keeps of them, and what a
+-- client is sent. Encoded once, they are the same on every node.
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 

@@ -28,16 +28,29 @@ local function no_result(driver)
     .. "committed, but " .. driver.id .. " is a witness now, and has no result")
 end
 
+local RUN <const> = {}  -- kind of entry -> ok, result, why
+
+function RUN.command(driver, index, term, time, command)
+  return driver.machine:apply(index, term, time, command)
+end
+
+function RUN.session(driver, index, term, time, request)
+  return driver.kept:apply(index, time, request, function(command)
+    return driver.machine:apply(index, term, time, command)
+  end)
+end
+
 local function apply_one(driver, index)
   local kind, term, time, command = driver.core:entry(index)
   assert(kind, "an entry to apply is not there")
   local ok, value, extra = true, nil, nil
   if kind == "stripped" then lose_state(driver) end
-  if kind == "command" and not driver.lacks_commands then
-    ok, value, extra = driver.machine:apply(index, term, time, command)
+  local runs = RUN[kind]
+  if runs and not driver.lacks_commands then
+    ok, value, extra = runs(driver, index, term, time, command)
     if not ok and value.is_local then return driver:fail(value) end
     if not ok and not driver.is_replaying then driver:report(value) end
-  elseif kind == "command" or kind == "stripped" then
+  elseif runs or kind == "stripped" then
     ok, value = false, no_result(driver)
   end
   driver.applied = index
@@ -86,7 +99,10 @@ local function load(driver, info)
     reader = driver.storage.snapshots:reader(info)
   end)
   if not ok then return false, err end
-  ok, err = driver.machine:load(function() return reader:read() end)
+  ok, err = pcall(function()
+    return driver.kept:load(function() return reader:read() end)
+  end)
+  if ok then ok, err = driver.machine:load(err) end
   reader:close()
   if err then err.file = err.file or info.path end
   if ok and err then driver:warn(err) end

@@ -6,6 +6,7 @@
 -- Promises. Nothing of the user runs inside a flush. A failure of ours, or of
 -- the disk, is final: nothing held is sent. The loop never sleeps on work.
 local Machine = require "raft.machine"
+local replica_state = require "raft.replica_state"
 local Health = require "raft.node.health"
 local Membership = require "raft.node.membership"
 local Snapshots = require "raft.node.snapshots"
@@ -50,6 +51,7 @@ function M.new(options, node)
     storage = false, transport = false, clock = false,
     peers = false,            -- forming and greeting
     machine = Machine.new(options),
+    kept = replica_state.new(),  -- what we keep beside the user's state
     state = "new",            -- as status() names it
     role = "follower",
     term = 0,

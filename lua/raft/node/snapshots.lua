@@ -148,6 +148,7 @@ end
 
 local function saver(driver)
   return function(add)
+    driver.kept:save(add)
     local ok, err = driver.machine:save(add)
     if not ok then error(err, 0) end
   end

@@ -1,0 +1,106 @@
+--- What every node keeps beside the user's state: the sessions of clients. It
+-- follows from the log as the user's state does, and stands in front of that in
+-- every snapshot.
+--
+--   size u32 | bytes of the sessions | the user's state
+local answers = require "raft.answers"
+local errors = require "raft.errors"
+local session_entry = require "raft.session_entry"
+local sessions = require "raft.sessions"
+
+local M = {}
+
+local SIZE_FORMAT <const> = "<I4"
+local SIZE_BYTES <const> = string.packsize(SIZE_FORMAT)
+
+local State = { __name = "raft.replica_state" }
+State.__index = State
+
+--- @param limits of @{raft.sessions}: for tests
+function M.new(limits)
+  return setmetatable({
+    limits = limits or false,
+    sessions = sessions.new(limits),
+  }, State)
+end
+
+------------------------------------------------------------------ applying --
+
+-- What a session says, that is no result of a command: an error value.
+local WORDS <const> = {
+  expired = { "session_expired", "the session of this request is gone" },
+  late = { "session_expired", "a request that its client had given up" },
+  full = { "busy", "the session has too many requests without an answer" },
+  gap = { "busy", "a request before this one has not arrived" },
+}
+
+local function refusal(what, index)
+  local code, text = table.unpack(WORDS[what])
+  return errors.new(code, text, { index = index, reason = what,
+    outcome = what == "gap" and "none" or nil })
+end
+
+--- Applies a SESSION entry.
+-- @param run(command) applies a command of the user, for the first time:
+--   ok, value, why, as @{raft.machine} has it
+-- @return ok, value, why in the same way. An error that only this node had, of
+--   which the node ends, is handed on and kept nowhere.
+function State:apply(index, time, bytes, run)
+  local request, broken = session_entry.decode(bytes)
+  if not request then
+    return false, errors.new("bad_value", "a session entry: " .. broken,
+      { index = index, outcome = "none" })
+  end
+  local ok, value, why
+  local what, answer = self.sessions:apply(index, time, request,
+    function(command)
+      ok, value, why = run(command)
+      return answers.encode(ok, value, why)
+    end)
+  if what == "new" then return ok, value, why end
+  if what == "again" then return answers.decode(answer) end
+  if WORDS[what] then return false, refusal(what, index) end
+  return true, answer
+end
+
+----------------------------------------------------------------- snapshots --
+
+--- Says what is kept: add(piece).
+function State:save(add)
+  local bytes = self.sessions:encode()
+  add(SIZE_FORMAT:pack(#bytes))
+  add(bytes)
+end
+
+-- The first `count` bytes of what read() gives, and what came behind them.
+local function take(read, held, count)
+  local pieces, size = { held }, #held
+  while size < count do
+    local piece = read()
+    if not piece then
+      error(errors.new("corrupt", "a snapshot ends within the sessions"), 0)
+    end
+    pieces[#pieces + 1], size = piece, size + #piece
+  end
+  local all = table.concat(pieces)
+  return all:sub(1, count), all:sub(count + 1)
+end
+
+--- Takes over what read() -> piece begins with. Raises error values.
+-- @return a function like read, of the user's state
+function State:load(read)
+  local head, rest = take(read, "", SIZE_BYTES)
+  local bytes
+  bytes, rest = take(read, rest, (SIZE_FORMAT:unpack(head)))
+  local kept, err = sessions.decode(bytes, self.limits or nil)
+  if not kept then error(err, 0) end
+  self.sessions = kept
+  return function()
+    if rest == "" then return read() end
+    local piece = rest
+    rest = ""
+    return piece
+  end
+end
+
+return M
