@@ -86,6 +86,7 @@ build = {
     ["raft.annotations.types"] = "lua/raft/annotations/types.lua",
     ["raft.answers"] = "lua/raft/answers.lua",
     ["raft.change"] = "lua/raft/change.lua",
+    ["raft.client.frames"] = "lua/raft/client/frames.lua",
     ["raft.clock"] = "lua/raft/clock.lua",
     ["raft.codec"] = "lua/raft/codec.lua",
     ["raft.configuration"] = "lua/raft/configuration.lua",
