@@ -115,6 +115,7 @@ build = {
     ["raft.node.life"] = "lua/raft/node/life.lua",
     ["raft.node.membership"] = "lua/raft/node/membership.lua",
     ["raft.node.outbox"] = "lua/raft/node/outbox.lua",
+    ["raft.node.own_session"] = "lua/raft/node/own_session.lua",
     ["raft.node.parts"] = "lua/raft/node/parts.lua",
     ["raft.node.peers"] = "lua/raft/node/peers.lua",
     ["raft.node.proposals"] = "lua/raft/node/proposals.lua",
