@@ -48,8 +48,8 @@ local function floor_of(self)
   return waiter and waiter.sequence or self.last + 1
 end
 
---- The request of a waiter, as the bytes of an entry. It keeps the sequence that
--- it gets here.
+--- The request of a waiter, as the bytes of an entry. It keeps the sequence
+-- that it gets here.
 function OwnSession:request(waiter)
   assert(self.id, "no session is open")
   if not waiter.sequence then
