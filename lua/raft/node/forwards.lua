@@ -39,12 +39,12 @@ function Forwards:can_send()
   return driver:reaches(driver.leader)
 end
 
---- Sends the commands of these waiters: true, or nil and the core's code.
-function Forwards:send(waiters)
-  local driver, commands = self.driver, {}
-  for i, waiter in ipairs(waiters) do commands[i] = waiter.command end
-  local ok, code = driver.core:forward(driver:now(), self.token + 1,
-    table.unpack(commands))
+--- Sends the requests of these waiters: true, or nil and the core's code.
+-- @param payloads the bytes of their entries
+function Forwards:send(waiters, payloads)
+  local driver = self.driver
+  local ok, code = driver.core:forward_session(driver:now(), self.token + 1,
+    table.unpack(payloads))
   if not ok then return nil, code end
   self.token = self.token + 1
   self.waiters, self.leader, self.term = waiters, driver.leader, driver.term

@@ -2,10 +2,12 @@
 --
 --   queue -> appended (we lead), or forwarded (another does) -> proposals
 --
--- Promises. Nothing overtakes a proposal that may still be sent, and nothing is
--- sent twice. What waits here is bounded: beyond it `busy` is said, except to a
+-- Promises. Nothing overtakes a proposal that may still be sent. What is
+-- forwarded goes in the node's own session: it may be sent again, and happens
+-- once. What waits here is bounded: beyond it `busy` is said, except to a
 -- coroutine, of which each has one command.
 local Forwards = require "raft.node.forwards"
+local OwnSession = require "raft.node.own_session"
 local errors = require "raft.errors"
 local ring = require "raft.ring"
 
@@ -28,6 +30,7 @@ function M.new(driver, proposals)
     proposals = proposals,
     queue = ring.new(),       -- not yet sent, oldest first
     forwards = Forwards.new(driver),
+    session = OwnSession.new(driver.id),
     bytes = 0,                -- of the queue and the forward, about
     is_full = false,          -- has `busy` been said and no drain since?
   }, Outbox)
@@ -55,10 +58,12 @@ function Outbox:put(waiter)
   self.driver:wants_flush()
 end
 
--- It is in a log, or answered: its command is needed no more.
+-- It is in a log, or answered: it weighs nothing here any more. Only what has a
+-- sequence may come back, and keeps its command.
 local function leave(self, waiter)
   self.bytes = self.bytes - waiter.bytes
-  waiter.command = ""
+  waiter.bytes = 0
+  if not waiter.sequence then waiter.command = "" end
 end
 
 local function pop(self)
@@ -92,10 +97,22 @@ function Outbox:refuse(waiter, code)
   self.proposals:answer(waiter, errors.new(code, code_words[code]))
 end
 
+-- What was forwarded before, in a session, is appended in that, too.
+local function propose(self, waiter)
+  local core, now = self.driver.core, self.driver:now()
+  if not waiter.sequence then return core:propose(now, waiter.command) end
+  return core:propose_session(now, self.session:request(waiter))
+end
+
 -- Appends the oldest: true when the queue may go on.
 function Outbox:append_one(waiter)
   local driver = self.driver
-  local index, code = driver.core:propose(driver:now(), waiter.command)
+  if waiter.is_opening then  -- nothing is forwarded
+    pop(self)
+    self.session:opened(false)
+    return true
+  end
+  local index, code = propose(self, waiter)
   if index then
     pop(self)
     self.proposals:appended(waiter, index, driver.term)
@@ -109,6 +126,30 @@ function Outbox:append_one(waiter)
   pop(self)
   self:refuse(waiter, code)
   return true
+end
+
+-- Asks for a session, before everything else.
+function Outbox:open_session()
+  if self.session.is_opening then return end
+  local waiter = { command = self.session:opening(), order = 0, bytes = 0,
+    can_forward = true, can_wait = true, is_alone = true, is_opening = true,
+    sequence = false, sends = 0 }
+  waiter.answer = function(err, id)
+    self.session:opened(not err and id or false)
+    self.driver:wants_flush()
+  end
+  self.proposals.open_count = self.proposals.open_count + 1
+  self:put_back { waiter }
+end
+
+-- The bytes of these, in their session.
+function Outbox:payloads(waiters)
+  local payloads = {}
+  for i, waiter in ipairs(waiters) do
+    payloads[i] = waiter.is_opening and waiter.command
+      or self.session:request(waiter)
+  end
+  return payloads
 end
 
 -- Can it travel with these?
@@ -139,8 +180,9 @@ end
 
 -- Sends the oldest to the leader, as many as fit.
 function Outbox:forward()
+  if not self.session.id then self:open_session() end
   local waiters = self:gather()
-  local ok, code = self.forwards:send(waiters)
+  local ok, code = self.forwards:send(waiters, self:payloads(waiters))
   if ok then return self.proposals:note_deadline(self.forwards:next_time()) end
   if code == "no_memory" then return self:come_back(waiters, "busy") end
   self:put_back(waiters)  -- the core knows of another role: we will hear
@@ -176,11 +218,19 @@ end
 
 ------------------------------------------------------- answers of a leader --
 
--- Puts unsent waiters back where they were: nothing older is in the queue.
+--- Puts waiters back where they were, in call order.
 function Outbox:put_back(waiters)
-  local younger = self.queue:take_all()
-  for _, waiter in ipairs(waiters) do self.queue:push(waiter) end
-  for _, waiter in ipairs(younger) do self.queue:push(waiter) end
+  local all = self.queue:take_all()
+  for _, waiter in ipairs(waiters) do
+    if waiter.bytes == 0 and not waiter.is_opening then  -- it had left
+      waiter.bytes = #waiter.command + WAITER_BYTES
+      self.bytes = self.bytes + waiter.bytes
+    end
+    all[#all + 1] = waiter
+  end
+  table.sort(all, function(a, b) return a.order < b.order end)
+  for _, waiter in ipairs(all) do self.queue:push(waiter) end
+  self.driver:wants_flush()
 end
 
 -- May it be sent again, now that it is in no log?
@@ -222,7 +272,8 @@ function Outbox:forwarded(token, verdict, index, term)
   self:come_back(waiters, verdict)
 end
 
--- Applied before the leader's answer came? Then the result was not kept.
+-- Applied before the leader's answer came? Then it is asked for again: the
+-- session has the result.
 function Outbox:note_appended(waiters, index, term)
   local applied = self.driver.applied
   local is_past = (self.driver.core:term_at(applied) or 0) > term
@@ -234,24 +285,23 @@ function Outbox:note_appended(waiters, index, term)
     elseif at > applied then
       self.proposals:appended(waiter, at, term)
     else
-      self.proposals:answer(waiter, errors.new("unknown",
-        "it was appended, and its result is gone", { index = at }))
+      self:put_back { waiter }
     end
   end
 end
 
---- These were on their way, and may be anywhere: unknown, and not sent again.
-function Outbox:give_up(waiters, why)
-  for _, waiter in ipairs(waiters) do
-    leave(self, waiter)
-    self.proposals:answer(waiter, errors.new("unknown", why))
-  end
+--- The link with this node is lost: what was on its way may be anywhere, and is
+-- sent again.
+function Outbox:link_lost(id)
+  self:put_back(self.forwards:lost(id) or {})
 end
 
---- The link with this node is lost.
-function Outbox:link_lost(id)
-  self:give_up(self.forwards:lost(id) or {},
-    ("the link with the leader %s broke while it was on its way"):format(id))
+--- The session is gone: what cannot have happened goes into another one.
+-- @param err for the others
+function Outbox:session_gone(err)
+  local fresh, others = self.session:gone()
+  for _, waiter in ipairs(others) do self.proposals:answer(waiter, err) end
+  self:put_back(fresh)
 end
 
 ---------------------------------------------------------------- all of them --
@@ -259,7 +309,7 @@ end
 --- Calls fn(waiter, is_sent) for each, oldest first.
 function Outbox:each(fn)
   self.forwards:each(function(waiter) fn(waiter, true) end)
-  self.queue:each(function(waiter) fn(waiter, false) end)
+  self.queue:each(function(waiter) fn(waiter, waiter.sends > 0) end)
 end
 
 -- Lets go of those that were answered and are not under way.
@@ -272,13 +322,8 @@ end
 
 --- Gives up what is overdue, and says when to look again.
 function Outbox:sweep(now)
-  local leader = self.forwards.leader
   local overdue = self.forwards:overdue(now)
-  if overdue then
-    self.driver:wants_flush()
-    self:give_up(overdue,
-      ("the leader %s did not say whether it has it"):format(leader))
-  end
+  if overdue then self:put_back(overdue) end
   drop_answered(self)
   self.proposals:note_deadline(self.forwards:next_time())
 end

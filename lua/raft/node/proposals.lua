@@ -38,7 +38,7 @@ end
 function Proposals:answer(waiter, err, result)
   local fn = waiter.answer
   if not fn then return end
-  waiter.answer = false
+  waiter.answer, waiter.command = false, ""
   self.open_count = self.open_count - 1
   fn(err, result)
 end
@@ -54,7 +54,7 @@ end
 function Proposals:submit(waiter)
   self.open_count = self.open_count + 1
   self.last_order = self.last_order + 1
-  waiter.order = self.last_order
+  waiter.order, waiter.sequence, waiter.sends = self.last_order, false, 0
   self:note_deadline(waiter.deadline)
   self.outbox:put(waiter)
 end
@@ -66,7 +66,21 @@ end
 
 ----------------------------------------------------------------- applying --
 
+-- A request that the session did not take: true when it goes another way.
+local function is_passed_over(self, waiter, err)
+  if not waiter.sequence or not errors.is_error(err) then return false end
+  if err.reason == "gap" then
+    self.outbox:put_back { waiter }
+    return true
+  elseif err.reason == "expired" then
+    self.outbox:session_gone(err)
+    return true
+  end
+  return false
+end
+
 local function answer_applied(self, waiter, ok, value, extra)
+  if not ok and is_passed_over(self, waiter, value) then return end
   if not ok then return self:answer(waiter, value) end
   if value == nil and extra ~= nil then
     return self:answer(waiter, Machine.refusal("apply", extra))
@@ -97,15 +111,25 @@ end
 -- those that are waited for is not known here.
 function Proposals:covered(index)
   for _, waiter in ipairs(self.epochs:take_upto(index)) do
+    if self:may_ask_again(waiter) then goto next end
     self:answer(waiter, errors.new("unknown", ("a snapshot of entry %d came in "
       .. "before it was applied here"):format(index),
       { index = waiter.index }))
+    ::next::
   end
+end
+
+-- What was forwarded is asked for again: its session knows.
+function Proposals:may_ask_again(waiter)
+  if not waiter.answer or not waiter.sequence then return false end
+  self.outbox:put_back { waiter }
+  return true
 end
 
 --- What was appended at `index` will never be applied: at `by`, there or
 -- before it, stands an entry of a later term.
 function Proposals:lose(waiter, index, by)
+  if self:may_ask_again(waiter) then return end
   self:answer(waiter, errors.new("lost", ("another leader's entry was "
     .. "committed, at index %d"):format(by), { index = index }))
 end
