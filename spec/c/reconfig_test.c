@@ -175,6 +175,7 @@ static void who_never_campaigns_is_never_ahead(void) {
   nobody_is_left_without_a_leader(VOTER, LEARNER);
   nobody_is_left_without_a_leader(VOTER, WITNESS);
   nobody_is_left_without_a_leader(LEARNER, WITNESS);
+  nobody_is_left_without_a_leader(WITNESS, NONE);
 }
 
 /* [Thesis 4.2.2] a leader that leaves has the only copy of the end, and starts
