@@ -185,14 +185,11 @@ bool raft_config_is_newest(const struct raft *r) {
 
 /* Is it a witness of this one, or to be one? */
 static bool is_witness_of(const struct raft_config *c, raft_id id) {
-  assert(c->count <= RAFT_MEMBERS_MAX);
-  for (uint32_t i = 0; i < c->count; i++) {
-    const struct raft_member *m = &c->members[i];
-    if (m->id != id) continue;
-    return m->role[RAFT_OLD] == RAFT_ROLE_WITNESS ||
-           m->goal == RAFT_ROLE_WITNESS;
-  }
-  return false;
+  int i = raft_config_find(c, id);
+  if (i < 0) return false;
+  assert((uint32_t)i < c->count);
+  const struct raft_member *m = &c->members[i];
+  return m->role[RAFT_OLD] == RAFT_ROLE_WITNESS || m->goal == RAFT_ROLE_WITNESS;
 }
 
 /* Others are sent what our own disk has not yet: the writes go on beside one

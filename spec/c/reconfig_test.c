@@ -349,6 +349,44 @@ static void one_becomes_three(void) {
 /* ---- who waits for whom -------------------------------------------------- */
 
 /* O11: who does not catch up is not promoted, and can be taken back. */
+/* Who is a voter of the new half alone leads while joint, and is not leaving. */
+static void who_comes_may_lead_while_joint(void) {
+  struct cluster *c = led(2, 1);
+  CHECK(ask(c, N1, N2, VOTER) > 0);
+  for (int turn = 0; turn < 300 && !config_of(c, N2)->joint; turn++) {
+    (void)cluster_flush(c, N1);
+    cluster_disk(c, N1, 9);
+    if (c->packet_count > 0) cluster_deliver(c, 0);
+    (void)cluster_flush(c, N2);
+    cluster_disk(c, N2, 9);
+    if (turn % 20 == 19) {
+      c->now += 20;
+      cluster_tick(c, N1);
+    }
+  }
+  CHECK(config_of(c, N2)->joint);
+  cluster_crash(c, N1, 9);
+  cluster_drop_all(c);
+  EQ(cluster_restart(c, N1), RAFT_OK);
+  CHECK(config_of(c, N1)->joint);
+  cluster_time_out(c, N2);
+  for (int turn = 0; turn < 100; turn++) {
+    (void)cluster_flush(c, N2);
+    cluster_disk(c, N2, 9);
+    if (cluster_status(c, N2).state == RAFT_LEADER) break;
+    if (c->packet_count > 0) cluster_deliver(c, 0);
+    (void)cluster_flush(c, N1);
+    cluster_disk(c, N1, 9);
+  }
+  EQ(cluster_status(c, N2).state, RAFT_LEADER);
+  CHECK(config_of(c, N2)->joint);
+  CHECK(!cluster_status(c, N2).is_leaving);
+  CHECK(cluster_propose(c, N2, "x") > 0);
+  cluster_run(c, 500);
+  CHECK(is_settled(c, N2));
+  alone_end(c);
+}
+
 static void who_does_not_catch_up_is_no_voter(void) {
   struct cluster *c = led(4, 1);
   cluster_isolate(c, N4, true);
@@ -740,6 +778,7 @@ int main(void) {
   CASE(the_leader_becomes_a_learner);
   CASE(a_learner_counts_nowhere);
   CASE(one_becomes_three);
+  CASE(who_comes_may_lead_while_joint);
   CASE(who_does_not_catch_up_is_no_voter);
   CASE(who_is_not_there_is_no_voter_at_any_place);
   CASE(what_is_so_already_is_answered_with_its_index);

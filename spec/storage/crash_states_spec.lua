@@ -130,8 +130,10 @@ describe("storage, after a power cut at any moment,", function()
     it("is seen to break when " .. name, function()
       local first = helper.seed()
       for seed = first, first + PLANTED_SEEDS - 1 do
-        if not pcall(states.enumerate, seed, PLANTED_STATES, bend) then return
-        elseif not pcall(states.kills, seed, 1, bend) then return end
+        if not pcall(states.enumerate, seed, PLANTED_STATES, bend)
+          or not pcall(states.kills, seed, 1, bend) then
+          return
+        end
       end
       error "not seen"
     end)
