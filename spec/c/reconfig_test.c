@@ -348,8 +348,7 @@ static void one_becomes_three(void) {
 
 /* ---- who waits for whom -------------------------------------------------- */
 
-/* O11: who does not catch up is not promoted, and can be taken back. */
-/* Who is a voter of the new half alone leads while joint, and is not leaving. */
+/* A voter of the new half alone may lead while joint: it is not leaving. */
 static void who_comes_may_lead_while_joint(void) {
   struct cluster *c = led(2, 1);
   CHECK(ask(c, N1, N2, VOTER) > 0);
@@ -387,6 +386,7 @@ static void who_comes_may_lead_while_joint(void) {
   alone_end(c);
 }
 
+/* O11: who does not catch up is not promoted, and can be taken back. */
 static void who_does_not_catch_up_is_no_voter(void) {
   struct cluster *c = led(4, 1);
   cluster_isolate(c, N4, true);
