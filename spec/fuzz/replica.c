@@ -488,12 +488,12 @@ static void append(struct life *l) {
   raft_out_u64(&out, raft_in_u8(l->in));
   raft_out_u32(&out, count);
   size_t tail = 0;
-  if (prev < INT64_MAX - 8u && term > 0 && term < INT64_MAX)
-    tail = make_entries(l, prev + 1, count,
-                        raft_in_u8(l->in) % 2 == 0 || prev_term == 0
-                            ? term
-                            : prev_term % INT64_MAX,
-                        out.at);
+  const uint64_t terms = INT64_MAX - 1u; /* an entry is of 1 to this one */
+  bool has_entries = prev < INT64_MAX - 8u && term - 1 < terms;
+  if (has_entries && raft_in_u8(l->in) % 2 != 0 && prev_term - 1 < terms)
+    tail = make_entries(l, prev + 1, count, prev_term, out.at);
+  else if (has_entries)
+    tail = make_entries(l, prev + 1, count, term, out.at);
   hear_kind(l, RAFT_MSG_APPEND, term, frame, &out, tail);
 }
 
