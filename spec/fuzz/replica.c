@@ -113,12 +113,13 @@ static void check_refusal(const struct life *l, const uint64_t before[2]) {
 /* What a liar can bring about, without any harm to us: an entry replaced, and
  * behind it the double of one we had, by index and term [Raft 5.3]; a second
  * configuration before the first one is known to be committed [Raft 6], and
- * where both are taken back, none in force though an older one is there. */
+ * where both are taken back, none in force though an older one is there; a
+ * snapshot whose configuration stands where we have another entry. */
 static bool is_work_of_liars(const struct raft *r, const char *broken) {
   static const char *const all[] = {
-      "a durable entry is not", "a configuration was forgotten",
-      "two uncommitted configurations",
-      "a newer configuration than the one in force"};
+      "a configuration was forgotten", "two uncommitted configurations",
+      "the configuration in force is no configuration",
+      "a durable entry is not", "a newer configuration than the one in force"};
   raft_index index;
   (void)raft_config_in_force(r, &index);
   for (size_t i = 0; i < sizeof all / sizeof *all - (index > 0); i++)
@@ -488,12 +489,11 @@ static void append(struct life *l) {
   raft_out_u64(&out, raft_in_u8(l->in));
   raft_out_u32(&out, count);
   size_t tail = 0;
-  if (prev < INT64_MAX - 8u && term > 0 && term < INT64_MAX)
-    tail = make_entries(l, prev + 1, count,
-                        raft_in_u8(l->in) % 2 == 0 || prev_term == 0
-                            ? term
-                            : prev_term % INT64_MAX,
-                        out.at);
+  const uint64_t terms = INT64_MAX - 1u; /* an entry is of 1 to this one */
+  if (prev < INT64_MAX - 8u && term - 1 < terms) {
+    bool is_old = raft_in_u8(l->in) % 2 != 0 && prev_term - 1 < terms;
+    tail = make_entries(l, prev + 1, count, is_old ? prev_term : term, out.at);
+  }
   hear_kind(l, RAFT_MSG_APPEND, term, frame, &out, tail);
 }
 

@@ -152,7 +152,7 @@ describe("recorded nodes", function()
     local cluster <close> = Cluster.new { nodes = 1 }
     local node = cluster:start("n1", { record = path, uv = loop,
       on = { warning = function(err)
-        if err.reason == "disk" then return end  -- so it is, for a moment
+        if err.code == "busy" then return end  -- the disk or the loop is slow
         warnings[#warnings + 1] = err
       end } })
     assert(node:ready())
