@@ -44,7 +44,7 @@ static bool is_sound(const struct raft_entry *e) {
   assert(e != NULL);
   if (e->kind == 0 || e->kind > RAFT_ENTRY_KIND_MAX) return false;
   if (e->flags != 0 && !is_stripped(e)) return false;
-  if (e->size > RAFT_COMMAND_BYTES_MAX) return false;
+  if (e->size > RAFT_PAYLOAD_BYTES_MAX) return false;
   return is_position(e->index) && is_position(e->term);
 }
 

@@ -49,7 +49,7 @@ struct raft_entry {
 size_t raft_entry_encode(struct raft_entry *e, uint8_t *out);
 
 /* Reads the header alone and verifies it: RAFT_OK, RAFT_E_MORE, RAFT_E_CORRUPT
- * (also: unknown kind or flag, size over RAFT_COMMAND_BYTES_MAX, index or term
+ * (also: unknown kind or flag, size over RAFT_PAYLOAD_BYTES_MAX, index or term
  * 0). out->payload is NULL: nobody has looked whether it is there. An error
  * leaves *out as it was. */
 int raft_entry_decode_header(const uint8_t *data, size_t size,

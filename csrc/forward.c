@@ -38,17 +38,25 @@ static bool is_going(const struct raft *r) {
   return r->state == RAFT_LEADER && (r->heir != 0 || raft_is_leaving(r));
 }
 
+/* The largest payload that is taken. */
+static size_t payload_max(const struct raft *r, bool is_session) {
+  assert(r->options.command_bytes_max <= RAFT_COMMAND_BYTES_MAX);
+  return r->options.command_bytes_max +
+         (is_session ? RAFT_SESSION_HEAD_BYTES : 0u);
+}
+
 /* May these be appended now? RAFT_OK or why not. */
-static int judge(const struct raft *r, const struct raft_slice *commands,
-                 uint32_t count, size_t *bytes) {
+static int judge(const struct raft *r, const struct raft_event *ev,
+                 size_t *bytes) {
   assert(r->state == RAFT_LEADER);
-  assert(commands != NULL);
+  assert(ev->kind == RAFT_EV_PROPOSE);
+  const struct raft_slice *commands = ev->propose.commands;
+  size_t max = payload_max(r, ev->propose.is_session);
   *bytes = 0;
   if (is_going(r)) return RAFT_E_BUSY;
   if (r->is_out_of_space) return RAFT_E_NO_SPACE;
-  for (uint32_t i = 0; i < count; i++) {
-    if (commands[i].size > r->options.command_bytes_max)
-      return RAFT_E_TOO_LARGE;
+  for (uint32_t i = 0; i < ev->propose.count; i++) {
+    if (commands[i].size > max) return RAFT_E_TOO_LARGE;
     *bytes += RAFT_ENTRY_HEADER_BYTES + commands[i].size;
   }
   return is_too_much(r, *bytes) ? RAFT_E_BUSY : RAFT_OK;
@@ -81,7 +89,7 @@ int64_t raft_on_propose(struct raft *r, const struct raft_event *ev) {
   if (count == 0) return RAFT_E_USAGE;
   if (r->state != RAFT_LEADER) return RAFT_E_NOT_LEADER;
   size_t bytes = 0;
-  int rc = judge(r, commands, count, &bytes);
+  int rc = judge(r, ev, &bytes);
   if (rc == RAFT_OK) rc = raft_log_reserve(&r->log, bytes, count);
   if (rc != RAFT_OK) return rc;
   raft_index first = r->log.last + 1;
@@ -136,7 +144,7 @@ int64_t raft_on_forward(struct raft *r, const struct raft_event *ev) {
   size_t bytes = 0;
   for (uint32_t i = 0; i < ev->propose.count; i++) {
     size_t size = ev->propose.commands[i].size;
-    if (size > r->options.command_bytes_max) return RAFT_E_TOO_LARGE;
+    if (size > payload_max(r, ev->propose.is_session)) return RAFT_E_TOO_LARGE;
     bytes += 4 + size;
     if (bytes > FORWARD_BYTES_MAX) return RAFT_E_TOO_LARGE;
   }
@@ -246,6 +254,7 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
   if (m->propose.kind != RAFT_PROPOSE_COMMANDS &&
       m->propose.kind != RAFT_PROPOSE_SESSIONS)
     return RAFT_E_UNSUPPORTED;
+  bool is_session = m->propose.kind == RAFT_PROPOSE_SESSIONS;
   struct raft_slice rest = m->tail;
   struct raft_slice command;
   size_t bytes = 0;
@@ -254,7 +263,7 @@ int raft_propose_prepare(struct raft *r, const struct raft_message *m) {
     /* unreachable: as above */
     if (raft_wire_command_next(&rest, &command) != RAFT_OK)
       return RAFT_E_CORRUPT;
-    if (command.size > r->options.command_bytes_max) verdict = RAFT_E_TOO_LARGE;
+    if (command.size > payload_max(r, is_session)) verdict = RAFT_E_TOO_LARGE;
     bytes += RAFT_ENTRY_HEADER_BYTES + command.size;
   }
   /* unreachable: as above */

@@ -55,8 +55,11 @@ typedef uint64_t raft_ms;    /* milliseconds, monotonic or wall by its name */
 #define RAFT_READS_MAX     4096
 #define RAFT_BLOCK_BYTES   262144
 #endif
-#define RAFT_IDENTITY_BYTES    16
-#define RAFT_COMMAND_BYTES_MAX (64u << 20) /* the largest payload of an entry */
+#define RAFT_IDENTITY_BYTES     16
+#define RAFT_COMMAND_BYTES_MAX  (64u << 20) /* the largest command */
+#define RAFT_SESSION_HEAD_BYTES 25u /* what a client's has in front: at most */
+#define RAFT_PAYLOAD_BYTES_MAX                                                 \
+  (RAFT_COMMAND_BYTES_MAX + RAFT_SESSION_HEAD_BYTES) /* of any entry */
 
 /* ---- errors -------------------------------------------------------------- */
 
@@ -213,7 +216,7 @@ struct raft_options {
   uint32_t election_max_ms; /* > election_min_ms */
   uint32_t heartbeat_ms; /* < election_min_ms; a fifth of what a configuration
                                  says instead, where it is not below that */
-  uint32_t command_bytes_max; /* one command */
+  uint32_t command_bytes_max; /* one command, without the head of a session */
   size_t pending_bytes_max;   /* appended and not yet committed; also how much
                                  more than memory_bytes_max a leader keeps in
                                  memory before it takes no more */

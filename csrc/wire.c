@@ -16,7 +16,7 @@
 
 #define OPTIONAL_KIND 0x80
 
-_Static_assert(RAFT_FRAME_BYTES_MAX >= RAFT_COMMAND_BYTES_MAX +
+_Static_assert(RAFT_FRAME_BYTES_MAX >= RAFT_PAYLOAD_BYTES_MAX +
                                            RAFT_FRAME_FIXED_MAX +
                                            RAFT_ENTRY_HEADER_BYTES,
                "the largest entry fits a frame");
@@ -200,7 +200,7 @@ int raft_wire_command_next(struct raft_slice *tail,
   size_t size = raft_in_u32(&in);
   const uint8_t *data = raft_in_bytes(&in, size);
   if (!raft_in_is_good(&in)) return RAFT_E_CORRUPT;
-  if (size > RAFT_COMMAND_BYTES_MAX) return RAFT_E_CORRUPT;
+  if (size > RAFT_PAYLOAD_BYTES_MAX) return RAFT_E_CORRUPT;
   assert(data == tail->data + 4);
   *command = (struct raft_slice){data, size};
   *tail = (struct raft_slice){in.at, raft_in_left(&in)};

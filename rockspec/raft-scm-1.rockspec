@@ -107,6 +107,7 @@ build = {
     ["raft.node.driver"] = "lua/raft/node/driver.lua",
     ["raft.node.effects"] = "lua/raft/node/effects.lua",
     ["raft.node.epochs"] = "lua/raft/node/epochs.lua",
+    ["raft.node.forwarding"] = "lua/raft/node/forwarding.lua",
     ["raft.node.forwards"] = "lua/raft/node/forwards.lua",
     ["raft.node.growth"] = "lua/raft/node/growth.lua",
     ["raft.node.health"] = "lua/raft/node/health.lua",

@@ -9,8 +9,8 @@ local function entry(changes)
   return session_entry.encode(all)
 end
 
-local OPEN <const> = { op = "open", session = 0, sequence = 0, floor = 0,
-  command = ("<I4"):pack(60000) }
+local OPEN <const> = { op = "open", session = 0, sequence = 60000, floor = 0,
+  command = "" }
 
 -- A state, and a log that is applied to it.
 local function new_state()

@@ -10,7 +10,7 @@ end
 describe("the bytes of a session entry", function()
   it("say what was asked for", function()
     for _, one in ipairs { request {}, request { command = "" },
-      request { op = "open", session = 0, sequence = 0, floor = 0 },
+      request { op = "open", session = 0, sequence = 60000, floor = 0 },
       request { op = "keep", sequence = 0 },
       request { op = "close", sequence = 0 } } do
       assert.same(one, session_entry.decode(session_entry.encode(one)))

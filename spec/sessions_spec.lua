@@ -14,8 +14,8 @@ local function new_log(limits)
     end)
   end
   function log.open(ttl)
-    return select(2, log.step { op = "open", session = 0, sequence = 0,
-      floor = 0, command = ("<I4"):pack(ttl or 60000) .. "name" })
+    return select(2, log.step { op = "open", session = 0,
+      sequence = ttl or 60000, floor = 0 })
   end
   function log.command(session, sequence, floor)
     return log.step { op = "command", session = session, sequence = sequence,

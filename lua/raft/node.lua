@@ -119,7 +119,6 @@ method("propose", {
     driver.proposals:submit {
       command = command, can_forward = opts.forward, can_wait = can_wait,
       deadline = deadline_of(driver, opts), answer = answer,
-      is_alone = false, bytes = 0, order = 0, index = 0, term = 0,
     }
   end,
 })

@@ -1,6 +1,8 @@
 --- The bytes of a SESSION entry: what a client asks for, once.
 --
 --   op u8 | session u64 | sequence u64 | floor u64 | command
+--
+-- RAFT_SESSION_HEAD_BYTES of csrc/raft.h: what stands in front of the command.
 local M = {}
 
 local FORMAT <const> = "<BI8I8I8"
@@ -12,8 +14,8 @@ for op, name in ipairs(NAMES) do OPS[name] = op end
 
 M.HEADER_BYTES = HEADER_BYTES
 
---- @param request op ("open", "command", "keep", "close"), session, sequence,
---   floor, command
+--- @param request op ("open", "command", "keep", "close"), session, sequence
+--   (of "open": the time to live in ms), floor, command
 function M.encode(request)
   return FORMAT:pack(OPS[request.op], request.session, request.sequence,
     request.floor) .. request.command
@@ -22,13 +24,14 @@ end
 -- Why no client sends this, or nil.
 local function fault(request)
   local is_command = request.op == "command"
+  local has_sequence = is_command or request.op == "open"
   if not request.op then
     return "an unknown operation"
   elseif request.session < 0 or request.sequence < 0 or request.floor < 0 then
     return "a number too large"
   elseif (request.op == "open") ~= (request.session == 0) then
     return "no session, or one too many"
-  elseif is_command ~= (request.sequence > 0) then
+  elseif has_sequence ~= (request.sequence > 0) then
     return "no sequence, or one too many"
   elseif is_command and request.floor > request.sequence then
     return "it waits for nothing up to itself"

@@ -120,15 +120,14 @@ end
 local operations = {}  -- op -> function(self, index, time, request, run)
 
 -- A time to live outside of the bounds is moved into them.
-local function ttl_of(command)
-  local ttl = #command >= 4 and ("<I4"):unpack(command) or TTL_MIN_MS
-  return math.max(TTL_MIN_MS, math.min(ttl, TTL_MAX_MS))
+local function ttl_of(request)
+  return math.max(TTL_MIN_MS, math.min(request.sequence, TTL_MAX_MS))
 end
 
 function operations.open(self, index, time, request)
-  local session = { id = index, ttl = ttl_of(request.command),
-    name = request.command:sub(5), used_index = index, used_time = time,
-    last = 0, floor = 1, answers = {}, answer_count = 0, bytes = 0 }
+  local session = { id = index, ttl = ttl_of(request), used_index = index,
+    used_time = time, last = 0, floor = 1, answers = {}, answer_count = 0,
+    bytes = 0 }
   add(self, session)
   evict(self, session)
   return "opened", index
@@ -191,7 +190,7 @@ end
 
 ----------------------------------------------------------------- snapshots --
 
-local FIELDS <const> = { "id", "ttl", "name", "used_index", "used_time", "last",
+local FIELDS <const> = { "id", "ttl", "used_index", "used_time", "last",
   "floor" }
 
 --- All sessions as bytes, the same on every node.

@@ -158,8 +158,8 @@ static void a_command_can_be_stripped(void) {
 }
 
 static void a_giant_size_is_not_believed(void) {
-  EQ(decode_with(32, RAFT_COMMAND_BYTES_MAX, 4), RAFT_E_MORE);
-  EQ(decode_with(32, RAFT_COMMAND_BYTES_MAX + 1u, 4), RAFT_E_CORRUPT);
+  EQ(decode_with(32, RAFT_PAYLOAD_BYTES_MAX, 4), RAFT_E_MORE);
+  EQ(decode_with(32, RAFT_PAYLOAD_BYTES_MAX + 1u, 4), RAFT_E_CORRUPT);
   EQ(decode_with(32, 0x80000000u, 4), RAFT_E_CORRUPT);
   EQ(decode_with(32, 0xffffffffu, 4), RAFT_E_CORRUPT);
 }

@@ -171,24 +171,51 @@ static void a_forward_is_one_frame_or_refused(void) {
   alone_end(c);
 }
 
+/* What n1 says to one command of this kind and size from n2. */
+static int verdict_on(struct cluster *c, uint8_t kind, uint32_t size) {
+  static uint8_t tail[4 + 700];
+  struct raft_message m = {.kind = RAFT_MSG_PROPOSE,
+                           .term = alone_status(c).term};
+  tail[0] = (uint8_t)size;
+  tail[1] = (uint8_t)(size >> 8);
+  m.propose.kind = kind;
+  m.propose.count = 1;
+  m.propose.crc = raft_crc32c(0, tail, 4 + size);
+  m.tail = (struct raft_slice){tail, 4 + size};
+  EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+  m = alone_must_answer(c, N2, RAFT_MSG_PROPOSE_REPLY);
+  return m.propose_reply.code;
+}
+
 /* n2's own limit may be larger than ours. */
 static void a_command_too_large_for_the_leader_is_refused(void) {
+  enum { HEAD = RAFT_SESSION_HEAD_BYTES };
   struct cluster *c = leader_of(3);
-  uint8_t tail[4 + 601] = {0};
-  for (uint32_t size = 600; size <= 601; size++) {
-    struct raft_message m = {.kind = RAFT_MSG_PROPOSE,
-                             .term = alone_status(c).term};
-    tail[0] = (uint8_t)size;
-    tail[1] = (uint8_t)(size >> 8);
-    m.propose.count = 1;
-    m.propose.crc = raft_crc32c(0, tail, 4 + size);
-    m.tail = (struct raft_slice){tail, 4 + size};
-    EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
-    m = alone_must_answer(c, N2, RAFT_MSG_PROPOSE_REPLY);
-    EQ((uint64_t)m.propose_reply.code,
-       (uint64_t)(size == 600 ? RAFT_OK : RAFT_E_TOO_LARGE));
-    EQ(alone_status(c).last, 3);
-  }
+  EQ(verdict_on(c, RAFT_PROPOSE_COMMANDS, 600), RAFT_OK);
+  EQ(verdict_on(c, RAFT_PROPOSE_COMMANDS, 601), RAFT_E_TOO_LARGE);
+  EQ(alone_status(c).last, 3);
+  EQ(verdict_on(c, RAFT_PROPOSE_SESSIONS, 600 + HEAD), RAFT_OK);
+  EQ(verdict_on(c, RAFT_PROPOSE_SESSIONS, 601 + HEAD), RAFT_E_TOO_LARGE);
+  EQ(alone_status(c).last, 4);
+  alone_end(c);
+}
+
+/* The head of a session is no part of the command. */
+static void a_session_has_room_for_its_head(void) {
+  static const uint8_t text[700];
+  struct raft_slice command = {text, 600 + RAFT_SESSION_HEAD_BYTES};
+  struct cluster *c = leader_of(3);
+  struct raft_event ev = {.kind = RAFT_EV_PROPOSE};
+  ev.propose.is_session = true;
+  ev.propose.commands = &command;
+  ev.propose.count = 1;
+  EQ(cluster_step(c, N1, &ev), 3);
+  ev.kind = RAFT_EV_FORWARD;
+  EQ(cluster_step(c, N2, &ev), RAFT_OK);
+  command.size++;
+  EQ(cluster_step(c, N2, &ev), RAFT_E_TOO_LARGE);
+  ev.kind = RAFT_EV_PROPOSE;
+  EQ(cluster_step(c, N1, &ev), RAFT_E_TOO_LARGE);
   alone_end(c);
 }
 
@@ -460,6 +487,7 @@ int main(void) {
   CASE(what_fits_exactly_is_taken_from_others);
   CASE(a_forward_is_one_frame_or_refused);
   CASE(a_command_too_large_for_the_leader_is_refused);
+  CASE(a_session_has_room_for_its_head);
   CASE(what_is_alone_is_taken_whatever_its_size);
   CASE(a_forward_without_memory_is_not_lost);
   CASE(too_much_that_is_pending_is_busy);

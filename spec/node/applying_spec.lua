@@ -20,6 +20,7 @@ local function new_driver(log)
     has_snapshots = function() return true end,
     load = function(_, read) read() return true end,
   }
+  driver.kept = { load = function(_, read) return read end }
   driver.proposals = {
     are_waiting = function() return true end,
     applied = function(_, index, _, ok, value)

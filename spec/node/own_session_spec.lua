@@ -3,7 +3,8 @@ local OwnSession = require "raft.node.own_session"
 local session_entry = require "raft.session_entry"
 
 local function waiter(command)
-  return { command = command, answer = print, sequence = false }
+  return { command = command, answer = print, session = false,
+    sequence = false, sends = 1 }
 end
 
 local function request(session, one)
@@ -15,7 +16,7 @@ describe("a node's own session", function()
   local session
 
   before_each(function()
-    session = OwnSession.new("n1")
+    session = OwnSession.new()
     assert.equal("open", session_entry.decode(session:opening()).op)
     session:opened(7)
   end)
@@ -39,16 +40,31 @@ describe("a node's own session", function()
     assert.same({ 4, 4, "d" }, { request(session, waiter "d") })
   end)
 
+  it("says whether anybody waits", function()
+    local a = waiter "a"
+    assert.is_true(session:is_drained())
+    session:request(a)
+    assert.is_false(session:is_drained())
+    a.answer = false
+    assert.is_true(session:is_drained())
+  end)
+
   it("that is gone tells what may have happened", function()
     local a, b, c = waiter "a", waiter "b", waiter "c"
-    for _, one in ipairs { a, b, c, b } do session:request(one) end
-    c.answer = false
-    local fresh, others = session:gone()
-    assert.same({ a }, fresh)
-    assert.same({ b }, others)
+    for _, one in ipairs { a, b, c } do session:request(one) end
+    b.sends = 2
+    assert.is_true(session:expired(a))
     assert.is_false(session.id)
+    assert.is_false(session:is_stranded(a))
+    assert.is_false(session:expired(b))
+    assert.is_true(session:is_stranded(b))
+    assert.is_true(session:is_stranded(c))
     session:opening()
     session:opened(9)
+    assert.is_true(session:is_stranded(c))
     assert.same({ 1, 1, "a" }, { request(session, a) })
+    assert.is_true(session:expired(c))
+    assert.equal(9, session.id)
+    assert.same({ 2, 1, "c" }, { request(session, c) })
   end)
 end)

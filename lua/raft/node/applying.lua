@@ -99,10 +99,10 @@ local function load(driver, info)
     reader = driver.storage.snapshots:reader(info)
   end)
   if not ok then return false, err end
-  ok, err = pcall(function()
-    return driver.kept:load(function() return reader:read() end)
-  end)
-  if ok then ok, err = driver.machine:load(err) end
+  local rest
+  ok, rest = pcall(driver.kept.load, driver.kept,
+    function() return reader:read() end)
+  if ok then ok, err = driver.machine:load(rest) else err = rest end
   reader:close()
   if err then err.file = err.file or info.path end
   if ok and err then driver:warn(err) end

@@ -90,7 +90,7 @@ function perform.forwarded(driver, token, verdict, index, term, missing)
   local changes = driver.membership.changes
   if changes:forwarded(token, verdict, index, term, missing) then return end
   if driver.transfers:forwarded(token, verdict, term) then return end
-  driver.proposals.outbox:forwarded(token, verdict, index, term)
+  driver.proposals.outbox.forwarding:answered(token, verdict, index, term)
 end
 
 --------------------------------------------------------------------- holding --

@@ -1,9 +1,10 @@
 --- The session in which a node forwards proposals: what was on its way can be
 -- sent again, to whoever leads then, and happens once.
 --
--- Promises. Sequences are given in call order, and a waiter keeps its own. What
--- was sent once, into a session that is gone, has not happened, and goes into
--- the next session; what was sent more often may have, and does not.
+-- Promises. Sequences are given in call order, and a waiter keeps its own as
+-- long as the session lives. What was sent once, into a session that was gone,
+-- has not happened, and goes into the next one; of what was sent more often
+-- nobody knows.
 local ring = require "raft.ring"
 local session_entry = require "raft.session_entry"
 
@@ -14,10 +15,9 @@ local TTL_MS <const> = 3600 * 1000
 local OwnSession = { __name = "raft.own_session" }
 OwnSession.__index = OwnSession
 
---- @param name of the session, for people
-function M.new(name)
+--- No session is open yet.
+function M.new()
   return setmetatable({
-    name = name,
     id = false,         -- false: none is open
     is_opening = false, -- is a request for one under way?
     last = 0,           -- sequence that was given last
@@ -29,8 +29,8 @@ end
 --- The request for a session, as the bytes of an entry.
 function OwnSession:opening()
   self.is_opening = true
-  return session_entry.encode { op = "open", session = 0, sequence = 0,
-    floor = 0, command = ("<I4"):pack(TTL_MS) .. self.name }
+  return session_entry.encode { op = "open", session = 0, sequence = TTL_MS,
+    floor = 0, command = "" }
 end
 
 --- It is open; or false: it was not opened, and is to be asked for again.
@@ -48,33 +48,42 @@ local function floor_of(self)
   return waiter and waiter.sequence or self.last + 1
 end
 
+--- Does anybody wait for what was sent in it?
+function OwnSession:is_drained()
+  return floor_of(self) > self.last
+end
+
+--- Was this one sent in a session that is gone, and may it have happened there?
+-- What has not may go into another.
+function OwnSession:is_stranded(waiter)
+  if not waiter.session or waiter.session == self.id then return false end
+  if waiter.sends == 0 then waiter.session = false end
+  return waiter.session ~= false
+end
+
 --- The request of a waiter, as the bytes of an entry. It keeps the sequence
 -- that it gets here.
 function OwnSession:request(waiter)
-  assert(self.id, "no session is open")
-  if not waiter.sequence then
+  assert(self.id and not self:is_stranded(waiter), "no session is open")
+  if not waiter.session then
     self.last = self.last + 1
-    waiter.sequence, waiter.sends = self.last, 0
+    waiter.session, waiter.sequence = self.id, self.last
     self.sent:push(waiter)
   end
-  waiter.sends = waiter.sends + 1
   return session_entry.encode { op = "command", session = self.id,
     sequence = waiter.sequence, floor = floor_of(self),
     command = waiter.command }
 end
 
---- The session is gone: the waiters that were sent no more than once, and the
--- others, both in call order.
-function OwnSession:gone()
-  local fresh, others = {}, {}
-  self.sent:each(function(waiter)
-    if not waiter.answer then return end
-    local list = waiter.sends <= 1 and fresh or others
-    list[#list + 1] = waiter
-  end)
-  for _, waiter in ipairs(fresh) do waiter.sequence = false end
-  self.id, self.last, self.sent = false, 0, ring.new()
-  return fresh, others
+--- The answer to this one: its session is gone. True when it has not happened,
+-- and may go into another.
+function OwnSession:expired(waiter)
+  if waiter.session == self.id then
+    self.id, self.last, self.sent = false, 0, ring.new()
+  end
+  if waiter.sends > 1 then return false end
+  waiter.session = false
+  return true
 end
 
 return M

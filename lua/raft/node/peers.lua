@@ -276,7 +276,7 @@ function Peers:closed(link)
   local driver = self.driver
   if self.links[link.id] == link then self.links[link.id] = nil end
   self.greeting:left(link.id)
-  driver.proposals.outbox:link_lost(link.id)
+  driver.proposals.outbox.forwarding:link_lost(link.id)
   driver.transfers:ask_again()
   driver.membership.changes:ask_again()
   driver:step(driver.core:unreachable(driver:now(), link.id))

@@ -3,14 +3,17 @@
 --   submit -> outbox (queue, forward) -> epochs (in a log) -> applied: answered
 --
 -- Promises. Order is kept: nothing overtakes a proposal that may still be sent.
--- Nothing is sent twice. Each waiter is answered exactly once: `lost` only when
--- another entry was committed in its place, or one of a later term before it;
--- `unknown` when a forward may or may not have arrived.
+-- What went in a session may be sent again, and happens once; nothing else is
+-- sent twice. Each waiter is answered exactly once: `lost` only when another
+-- entry was committed in its place, or one of a later term before it.
 --
--- A waiter is { command=, can_forward=, can_wait=, deadline=, answer= }; its
--- `answer` becomes false once it was called.
+-- A waiter is { command=, can_forward=, can_wait=, deadline=, answer= }, or has
+-- a `request` in place of the command: the session entry of a client, and then
+-- is answered with bytes as @{raft.answers} has them. Its `answer` becomes
+-- false once it was called.
 local Machine = require "raft.machine"
 local Outbox = require "raft.node.outbox"
+local answers = require "raft.answers"
 local epochs = require "raft.node.epochs"
 local errors = require "raft.errors"
 
@@ -39,6 +42,7 @@ function Proposals:answer(waiter, err, result)
   local fn = waiter.answer
   if not fn then return end
   waiter.answer, waiter.command = false, ""
+  waiter.request = waiter.request and ""
   self.open_count = self.open_count - 1
   fn(err, result)
 end
@@ -50,13 +54,31 @@ function Proposals:note_deadline(deadline)
   self.soonest = deadline
 end
 
+-- What its parts keep in a waiter, at first.
+local function begin(self, waiter, order)
+  self.open_count = self.open_count + 1
+  waiter.request = waiter.request or false
+  waiter.order = order       -- the place in call order
+  waiter.size = #(waiter.request or waiter.command)
+  waiter.bytes = 0           -- what it weighs in the outbox
+  waiter.sends = 0           -- how often it was sent in a session
+  waiter.session, waiter.sequence = false, false  -- of this node, if in one
+  waiter.is_alone = waiter.is_alone or false  -- not with others in a forward
+  waiter.index, waiter.term = 0, 0            -- where it stands, once in a log
+end
+
 --- Takes a proposal; it is sent at once where that is possible.
 function Proposals:submit(waiter)
-  self.open_count = self.open_count + 1
   self.last_order = self.last_order + 1
-  waiter.order, waiter.sequence, waiter.sends = self.last_order, false, 0
+  begin(self, waiter, self.last_order)
   self:note_deadline(waiter.deadline)
   self.outbox:put(waiter)
+end
+
+--- Takes something of our own, which goes before all others.
+function Proposals:submit_first(waiter)
+  begin(self, waiter, 0)
+  self.outbox:put_back { waiter }
 end
 
 --- A waiter's command stands in a log.
@@ -66,23 +88,22 @@ end
 
 ----------------------------------------------------------------- applying --
 
--- A request that the session did not take: true when it goes another way.
-local function is_passed_over(self, waiter, err)
-  if not waiter.sequence or not errors.is_error(err) then return false end
-  if err.reason == "gap" then
-    self.outbox:put_back { waiter }
-    return true
-  elseif err.reason == "expired" then
-    self.outbox:session_gone(err)
-    return true
-  end
-  return false
+-- A request that our session did not take: true when it goes another way.
+local function goes_on(self, waiter, err)
+  if not waiter.session or not errors.is_error(err) then return false end
+  local is_back = err.reason == "gap" or err.reason == "expired"
+    and self.outbox.forwarding.session:expired(waiter)
+  if is_back then self.outbox:put_back { waiter } end
+  return is_back
 end
 
 local function answer_applied(self, waiter, ok, value, extra)
-  if not ok and is_passed_over(self, waiter, value) then return end
-  if not ok then return self:answer(waiter, value) end
-  if value == nil and extra ~= nil then
+  if waiter.request then
+    return self:answer(waiter, nil, answers.encode(ok, value, extra))
+  elseif not ok then
+    if not goes_on(self, waiter, value) then self:answer(waiter, value) end
+    return
+  elseif value == nil and extra ~= nil then
     return self:answer(waiter, Machine.refusal("apply", extra))
   end
   local copy, err = Machine.copied("apply", value)
@@ -107,29 +128,31 @@ function Proposals:applied(index, term, ok, value, extra)
   end
 end
 
+-- What went in a session is asked for again: that knows.
+local function asks_again(self, waiter)
+  if not waiter.answer then return true end
+  if not waiter.session and not waiter.request then return false end
+  self.outbox:put_back { waiter }
+  return true
+end
+
 --- A snapshot has taken the place of all entries up to `index`: what became of
 -- those that are waited for is not known here.
 function Proposals:covered(index)
   for _, waiter in ipairs(self.epochs:take_upto(index)) do
-    if self:may_ask_again(waiter) then goto next end
-    self:answer(waiter, errors.new("unknown", ("a snapshot of entry %d came in "
-      .. "before it was applied here"):format(index),
-      { index = waiter.index }))
-    ::next::
+    if not asks_again(self, waiter) then
+      self:answer(waiter, errors.new("unknown", ("a snapshot of entry %d came "
+        .. "in before it was applied here"):format(index),
+        { index = waiter.index }))
+    end
   end
-end
-
--- What was forwarded is asked for again: its session knows.
-function Proposals:may_ask_again(waiter)
-  if not waiter.answer or not waiter.sequence then return false end
-  self.outbox:put_back { waiter }
-  return true
 end
 
 --- What was appended at `index` will never be applied: at `by`, there or
 -- before it, stands an entry of a later term.
 function Proposals:lose(waiter, index, by)
-  if self:may_ask_again(waiter) then return end
+  self.outbox.forwarding:returned(waiter)
+  if asks_again(self, waiter) then return end
   self:answer(waiter, errors.new("lost", ("another leader's entry was "
     .. "committed, at index %d"):format(by), { index = index }))
 end

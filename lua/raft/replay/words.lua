@@ -108,27 +108,17 @@ function events.loaded(self, event)
     event.peer == "" and "itself" or event.peer)
 end
 
-local function commands_of(event)
-  return #format.split(event.commands)
-end
-
-function events.propose(self, event)
-  self:say("%s is given %s", self.id, plural(commands_of(event), "command"))
-end
-
-function events.forward(self, event)
-  self:say("%s forwards %s (%d)", self.id,
-    plural(commands_of(event), "command"), event.token)
-end
-
-function events.propose_session(self, event)
-  self:say("%s is given %s", self.id,
-    plural(commands_of(event), "client command"))
-end
-
-function events.forward_session(self, event)
-  self:say("%s forwards %s (%d)", self.id,
-    plural(commands_of(event), "client command"), event.token)
+-- What kind of command -> who is given them, or forwards them.
+for what, suffix in pairs { command = "", ["client command"] = "_session" } do
+  local function commands(event)
+    return plural(#format.split(event.commands), what)
+  end
+  events["propose" .. suffix] = function(self, event)
+    self:say("%s is given %s", self.id, commands(event))
+  end
+  events["forward" .. suffix] = function(self, event)
+    self:say("%s forwards %s (%d)", self.id, commands(event), event.token)
+  end
 end
 
 function events.read(self, event)
