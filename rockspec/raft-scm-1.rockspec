@@ -181,6 +181,7 @@ build = {
     ["raft.sim.host"] = "lua/raft/sim/host.lua",
     ["raft.sim.host.fork"] = "lua/raft/sim/host/fork.lua",
     ["raft.sim.invariants"] = "lua/raft/sim/invariants.lua",
+    ["raft.sim.invariants.commands"] = "lua/raft/sim/invariants/commands.lua",
     ["raft.sim.invariants.logs"] = "lua/raft/sim/invariants/logs.lua",
     ["raft.sim.invariants.members"] = "lua/raft/sim/invariants/members.lua",
     ["raft.sim.linearizable"] = "lua/raft/sim/linearizable.lua",

@@ -20,7 +20,7 @@
 --
 -- Beside these the core's own check of itself. The first that is broken is
 -- kept, in words.
-local codec = require "raft.codec"
+local commands = require "raft.sim.invariants.commands"
 local logs = require "raft.sim.invariants.logs"
 local members = require "raft.sim.invariants.members"
 
@@ -44,6 +44,7 @@ function M.new(sim)
     commit = 0,        -- newest committed index, as any of them knows it
     commits = {},      -- term -> the newest that was first known in that term
     forgotten = 0,     -- entries up to here are not kept any more
+    ran = {},          -- "session sequence" -> index where it was run
     results = {},      -- index -> the result of apply, encoded
     acked = 0,         -- index that covers all that clients were told
     views = {},        -- member id -> what we saw of it last
@@ -218,32 +219,8 @@ end
 
 ---------------------------------------------------------- applied, answered --
 
--- What can be compared with ==, and is not nil.
-local function comparable(ok, value, extra)
-  if ok and extra == nil and type(value) ~= "table" and value ~= nil then
-    return value
-  end
-  local fine, text = pcall(codec.encode, { ok, ok and value or nil,
-    ok and extra or nil })
-  return fine and text or "what cannot be compared"
-end
-
 --- A node has applied the command of this index.
-function Invariants:applied(member, index, command, ok, value, extra)
-  local term = self.committed[index]
-  local known = term and self.entries[index] and self.entries[index][term]
-  if known and known.command ~= command then
-    self:fail(member, "state machine safety: applied another command than the "
-      .. "others at %d", index)
-  end
-  local result = comparable(ok, value, extra)
-  if self.results[index] == nil then
-    self.results[index] = result
-  elseif self.results[index] ~= result then
-    self:fail(member, "divergence: apply gave another result than on another "
-      .. "node at entry %d, command %q", index, command)
-  end
-end
+Invariants.applied = commands.applied
 
 --- A client was told the result of a proposal.
 function Invariants:told(member)
