@@ -88,6 +88,8 @@ M.floors = {
   -- Only node touches storage, transport and clock, all three.
   { "raft.node*", may = { M.base, "raft.node*", "raft.storage*",
     "raft.transport*", "raft.link*", "raft.clock" } },
+  -- A client has connections of its own, and the greeting of the nodes.
+  { "raft.client*", may = { M.base, "raft.transport*" } },
   { "raft.storage*", may = { M.base, "raft.storage*" }, uv = true },
   { "raft.transport*", "raft.link*", uv = true,
     may = { M.base, "raft.transport*", "raft.link*" } },

@@ -97,6 +97,11 @@ function Greeting:judge_knock(hello)
   return rules.judge_knock(self, hello)
 end
 
+--- Judges a client: any of this cluster is welcome.
+function Greeting:judge_client(hello)
+  return rules.judge_client(self, hello)
+end
+
 ------------------------------------------------------------------- forming --
 
 --- A link is up with an unformed node that was accepted.

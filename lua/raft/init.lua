@@ -1,6 +1,7 @@
 --- raft: turns a Lua script into a replicated, fault-tolerant service.
 -- Requiring defines; nothing is opened or started before it is asked for.
 local Machine = require "raft.machine"
+local client = require "raft.client"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local node = require "raft.node"
@@ -21,6 +22,7 @@ end
 return {
   _VERSION = version,
   node = outside("node", node.new),
+  client = outside("client", client.new),
   run = outside("run", run.run),
   spawn = outside("spawn", task.spawn),
   sleep = outside("sleep", task.sleep),

@@ -36,7 +36,8 @@ local ANEW <const> = "greeted anew"  -- why regreet closes a link
 --   judge(hello, link): true, or false and { code=, text= };
 --   handlers = { open(link), bytes(link, chunk), closed(link),
 --   refused(peer, code, text) }; and, if wanted, among them channel(channel)
---   -> its handlers or false; limits; guard(fn) -> fn that never raises
+--   -> its handlers or false, and client(channel) likewise; limits;
+--   guard(fn) -> fn that never raises
 function M.new(options)
   local guard = options.guard or Report.guard(options.logger)
   local bounds = limits.with(options.limits)

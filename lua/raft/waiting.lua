@@ -6,6 +6,7 @@
 --     is_optional = false,    -- may the last of them be left out?
 --     options = { { "forward", schema.boolean, default = true } },
 --     timeout = 5000,         -- default of opts.timeout; false: none
+--     timeout_of = function(self) ... end,  -- or that is the default
 --     has_many = false,       -- is the result a packed table of all results?
 --     check = function(self) ... end,  -- may raise, before all else
 --     start = function(self, opts, answer, command, _, can_wait) ... end,
@@ -33,6 +34,7 @@ local M = {}
 
 local TIMEOUT_MS <const> = 5000
 local TIMEOUT_MS_MAX <const> = 1 << 53  -- floats count exactly up to here
+local UNSET <const> = {}   -- a time-out that the object knows the default of
 local ANSWER <const> = {}  -- what our own resume passes; nobody else has it
 
 ------------------------------------------------------------- the arguments --
@@ -49,10 +51,18 @@ end
 
 local function option_rule(spec)
   local default = spec.timeout
+  if spec.timeout_of then default = UNSET end
   if default == nil then default = TIMEOUT_MS end
   local fields = { { "timeout", timeout_rule, default = default } }
   for _, field in ipairs(spec.options or {}) do fields[#fields + 1] = field end
   return schema.fields(fields)
+end
+
+local function with_default(spec, self, opts)
+  local all = {}
+  for name, value in pairs(opts) do all[name] = value end
+  all.timeout = spec.timeout_of(self)
+  return all
 end
 
 -- The first argument is one of ours, so it was called with a colon.
@@ -197,6 +207,7 @@ function M.method(spec)
     if spec.is_optional and is_left_out(n, ...) then n = n - 1 end
     local a, b, opts, callback = separate[n](spec, ...)
     opts = opts == nil and defaults or schema.check(spec.name, 3, rule, opts)
+    if opts.timeout == UNSET then opts = with_default(spec, self, opts) end
     if callback then
       spec.start(self, opts, answer_to_callback(spec, self, callback), a, b)
     elseif callback == false then

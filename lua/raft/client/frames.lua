@@ -1,79 +1,71 @@
 --- Frames between a client and a node, behind their greetings.
 --
---   size u32 | crc u32 | kind u8 | id u64 | body
+-- The header is that of all frames, drawn in csrc/wire.h, with kinds of their
+-- own; so a ping may come between them.
 --
--- `size` is of the whole frame, `crc` of all behind it; `id` names a request on
--- its connection, and its answer.
+--   size u32 | crc u32 | ver u8 | kind u8 | head u16 | group u32 | term u64
+--   id u64 | number u64 | crc u32 of the body | body
+--
+-- `id` names a request on its connection, and its answer. `number` is what the
+-- kind makes of it.
 local core = require "raft.core"
 
 local M = {}
 
-local HEAD <const> = "<I4I4"
-local REST <const> = "<BI8"
-local HEAD_BYTES <const> = string.packsize(HEAD)
-local REST_BYTES <const> = string.packsize(REST)
-local FRAME_BYTES <const> = HEAD_BYTES + REST_BYTES
+local SIZE <const> = "<I4"
+local CRC <const> = "<I4"
+local REST <const> = "<BBI2I4I8I8I8I4"  -- from `ver` on
+local REST_AT <const> = 9
+local HEAD_BYTES <const> = 8 + string.packsize(REST)
+local VERSION <const> = 1
+local OPTIONAL <const> = 0x80  -- a kind with this bit may be dropped
 
-local NUMBERS <const> = { head = 1, session = 2, query = 3, call = 4,
-  cancel = 5, result = 16 }
+local NUMBERS <const> = { head = 32, session = 33, query = 34, call = 35,
+  result = 36 }
 local NAMES <const> = {}
 for name, number in pairs(NUMBERS) do NAMES[number] = name end
 
-M.FRAME_BYTES = FRAME_BYTES  -- without a body
+M.HEAD_BYTES = HEAD_BYTES
 
---- @param kind head, session, query, call, cancel, result
-function M.encode(kind, id, body)
-  local rest = REST:pack(NUMBERS[kind], id) .. body
-  return HEAD:pack(HEAD_BYTES + #rest, core.crc32c(rest)) .. rest
+--- @param kind head, session, query, call, result
+function M.encode(kind, id, number, body)
+  local size = SIZE:pack(HEAD_BYTES + #body)
+  local rest = REST:pack(VERSION, NUMBERS[kind], HEAD_BYTES, 0, 0, id, number,
+    core.crc32c(body))
+  return size .. CRC:pack(core.crc32c(size .. rest)) .. rest .. body
 end
 
--- The frame of `size` bytes at the front of `bytes`: kind, id, body; or nil and
--- why it is none.
-local function read(bytes, size)
-  local rest = bytes:sub(HEAD_BYTES + 1, size)
-  local _, crc = HEAD:unpack(bytes)
-  if core.crc32c(rest) ~= crc then return nil, "a wrong checksum" end
-  local number, id = REST:unpack(rest)
-  if not NAMES[number] then return nil, "an unknown kind" end
-  return NAMES[number], id, rest:sub(REST_BYTES + 1)
-end
-
-local Cutter = { __name = "raft.client.cutter" }
-Cutter.__index = Cutter
-
---- Cuts what arrives on one connection into frames.
--- @param size_max of a frame, in bytes
-function M.cutter(size_max)
-  return setmetatable({ size_max = size_max, held = "" },
-    Cutter)
-end
-
--- How many bytes the frame at `at` has, or nil and why it is none; false: too
--- few are here to tell.
-local function size_at(self, bytes, at)
-  if #bytes - at + 1 < HEAD_BYTES then return false end
-  local size = HEAD:unpack(bytes, at)
-  if size < FRAME_BYTES then return nil, "a frame too short" end
-  if size > self.size_max then return nil, "a frame too long" end
-  return size
-end
-
---- Takes a chunk; calls take(kind, id, body) for each frame, which may return
--- false to stop for good.
--- @return true, or nil and what is wrong with what arrived
-function Cutter:feed(chunk, take)
-  local bytes, at = self.held .. chunk, 1
-  while true do
-    local size, why = size_at(self, bytes, at)
-    if size == nil then return nil, why end
-    if not size or #bytes - at + 1 < size then break end
-    local kind, id, body = read(bytes:sub(at, at + size - 1), size)
-    if not kind then return nil, id end
-    at = at + size
-    if take(kind, id, body) == false then break end
+--- Reads a whole frame: kind, id, number, body; "other" for one that may be
+-- dropped; or nil and what is wrong with it.
+function M.decode(frame)
+  if #frame < REST_AT + 1 then return nil, "it is too short" end
+  local kind = frame:byte(REST_AT + 1)
+  if kind & OPTIONAL ~= 0 then return "other" end
+  if not NAMES[kind] then return nil, "an unknown kind" end
+  if #frame < HEAD_BYTES then return nil, "it is too short" end
+  local head = frame:sub(1, 4) .. frame:sub(REST_AT, HEAD_BYTES)
+  if CRC:unpack(frame, 5) ~= core.crc32c(head) then
+    return nil, "a wrong checksum"
   end
-  self.held = bytes:sub(at)
-  return true
+  local version, _, size, group, term, id, number, crc =
+    REST:unpack(frame, REST_AT)
+  if version ~= VERSION or size ~= HEAD_BYTES or group ~= 0 or term ~= 0 then
+    return nil, "a header that is not known here"
+  end
+  local body = frame:sub(HEAD_BYTES + 1)
+  if core.crc32c(body) ~= crc then return nil, "a wrong checksum" end
+  return NAMES[kind], id, number, body
+end
+
+--- For @{raft.cutter}: how long the frame is that begins so.
+-- @param max bytes of a body
+function M.sizes(max)
+  return function(bytes)
+    local size = SIZE:unpack(bytes)
+    if size < REST_AT + 1 then return nil, "corrupt" end
+    if size > HEAD_BYTES + max then return nil, "too_large" end
+    return size
+  end
 end
 
 return M

@@ -284,6 +284,12 @@ function M.judge_knock(self, hello)
     self.cluster), true
 end
 
+--- Judges a client: a verdict.
+function M.judge_client(self, hello)
+  return same_version(self, hello) or same_cluster(self, hello)
+    or { accept = true, adopt = false }
+end
+
 M.list = RULES
 M.ANY = ANY
 M.VERSION = VERSION

@@ -85,7 +85,7 @@ function M.new(options, node)
     joining = false,          -- asks to be added
     proposals = false, reads = false, transfers = false, health = false,
     membership = false, snapshots = false, shipping = false,
-    receiving = false,
+    receiving = false, gateway = false,
   }, Driver)
   add_parts(self)
   return self
@@ -176,6 +176,7 @@ function Driver:on_check()
   self:run_deferred()
   if self.is_closed then return end
   self.emitter:drain()
+  self.gateway:look()
   if self.stopping and not self.is_closed then self.stopping:look() end
 end
 
@@ -200,7 +201,7 @@ end
 function Driver:has_work()
   return self.is_dirty or not self.deferred:is_empty()
     or self.applied < self.apply_last or self.emitter:is_pending()
-    or self.reads:are_ready() or self.clock.due
+    or self.reads:are_ready() or self.clock.due or self.gateway.has_output
 end
 
 --- Before the loop sleeps.

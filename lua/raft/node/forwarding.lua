@@ -6,12 +6,13 @@
 -- another leader's entry takes its place - it is sent again, and its session
 -- sees to it that it happens once.
 local Forwards = require "raft.node.forwards"
-local OwnSession = require "raft.node.own_session"
+local OwnSession = require "raft.own_session"
 local answers = require "raft.answers"
 
 local M = {}
 
 local FORWARD_BYTES <const> = 1 << 20  -- commands in one forward, about
+local SESSION_MS <const> = 3600 * 1000
 local FORWARD_COUNT <const> = 1000     -- they pass the stack in one call
 
 local Forwarding = { __name = "raft.forwarding" }
@@ -25,7 +26,7 @@ function M.new(driver, outbox)
     driver = driver,
     outbox = outbox,
     under_way = Forwards.new(driver),
-    session = OwnSession.new(),
+    session = OwnSession.new(SESSION_MS),
   }, Forwarding)
 end
 

@@ -7,6 +7,7 @@
 -- Every waiter is answered exactly once, however the node ends.
 local Clock = require "raft.clock"
 local Emitter = require "raft.emitter"
+local Gateway = require "raft.node.gateway"
 local Joining = require "raft.node.joining"
 local Logger = require "raft.logger"
 local Machine = require "raft.machine"
@@ -93,6 +94,7 @@ function STEPS.listen(driver)
   if driver.host.ignore_sigpipe then driver.host.ignore_sigpipe() end
   driver.shipping = Shipping.new(driver)
   driver.receiving = Receiving.new(driver)
+  driver.gateway = Gateway.new(driver)
   driver.transport = parts.transport(driver)
   return driver.transport:listen()
 end
@@ -158,7 +160,7 @@ local function undo(driver)
   if driver.core then driver.core:close() end
   driver.transport, driver.storage, driver.recorder = false, false, false
   driver.clock, driver.core, driver.peers = false, false, false
-  driver.shipping, driver.receiving = false, false
+  driver.shipping, driver.receiving, driver.gateway = false, false, false
   driver.state = "new"
 end
 

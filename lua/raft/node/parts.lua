@@ -58,6 +58,7 @@ end
 function M.transport(driver)
   local min = driver.options.election_timeout.min
   local peers, receiving = driver.peers, driver.receiving
+  local gateway = driver.gateway
   return Transport.new {
     uv = driver.uv, id = driver.id, logger = driver.logger,
     listen = driver.options.listen,
@@ -70,6 +71,7 @@ function M.transport(driver)
       closed = function(link) peers:closed(link) end,
       refused = function(peer, code, text) peers:refused(peer, code, text) end,
       channel = function(channel) return receiving:accept(channel) end,
+      client = function(channel) return gateway:accept(channel) end,
     },
     limits = { ping_ms = min, alive_ms = 2 * min, silence_ms = 4 * min },
   }

@@ -190,6 +190,10 @@ end
 --- Judges a hello: true, or false and the refusal to send.
 function Peers:judge(hello)
   if hello.purpose == "join" then return self:judge_knock(hello) end
+  if hello.purpose == "client" then
+    local verdict = self.greeting:judge_client(hello)
+    return verdict.accept, verdict
+  end
   local living = self.driver.transport:living(hello.id)
   local verdict = self.greeting:judge(hello, living)
   if verdict.fault then

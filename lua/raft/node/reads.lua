@@ -6,7 +6,7 @@
 -- covers an earlier read.
 local errors = require "raft.errors"
 local ring = require "raft.ring"
-local token = require "raft.node.token"
+local token = require "raft.token"
 local view = require "raft.node.view"
 
 local M = {}

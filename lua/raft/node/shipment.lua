@@ -8,7 +8,7 @@
 -- WINDOW_BYTES are on their way, and one buffer is being read: that is the
 -- memory, whatever the file is.
 local Backoff = require "raft.transport.backoff"
-local Cutter = require "raft.node.cutter"
+local Cutter = require "raft.cutter"
 local errors = require "raft.errors"
 local raft_core = require "raft.core"
 
@@ -94,7 +94,7 @@ function Shipment:due()
 end
 
 function Shipment:dial()
-  self.state, self.cutter = "dialing", Cutter.new()
+  self.state, self.cutter = "dialing", Cutter.new(raft_core.ship_size)
   local channel, code = self.driver.transport:open_channel(self.peer, {
     open = function(channel) self:opened(channel) end,
     bytes = function(channel, chunk) self:received(channel, chunk) end,

@@ -1,6 +1,6 @@
 --- The channels that others have opened with us: cuts what they bring into
 -- frames, and closes one that brings nothing for long.
-local Cutter = require "raft.node.cutter"
+local Cutter = require "raft.cutter"
 local raft_core = require "raft.core"
 
 local M = {}
@@ -28,7 +28,7 @@ end
 --- One was accepted: what to call for it.
 function Visitors:accept(channel)
   if self.is_closed then return false end
-  local visitor = { channel = channel, cutter = Cutter.new(),
+  local visitor = { channel = channel, cutter = Cutter.new(raft_core.ship_size),
     heard_at = self.driver:now() }
   self.list[#self.list + 1] = visitor
   self:watch()

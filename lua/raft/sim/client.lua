@@ -5,7 +5,7 @@
 local errors = require "raft.errors"
 local handle = require "raft.sim.handle"
 local schema = require "raft.schema"
-local token = require "raft.node.token"
+local token = require "raft.token"
 local waiting = require "raft.waiting"
 
 local M = {}

@@ -1,11 +1,12 @@
 --- Connections beside the links: what is large has its own, so that nothing
--- small waits behind it. Two purposes: `snapshot`; and `join`, on which a node
--- that belongs nowhere asks one that it does not know by name to be added, and
--- which never opens: its answer is a refusal.
+-- small waits behind it. Three purposes: `snapshot`; `client`, which only comes
+-- in; and `join`, on which a node that belongs nowhere asks one that it does
+-- not know by name to be added, and which never opens: its answer is a refusal.
 --
 -- A channel is greeted and judged as a link is, watched as a link is, and is no
 -- rival of one. It is dialed once: trying again is up to the owner. Of those
--- that a peer has dialed to us the newest counts, as it knows what it lost.
+-- for snapshots that a peer has dialed to us the newest counts, as it knows
+-- what it lost.
 local Channel = require "raft.transport.channel"
 
 local Channels = { __name = "raft.channels" }
@@ -13,8 +14,17 @@ Channels.__index = Channels
 
 local M = {}
 
-local PURPOSE <const> = "snapshot"
+local SNAPSHOT <const> = "snapshot"
 local KNOCK <const> = "join"
+
+-- Purpose -> the handler that takes what comes in, the limit of their number,
+-- and why there are no more.
+local SERVED <const> = {
+  [SNAPSHOT] = { handler = "channel", limit = "channels_max",
+    full = "too many snapshots are coming in" },
+  client = { handler = "client", limit = "clients_max",
+    full = "too many clients" },
+}
 
 --- @param transport sockets, limits, handlers, report, is_closed, dialers,
 --   connections,
@@ -27,17 +37,24 @@ function M.new(transport)
   }, Channels)
 end
 
---- How many there are of one direction.
-function Channels:count(is_dialed)
+-- Have so many come in with this purpose that no more are taken?
+local function is_full(self, purpose)
   local count = 0
   for _, channel in ipairs(self.list) do
-    if channel.is_dialed == is_dialed then count = count + 1 end
+    if not channel.is_dialed and channel.purpose == purpose then
+      count = count + 1
+    end
   end
-  return count
+  return count >= self.transport.limits[SERVED[purpose].limit]
 end
 
-function Channels:is_full(is_dialed)
-  return self:count(is_dialed) >= self.transport.limits.channels_max
+-- Do we dial so many that no more are dialed?
+local function is_busy(self)
+  local count = 0
+  for _, channel in ipairs(self.list) do
+    if channel.is_dialed then count = count + 1 end
+  end
+  return count >= self.transport.limits.channels_max
 end
 
 function Channels:remove(channel)
@@ -60,8 +77,8 @@ end
 function Channels:open(id, handlers)
   local where = where_is(self.transport, id)
   if not where then return nil, "unknown" end
-  if self:is_full(true) then return nil, "busy" end
-  local channel = Channel.dial(self, PURPOSE, id, where, handlers)
+  if is_busy(self) then return nil, "busy" end
+  local channel = Channel.dial(self, SNAPSHOT, id, where, handlers)
   self.list[#self.list + 1] = channel
   return channel
 end
@@ -70,36 +87,41 @@ end
 -- owner's handler refused.
 -- @return true, or nil and "busy"
 function Channels:knock(where)
-  if self.transport.is_closed or self:is_full(true) then return nil, "busy" end
+  if self.transport.is_closed or is_busy(self) then return nil, "busy" end
   self.list[#self.list + 1] = Channel.dial(self, KNOCK, "", where, {})
   return true
 end
 
--- The one that this peer has dialed to us, or nil.
-function Channels:of(id)
+-- The one that is to give way to a new one of this peer, or nil.
+local function rival_of(self, id, purpose)
+  if purpose ~= SNAPSHOT then return nil end
   for _, channel in ipairs(self.list) do
-    if channel.id == id and not channel.is_dialed then return channel end
+    local is_same = channel.id == id and channel.purpose == purpose
+    if is_same and not channel.is_dialed then return channel end
   end
 end
 
 --- Why a connection with this purpose may not come in: nil, or the refusal.
 function Channels:refusal_of(hello)
-  if hello.purpose ~= PURPOSE or not self.transport.handlers.channel then
+  local served = SERVED[hello.purpose]
+  if not served or not self.transport.handlers[served.handler] then
     return { code = "unsupported", text = ("connections of kind %s are not "
       .. "served"):format(hello.purpose) }
-  elseif self:is_full(false) and not self:of(hello.id) then
-    return { code = "busy", text = "too many snapshots are coming in" }
+  elseif is_full(self, hello.purpose)
+    and not rival_of(self, hello.id, hello.purpose) then
+    return { code = "busy", text = served.full }
   end
 end
 
 -- Hands one that was accepted to the owner; false when it is not wanted.
 function Channels:take(link)
-  local old = self:of(link.id)
+  local old = rival_of(self, link.id, link.purpose)
   if old then old:close("replaced") end
-  if self:is_full(false) then return false end
+  if is_full(self, link.purpose) then return false end
   local channel = Channel.accept(self, link)
   self.list[#self.list + 1] = channel
-  channel.handlers = self.transport.handlers.channel(channel)
+  local handler = SERVED[link.purpose].handler
+  channel.handlers = self.transport.handlers[handler](channel)
   return channel.handlers
 end
 

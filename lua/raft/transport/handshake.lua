@@ -62,8 +62,8 @@ end
 -- judge speaks first: that the clusters differ says more than that names do.
 local function wrong_place(transport, link, hello)
   local text
-  if hello.purpose == "join" then
-    return nil  -- who knocks cannot know whom it meets
+  if hello.purpose == "join" or hello.purpose == "client" then
+    return nil  -- these cannot know whom they meet
   elseif hello.to ~= transport.id then
     text = ("this is %s, and the greeting is for %s: is the address right?")
       :format(transport.id, hello.to)

@@ -62,8 +62,14 @@ function Watch:look_at_greeting(link)
   end
 end
 
+-- Who is no node has a time-out of its own.
+local function silence_of(self, link)
+  local is_client = link.purpose == "client"
+  return self.limits[is_client and "client_silence_ms" or "silence_ms"]
+end
+
 function Watch:look_at_open(link)
-  if self:is_over(link.rounds_heard, self.limits.silence_ms) then
+  if self:is_over(link.rounds_heard, silence_of(self, link)) then
     return self:give_up(link, "link is silent")
   end
   local quiet_ms = link.rounds_sent * self.limits.round_ms

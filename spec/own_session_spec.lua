@@ -1,5 +1,5 @@
 -- The session of a node, with waiters that are only fields.
-local OwnSession = require "raft.node.own_session"
+local OwnSession = require "raft.own_session"
 local session_entry = require "raft.session_entry"
 
 local function waiter(command)
@@ -16,7 +16,7 @@ describe("a node's own session", function()
   local session
 
   before_each(function()
-    session = OwnSession.new()
+    session = OwnSession.new(60000)
     assert.equal("open", session_entry.decode(session:opening()).op)
     session:opened(7)
   end)

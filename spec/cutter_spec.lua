@@ -1,4 +1,4 @@
-local Cutter = require "raft.node.cutter"
+local Cutter = require "raft.cutter"
 local core = require "raft.core"
 local support = require "spec.support.helper"
 
@@ -29,21 +29,22 @@ describe("the cutter", function()
         chunks[#chunks + 1] = all:sub(at, at + size - 1)
         at = at + size
       end
-      assert.same(frames(), feed(Cutter.new(), chunks))
+      assert.same(frames(), feed(Cutter.new(core.ship_size), chunks))
     end
-    assert.same(frames(), feed(Cutter.new(), { all }))
+    assert.same(frames(), feed(Cutter.new(core.ship_size), { all }))
   end)
 
   it("refuses a size before it keeps anything for it", function()
-    local cutter = Cutter.new()
+    local cutter = Cutter.new(core.ship_size)
     assert.same({ nil, "too_large" },
       { cutter:feed(("<I4"):pack(1 << 30) .. "x") })
-    assert.same({ nil, "corrupt" }, { Cutter.new():feed("\0\0\0\0") })
+    local other = Cutter.new(core.ship_size)
+    assert.same({ nil, "corrupt" }, { other:feed("\0\0\0\0") })
   end)
 
   it("stops when it is told to", function()
     local count = 0
-    assert(Cutter.new():feed(table.concat(frames()), function()
+    assert(Cutter.new(core.ship_size):feed(table.concat(frames()), function()
       count = count + 1
       return count < 2
     end))

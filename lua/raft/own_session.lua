@@ -1,5 +1,6 @@
---- The session in which a node forwards proposals: what was on its way can be
--- sent again, to whoever leads then, and happens once.
+--- The session of who proposes from elsewhere, a client or a node that
+-- forwards: what was on its way can be sent again, to whoever leads then, and
+-- happens once.
 --
 -- Promises. Sequences are given in call order, and a waiter keeps its own as
 -- long as the session lives. What was sent once, into a session that was gone,
@@ -10,14 +11,14 @@ local session_entry = require "raft.session_entry"
 
 local M = {}
 
-local TTL_MS <const> = 3600 * 1000
-
 local OwnSession = { __name = "raft.own_session" }
 OwnSession.__index = OwnSession
 
 --- No session is open yet.
-function M.new()
+-- @param ttl_ms it ends when it was not used for that long, by the log's time
+function M.new(ttl_ms)
   return setmetatable({
+    ttl_ms = ttl_ms,
     id = false,         -- false: none is open
     is_opening = false, -- is a request for one under way?
     last = 0,           -- sequence that was given last
@@ -29,8 +30,8 @@ end
 --- The request for a session, as the bytes of an entry.
 function OwnSession:opening()
   self.is_opening = true
-  return session_entry.encode { op = "open", session = 0, sequence = TTL_MS,
-    floor = 0, command = "" }
+  return session_entry.encode { op = "open", session = 0,
+    sequence = self.ttl_ms, floor = 0, command = "" }
 end
 
 --- It is open; or false: it was not opened, and is to be asked for again.
@@ -74,6 +75,18 @@ function OwnSession:request(waiter)
     sequence = waiter.sequence, floor = floor_of(self),
     command = waiter.command }
 end
+
+-- What keeps the session, and asks for nothing.
+local function bare(self, op)
+  return session_entry.encode { op = op, session = self.id, sequence = 0,
+    floor = floor_of(self), command = "" }
+end
+
+--- The request that keeps it, as the bytes of an entry.
+function OwnSession:keeping() return bare(self, "keep") end
+
+--- The request that ends it.
+function OwnSession:closing() return bare(self, "close") end
 
 --- The answer to this one: its session is gone. True when it has not happened,
 -- and may go into another.

@@ -1,0 +1,179 @@
+--- A client's connection with one node: dialed once, greeted, then frames.
+--
+-- Promises. What becomes of it is told from the loop, and `closed` once, unless
+-- we close it ourselves. A node that is silent for long is gone.
+local Cutter = require "raft.cutter"
+local Dialer = require "raft.transport.dialer"
+local core = require "raft.core"
+local frames = require "raft.client.frames"
+local limits = require "raft.client.limits"
+local transport_limits = require "raft.transport.limits"
+
+local M = {}
+
+local GREETING_MS <const> = 3000
+local SILENT_PINGS <const> = 4      -- without a word: nobody is there
+local HELLO_BYTES_MAX <const> = 1024
+local WIRE_VERSION <const> = 1
+
+local Connection = { __name = "raft.client.connection" }
+Connection.__index = Connection
+
+-- What stands between us and the dialer: it may try once.
+local function owner_of_dialer(self)
+  local was_tried = false
+  return {
+    sockets = self.sockets, limits = transport_limits.with(),
+    id = "",  -- nobody is to be first
+    has = function() return was_tried end,
+    dialed = function(_, _, stream)
+      was_tried = true
+      self:greet(stream)
+    end,
+    dial_failed = function(_, _, reason)
+      was_tried = true
+      self:close(reason)
+    end,
+  }
+end
+
+--- Dials.
+-- @param options sockets; id, cluster: who says hello;
+--   where: "host:port"; opened(connection); result(id, number, bytes): a frame;
+--   closed(connection, reason, refusal): refusal is { code=, text= } or nil
+function M.dial(options)
+  local self = setmetatable({
+    sockets = options.sockets,
+    options = options,
+    where = options.where,
+    state = "dialing",  -- greeting, open, closed
+    stream = false,
+    node = false,       -- its id, once open
+    head = false,       -- what it says of the cluster; the owner keeps it here
+    buffer = "",        -- of the greeting
+    cutter = false,     -- once open
+    out = {},           -- frames for the end of this turn
+    timer = options.sockets:timer(),
+    pings = 0,          -- since the last word
+    is_quiet = false,   -- nothing was said since the last ping
+    dialer = false,
+    on_written = false,
+  }, Connection)
+  self.on_written = self.sockets.guard(function(why)
+    if why then self:close(why) end
+  end)
+  self.dialer = Dialer.new(owner_of_dialer(self), "", options.where)
+  self.dialer:start()
+  return self
+end
+
+local function write(self, bytes)
+  self.is_quiet = false
+  if not self.sockets:write(self.stream, bytes, self.on_written) then
+    self:close("write failed")
+  end
+end
+
+----------------------------------------------------------------- greeting --
+
+local function hello(self)
+  return core.hello_encode { version_min = WIRE_VERSION,
+    version_max = WIRE_VERSION, purpose = "client", formed = false,
+    cluster = self.options.cluster, id = self.options.id, to = "" }
+end
+
+--- There is a connection.
+function Connection:greet(stream)
+  local sockets = self.sockets
+  self.stream, self.state = stream, "greeting"
+  sockets:nodelay(stream)
+  sockets:start(self.timer, GREETING_MS, 0,
+    function() self:close("no greeting in time") end)
+  local ok = sockets:read(stream, function(why, chunk)
+    if self.state == "closed" then return end
+    if not chunk then return self:close(why or "closed by the other end") end
+    self:received(chunk)
+  end)
+  if not ok then return self:close("gone") end
+  write(self, hello(self))
+end
+
+-- The first frame of the other end.
+local function take_greeting(self, frame)
+  local kind = core.frame_kind(frame)
+  if kind == "refuse" then
+    local code, text = core.refusal_decode(frame)
+    if not code then return self:close("bad frame") end
+    return self:close("refused: " .. text, { code = code, text = text })
+  end
+  local said = kind == "hello" and core.hello_decode(frame)
+  if not said then return self:close("bad frame") end
+  self.node, self.state = said.id, "open"
+  self.cutter = Cutter.new(frames.sizes(limits.ANSWER_BYTES_MAX))
+  write(self, core.ping())
+  self:expect_pings(limits.PING_MS)
+  self.options.opened(self)
+end
+
+local function advance(self)
+  local size = core.frame_size(self.buffer)
+  if not size or size > HELLO_BYTES_MAX then return self:close("bad frame") end
+  if size == 0 or size > #self.buffer then return end
+  local frame, rest = self.buffer:sub(1, size), self.buffer:sub(size + 1)
+  self.buffer = ""
+  take_greeting(self, frame)
+  if rest ~= "" and self.state == "open" then self:received(rest) end
+end
+
+------------------------------------------------------------------- frames --
+
+--- Bytes have come.
+function Connection:received(chunk)
+  self.pings = 0
+  if self.state == "greeting" then
+    self.buffer = self.buffer .. chunk
+    return advance(self)
+  end
+  local ok = self.cutter:feed(chunk, function(frame)
+    local kind, id, number, body = frames.decode(frame)
+    if kind == "result" then self.options.result(self, id, number, body) end
+    return kind ~= nil and self.state == "open"
+  end)
+  if not ok then self:close("bad frame") end
+end
+
+--- The node writes something that often, and so do we.
+function Connection:expect_pings(ms)
+  self.sockets:start(self.timer, ms, ms, function()
+    self.pings = self.pings + 1
+    if self.pings > SILENT_PINGS then return self:close("it is silent") end
+    if self.is_quiet then write(self, core.ping()) end
+    self.is_quiet = true
+  end)
+end
+
+--- Sends a frame, with all others of this turn: flush.
+function Connection:send(frame)
+  self.out[#self.out + 1] = frame
+end
+
+--- Hands what was sent to the system.
+function Connection:flush()
+  if #self.out == 0 or self.state ~= "open" then return end
+  local bytes = table.concat(self.out)
+  self.out = {}
+  write(self, bytes)
+end
+
+--- Ends it. Again: nothing.
+-- @param is_ours nobody is told
+function Connection:close(reason, refusal, is_ours)
+  if self.state == "closed" then return end
+  self.state = "closed"
+  self.dialer:stop()
+  self.sockets:close(self.timer)
+  self.sockets:close(self.stream)
+  if not is_ours then self.options.closed(self, reason, refusal) end
+end
+
+return M

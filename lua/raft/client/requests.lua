@@ -1,0 +1,299 @@
+--- What a client has asked for and not been answered yet.
+--
+--   add -> queue -> on its way -> answered, or back in the queue
+--
+-- Promises. Each is answered once. Commands go in the client's session, in call
+-- order, and may be sent again: they are applied once. What only reads is asked
+-- again; what is neither is not, once it was sent.
+local Machine = require "raft.machine"
+local OwnSession = require "raft.own_session"
+local answers = require "raft.answers"
+local errors = require "raft.errors"
+local frames = require "raft.client.frames"
+local limits = require "raft.client.limits"
+local ring = require "raft.ring"
+
+local M = {}
+
+local SESSION_MS <const> = 600000
+local PAUSE_MS <const> = 20      -- before something is tried again
+local REQUEST_BYTES <const> = 64 -- what one weighs beside its body
+
+-- Codes that come from the state machine: an answer. All others are of a node,
+-- and another one may do better.
+local FINAL <const> = { apply_error = true, refused = true, bad_value = true,
+  too_large = true, session_expired = true, reentrant = true,
+  bad_membership = true }
+
+local Requests = { __name = "raft.client.requests" }
+Requests.__index = Requests
+
+--- @param client now(), search, wake(ms): call dispatch again by then,
+--   max_pending_bytes
+function M.new(client)
+  return setmetatable({
+    client = client,
+    queue = ring.new(),   -- not sent, or to be sent again
+    is_sorted = true,     -- is that in call order?
+    flying = {},          -- id on the connection -> request
+    flying_count = 0,     -- Invariant: entries of flying
+    flying_bytes = 0,     -- of their bodies
+    last_id = 1,          -- 1 is the search's own
+    last_order = 0,
+    bytes = 0,            -- of all
+    resume_at = false,    -- nothing is sent before that
+    session = OwnSession.new(SESSION_MS),
+    used_at = 0,          -- when the session was last used
+    acknowledged = 0,     -- index that covers all that was answered
+  }, Requests)
+end
+
+-------------------------------------------------------------------- answers --
+
+local function forget(self, request)
+  self.bytes = self.bytes - request.bytes
+  request.bytes = 0
+end
+
+--- Answers a request; again: nothing.
+function Requests:answer(request, err, result)
+  local fn = request.answer
+  if not fn then return end
+  request.answer = false
+  forget(self, request)
+  fn(err, result)
+end
+
+-- Back to where it was.
+local function put_back(self, request)
+  self.queue:push(request)
+  self.is_sorted = false
+end
+
+local function sort(self)
+  local all = self.queue:take_all()
+  table.sort(all, function(a, b) return a.order < b.order end)
+  for _, request in ipairs(all) do self.queue:push(request) end
+  self.is_sorted = true
+end
+
+-- The connection is gone, or the node: may it be asked again?
+local function ask_again(self, request, err)
+  local is_once = request.kind == "call" and request.sends > 0
+    and err.outcome ~= "none"
+  if not is_once then return put_back(self, request) end
+  self:answer(request, errors.new("unknown", "it was sent, and then the "
+    .. "connection ended: " .. err.message))
+end
+
+-- The session of this command is gone.
+local function expired(self, request, err)
+  if self.session:expired(request) then return put_back(self, request) end
+  self:answer(request, err)
+end
+
+-- A node has refused: what is to be done?
+local function refused(self, request, err)
+  if err.reason == "expired" and request.kind == "command" then
+    return expired(self, request, err)
+  elseif FINAL[err.code] or request.kind == "call" and not err.retry then
+    return self:answer(request, err)
+  end
+  if request.kind == "call" and err.outcome == "none" then request.sends = 0 end
+  if err.code == "not_leader" then self.client.search:misled() end
+  self.resume_at = self.client:now() + PAUSE_MS
+  ask_again(self, request, err)
+end
+
+--- A result has come.
+-- @param index it is covered by
+function Requests:result(id, index, bytes)
+  local request = self.flying[id]
+  if not request then return end  -- given up before
+  self.flying[id] = nil
+  self.flying_count = self.flying_count - 1
+  self.flying_bytes = self.flying_bytes - request.size
+  local ok, value, why = answers.decode(bytes)
+  if ok == nil then value = errors.new("corrupt", "an answer that is none") end
+  if not ok then return refused(self, request, value) end
+  self.acknowledged = math.max(self.acknowledged, index)
+  if value == nil and why ~= nil then
+    return self:answer(request, Machine.refusal("apply", why))
+  end
+  self:answer(request, nil, value)
+end
+
+--- The connection has ended: nobody answers what was on its way.
+function Requests:lost()
+  local flying = self.flying
+  self.flying, self.flying_count, self.flying_bytes = {}, 0, 0
+  local all = {}
+  for _, request in pairs(flying) do all[#all + 1] = request end
+  table.sort(all, function(a, b) return a.order < b.order end)
+  local err = errors.new("unknown", self.client.search.trouble)
+  for _, request in ipairs(all) do ask_again(self, request, err) end
+end
+
+------------------------------------------------------------------- sending --
+
+--- Takes a request: kind ("command", "query", "call"), command or body, answer,
+-- deadline, can_wait, is_anywhere (any node will do). @{raft.own_session} keeps
+-- more in it.
+function Requests:add(request)
+  self.last_order = self.last_order + 1
+  request.order = request.order or self.last_order
+  request.sends, request.session, request.sequence = 0, false, false
+  request.size = #(request.command or request.body)
+  request.bytes = request.size + REQUEST_BYTES
+  local is_full = self.bytes > 0
+    and self.bytes + request.bytes > self.client.max_pending_bytes
+  self.bytes = self.bytes + request.bytes
+  if is_full and not request.can_wait then
+    return self:answer(request, errors.new("busy", "too much waits to be "
+      .. "answered"))
+  end
+  self.queue:push(request)
+end
+
+-- The session is opened, kept and closed by bytes that are ready.
+local function submit(self, bytes, answer)
+  self:add { kind = "session", body = bytes, answer = answer, can_wait = true,
+    deadline = false, order = 0 }
+  self.is_sorted = false
+end
+
+local function open_session(self)
+  submit(self, self.session:opening(), function(err, id)
+    self.session:opened(not err and id or false)
+  end)
+end
+
+--- Keeps the session: to be called from time to time.
+function Requests:keep_session()
+  local now = self.client:now()
+  if not self.session.id or now < self.used_at + SESSION_MS // 3 then return end
+  self.used_at = now
+  submit(self, self.session:keeping(), function() end)
+end
+
+local function has_room(self, request)
+  if self.flying_count == 0 then return true end
+  return self.flying_count < limits.OPEN_MAX
+    and self.flying_bytes + request.size + limits.SESSION_BYTES
+      <= limits.OPEN_BYTES_MAX
+end
+
+local KINDS <const> = { command = "session", session = "session",
+  query = "query", call = "call" }
+
+local function body_of(self, request)
+  if request.kind == "command" then return self.session:request(request) end
+  if request.body then return request.body end
+end
+
+local function send(self, connection, request)
+  request.sends = request.sends + 1
+  local head = connection.head
+  local number = head.leader ~= head.id and limits.MAY_FORWARD or 0
+  local body = body_of(self, request)
+  self.last_id = self.last_id + 1
+  request.size = #body
+  self.flying[self.last_id] = request
+  self.flying_count = self.flying_count + 1
+  self.flying_bytes = self.flying_bytes + #body
+  self.used_at = self.client:now()
+  connection:send(frames.encode(KINDS[request.kind], self.last_id, number,
+    body))
+end
+
+-- Sends the oldest: true when the queue may go on.
+local function dispatch_one(self, connection, request)
+  if not request.answer then
+    self.queue:pop()
+    return true
+  elseif request.kind == "command" then
+    if self.session:is_stranded(request) then
+      self.queue:pop()
+      self:answer(request, errors.new("session_expired", "it was sent more "
+        .. "than once, and the session ended meanwhile"))
+      return true
+    elseif not self.session.id then
+      if self.session.is_opening then return false end
+      open_session(self)
+      return true
+    end
+  end
+  if not has_room(self, request) then return false end
+  self.queue:pop()
+  send(self, connection, request)
+  return true
+end
+
+-- Nobody leads: what any node can answer goes all the same.
+local function dispatch_anywhere(self, connection)
+  self.queue:filter(function(request)
+    if not request.is_anywhere or not request.answer then return true end
+    send(self, connection, request)
+    return false
+  end)
+  connection:flush()
+end
+
+--- Sends what can be sent now.
+function Requests:dispatch()
+  local search = self.client.search
+  local connection = search:usable()
+  if not connection then
+    if self.queue:is_empty() then return end
+    search:begin()
+    local any = search:any()
+    return any and dispatch_anywhere(self, any)
+  end
+  if self.resume_at and self.client:now() < self.resume_at then
+    return self.client:wake(self.resume_at)
+  end
+  self.resume_at = false
+  while not self.queue:is_empty() do
+    if not self.is_sorted then sort(self) end
+    if not dispatch_one(self, connection, self.queue:peek()) then break end
+  end
+  connection:flush()
+end
+
+-------------------------------------------------------------------- the end --
+
+local function all_open(self)
+  local all = {}
+  local function add(request)
+    if request.answer then all[#all + 1] = request end
+  end
+  self.queue:each(add)
+  for _, request in pairs(self.flying) do add(request) end
+  table.sort(all, function(a, b) return a.order < b.order end)
+  return all
+end
+
+--- Answers those whose time is over; the next deadline, or nil.
+function Requests:sweep(now)
+  local soonest
+  for _, request in ipairs(all_open(self)) do
+    local deadline = request.deadline
+    if deadline and deadline <= now then
+      self:answer(request, errors.new("timeout", "no answer in time: "
+        .. self.client.search.trouble,
+        { outcome = request.sends == 0 and "none" or "unknown" }))
+    elseif deadline and (not soonest or deadline < soonest) then
+      soonest = deadline
+    end
+  end
+  return soonest
+end
+
+--- Answers all. make_error(is_sent) says what.
+function Requests:finish(make_error)
+  for _, request in ipairs(all_open(self)) do
+    self:answer(request, make_error(request.sends > 0))
+  end
+end
+
+return M

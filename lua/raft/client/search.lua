@@ -1,0 +1,224 @@
+--- Where a client is connected: the search for who leads.
+--
+-- One connection at a time. Any node says who leads and where, and says it
+-- again when that changes; the client goes there. Where the leader cannot be
+-- reached from here, another node passes requests on. A node that knows of no
+-- leader is left after a while: perhaps it is cut off from the others.
+local Backoff = require "raft.transport.backoff"
+local Connection = require "raft.client.connection"
+local answers = require "raft.answers"
+local frames = require "raft.client.frames"
+
+local M = {}
+
+local HEAD_ID <const> = 1        -- of the request for the head
+local PATIENCE_MS <const> = 1500 -- with a node that knows of no leader
+local AVOID_MS <const> = 3000    -- a leader that could not be reached
+local DIAL_MIN_MS <const> = 20
+local DIAL_MAX_MS <const> = 1000
+local MOVES_FREE <const> = 2     -- from node to node without a wait
+
+local Search = { __name = "raft.client.search" }
+Search.__index = Search
+
+--- @param client sockets, id, cluster; changed(): look again what can be sent;
+--   result(id, number, bytes); lost(): what was on its way is not answered
+-- @param addresses where to look at first
+function M.new(client, addresses)
+  return setmetatable({
+    client = client,
+    addresses = table.move(addresses, 1, #addresses, 1, {}),
+    place = 0,          -- of the address that was dialed last
+    connection = false, -- the one there is, in whatever state
+    avoided = {},       -- address -> now() until which we do not go there
+    backoff = Backoff.new(DIAL_MIN_MS, DIAL_MAX_MS),
+    timer = false,      -- ends a wait, or our patience
+    moves = 0,          -- since somebody was of use
+    trouble = "nothing was tried yet",  -- the last, in words
+    refusals = 0,       -- in a row; every address has refused us?
+    refusal = false,    -- the last of them
+    is_over = false,
+  }, Search)
+end
+
+local function stop_timer(self)
+  if self.timer then self.client.sockets:close(self.timer) end
+  self.timer = false
+end
+
+local function after(self, ms, fn)
+  stop_timer(self)
+  self.timer = self.client.sockets:timer()
+  self.client.sockets:start(self.timer, ms, 0, function()
+    stop_timer(self)
+    fn()
+  end)
+end
+
+-------------------------------------------------------------------- dialing --
+
+local function dial(self, where)
+  local client = self.client
+  self.connection = Connection.dial {
+    sockets = client.sockets, id = client.id, cluster = client.cluster,
+    where = where,
+    opened = function(connection) self:opened(connection) end,
+    result = function(connection, id, number, bytes)
+      if id == HEAD_ID then return self:heard(connection, bytes) end
+      client:result(id, number, bytes)
+    end,
+    closed = function(_, reason, refusal)
+      self:closed(where, reason, refusal)
+    end,
+  }
+end
+
+local function dial_next(self)
+  self.place = self.place % #self.addresses + 1
+  dial(self, self.addresses[self.place])
+end
+
+--- Somebody wants to ask something: looks for whom.
+function Search:begin()
+  if self.connection or self.timer or self.is_over then return end
+  dial_next(self)
+end
+
+-- Leaves where we are; what was on its way there is not answered.
+local function leave(self)
+  local connection = self.connection
+  self.connection = false
+  stop_timer(self)
+  if not connection then return end
+  connection:close("elsewhere", nil, true)
+  self.client:lost()
+end
+
+local function wait_and_dial(self)
+  local delay = self.backoff:next(self.client.sockets:random())
+  after(self, delay, function() dial_next(self) end)
+end
+
+--- The connection has ended.
+function Search:closed(where, reason, refusal)
+  local was_open = self.connection and self.connection.head ~= false
+  self.trouble = ("%s: %s"):format(where, reason)
+  self.connection = false
+  stop_timer(self)
+  if not was_open then
+    self.avoided[where] = self.client.sockets:now() + AVOID_MS
+  end
+  self.refusals = refusal and self.refusals + 1 or 0
+  self.refusal = refusal or false
+  self.client:lost()
+  if self.is_over then return end
+  wait_and_dial(self)
+end
+
+--- Goes to another address, with a pause where we go to and fro.
+function Search:move(where)
+  leave(self)
+  self.moves = self.moves + 1
+  if self.moves <= MOVES_FREE then return dial(self, where) end
+  after(self, self.backoff:next(self.client.sockets:random()),
+    function() dial(self, where) end)
+end
+
+-------------------------------------------------------------------- heads --
+
+function Search:opened(connection)
+  self.refusals = 0
+  connection:send(frames.encode("head", HEAD_ID, 0, ""))
+  connection:flush()
+end
+
+-- Addresses of members that we had not heard of.
+local function learn(self, members)
+  local known = {}
+  for _, where in ipairs(self.addresses) do known[where] = true end
+  local ids = {}
+  for id in pairs(members) do ids[#ids + 1] = id end
+  table.sort(ids)
+  for _, id in ipairs(ids) do
+    local member = members[id]
+    local where = type(member) == "table" and member.address or member
+    if not known[where] then self.addresses[#self.addresses + 1] = where end
+  end
+end
+
+local function is_avoided(self, where)
+  local till = self.avoided[where]
+  return till ~= nil and self.client.sockets:now() < till
+end
+
+-- Nobody leads, as far as this node knows: it is given some time.
+local function have_patience(self, head)
+  self.trouble = head.id .. " knows of no leader"
+  if self.timer then return end
+  after(self, PATIENCE_MS, function()
+    leave(self)
+    dial_next(self)
+  end)
+end
+
+--- A node has said who leads.
+function Search:heard(connection, bytes)
+  local ok, head = answers.decode(bytes)
+  if not ok then return connection:close("bad frame") end
+  if not connection.head then connection:expect_pings(head.ping_ms) end
+  connection.head = head
+  learn(self, head.members)
+  local is_elsewhere = head.leader and head.leader ~= head.id
+  if is_elsewhere and head.address and not is_avoided(self, head.address) then
+    return self:move(head.address)
+  elseif head.leader then
+    self.backoff:reset()
+    self.moves = 0
+    stop_timer(self)
+  else
+    have_patience(self, head)
+  end
+  self.client:changed()
+end
+
+--- The connection on which anything can be asked; or nil.
+function Search:usable()
+  local connection = self.connection
+  return connection and connection.head and connection.head.leader
+    and connection or nil
+end
+
+--- One on which a node answers for itself; or nil.
+function Search:any()
+  local connection = self.connection
+  return connection and connection.head and connection or nil
+end
+
+--- The node there does not lead any more, whatever it said.
+function Search:misled()
+  local connection = self.connection
+  if connection and connection.head then
+    connection.head.leader = nil
+    have_patience(self, connection.head)
+  end
+end
+
+--- Have all addresses refused us, for a reason that stays? It, or nil.
+function Search:hopeless()
+  local refusal = self.refusal
+  if refusal and refusal.code ~= "busy" and self.refusals >= #self.addresses
+  then
+    return refusal
+  end
+end
+
+--- Ends the connection, and looks no more.
+function Search:close()
+  self.is_over = true
+  stop_timer(self)
+  local connection = self.connection
+  self.connection = false
+  if connection then connection:close("closing", nil, true) end
+end
+
+return M
