@@ -164,6 +164,7 @@ build = {
     ["raft.sessions"] = "lua/raft/sessions.lua",
     ["raft.sim"] = "lua/raft/sim.lua",
     ["raft.sim.answers"] = "lua/raft/sim/answers.lua",
+    ["raft.sim.caller"] = "lua/raft/sim/caller.lua",
     ["raft.sim.client"] = "lua/raft/sim/client.lua",
     ["raft.sim.code"] = "lua/raft/sim/code.lua",
     ["raft.sim.copies"] = "lua/raft/sim/copies.lua",

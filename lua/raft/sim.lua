@@ -6,6 +6,7 @@
 -- Promises. The same seed and the same script give the same run, byte for
 -- byte. After every turn of every process the invariants of Raft are looked
 -- at; what breaks them ends the run with an error that names the seed.
+local Caller = require "raft.sim.caller"
 local Client = require "raft.sim.client"
 local History = require "raft.sim.history"
 local Invariants = require "raft.sim.invariants"
@@ -27,7 +28,6 @@ local M = {}
 
 local WALL_MS <const> = 1780000000000  -- when simulations begin
 local WAIT_MS <const> = 60000
-
 local Sim = { __name = "raft.sim" }
 Sim.__index = Sim
 
@@ -84,8 +84,15 @@ end
 --- A client of the cluster.
 -- @param name of its operations in the history; a number by default
 function Sim:client(name)
+  local number = self.client_count + 1
+  self.client_count = number
+  return Client.new(self, name or "client " .. number, number)
+end
+
+--- Somebody who asks the nodes themselves.
+function Sim:caller(name)
   self.client_count = self.client_count + 1
-  return Client.new(self, name or ("client " .. self.client_count))
+  return Caller.new(self, name or "caller " .. self.client_count)
 end
 
 --- What clients asked for and what came of it: see raft.sim.history.

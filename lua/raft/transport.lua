@@ -36,8 +36,7 @@ local ANEW <const> = "greeted anew"  -- why regreet closes a link
 --   judge(hello, link): true, or false and { code=, text= };
 --   handlers = { open(link), bytes(link, chunk), closed(link),
 --   refused(peer, code, text) }; and, if wanted, among them channel(channel)
---   -> its handlers or false, and client(channel) likewise; limits;
---   guard(fn) -> fn that never raises
+--   and client(channel): its handlers or false; limits; guard(fn): it, safe
 function M.new(options)
   local guard = options.guard or Report.guard(options.logger)
   local bounds = limits.with(options.limits)
@@ -112,7 +111,7 @@ function Transport:send(id, bytes)
   return false
 end
 
---- A number of [0, 1), for those who wait before they come again.
+--- A number of [0, 1).
 function Transport:random() return self.sockets:random() end
 --- Is a link with this peer up?
 function Transport:has(id)
@@ -135,7 +134,8 @@ end
 -- soon, from the loop; has and send leave those links aside at once.
 function Transport:regreet()
   for _, link in ipairs(self.connections:all()) do
-    if link.sent and link.sent ~= self:hello_for(link) then
+    local is_old = link.sent and link.sent ~= self:hello_for(link)
+    if is_old and link.purpose ~= "client" then
       self:condemn(link, ANEW)
     end
   end

@@ -20,6 +20,7 @@ local KEYS <const> = { "a", "b", "c", "d" }
 local THINK_MS <const> = 200       -- at most, between two operations
 local STEPS_MAX <const> = 200000   -- of the search, for one key
 local DULL_SEEDS <const> = 100     -- from here on all marks are demanded
+local CALLERS <const> = 0.4          -- share of those that ask the nodes
 local TRANSFER_MS <const> = 4000   -- at most, between two transfers
 local LEASES <const> = os.getenv "LEASES" == "1"
 local SNAPSHOTS <const> = os.getenv "SNAPSHOTS"  -- the mode, or nil
@@ -76,7 +77,7 @@ end
 
 local function client(s, name, stop_ms, done)
   local random = s.world:random("work " .. name)
-  local c <close> = s:client(name)
+  local c <close> = random:chance(CALLERS) and s:caller(name) or s:client(name)
   local count = 0
   while s:now() < stop_ms do
     count = count + 1

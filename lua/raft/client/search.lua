@@ -13,7 +13,7 @@ local M = {}
 
 local HEAD_ID <const> = 1        -- of the request for the head
 local PATIENCE_MS <const> = 1500 -- with a node that knows of no leader
-local AVOID_MS <const> = 3000    -- a leader that could not be reached
+local AVOID_MS <const> = 1000    -- a leader that could not be reached
 local DIAL_MIN_MS <const> = 20
 local DIAL_MAX_MS <const> = 1000
 local MOVES_FREE <const> = 2     -- from node to node without a wait
@@ -146,9 +146,10 @@ local function learn(self, members)
   end
 end
 
-local function is_avoided(self, where)
+-- For how many ms we do not go there.
+local function avoided_for(self, where)
   local till = self.avoided[where]
-  return till ~= nil and self.client.sockets:now() < till
+  return till and math.max(0, till - self.client.sockets:now()) or 0
 end
 
 -- Nobody leads, as far as this node knows: it is given some time.
@@ -161,6 +162,14 @@ local function have_patience(self, head)
   end)
 end
 
+-- Another node leads: we go there, at once or as soon as that is worth a try.
+local function follow(self, where)
+  local wait_ms = avoided_for(self, where)
+  if wait_ms == 0 then return self:move(where) end
+  after(self, wait_ms, function() self:move(where) end)
+  self.client:changed()
+end
+
 --- A node has said who leads.
 function Search:heard(connection, bytes)
   local ok, head = answers.decode(bytes)
@@ -168,15 +177,13 @@ function Search:heard(connection, bytes)
   if not connection.head then connection:expect_pings(head.ping_ms) end
   connection.head = head
   learn(self, head.members)
-  local is_elsewhere = head.leader and head.leader ~= head.id
-  if is_elsewhere and head.address and not is_avoided(self, head.address) then
-    return self:move(head.address)
-  elseif head.leader then
+  if not head.leader then
+    have_patience(self, head)
+  else
+    stop_timer(self)
+    if head.leader ~= head.id then return follow(self, head.address) end
     self.backoff:reset()
     self.moves = 0
-    stop_timer(self)
-  else
-    have_patience(self, head)
   end
   self.client:changed()
 end

@@ -1,192 +1,142 @@
---- A client of a simulated cluster, minimal: it asks the nodes themselves, and
--- goes on to another one where an answer says that nothing has happened. What
--- may have happened is not tried again, and answered as it is: `unknown` is an
--- answer.
-local errors = require "raft.errors"
+--- A client of a simulated cluster: raft.client itself, on a machine of its
+-- own. What it is asked and answers stands in the history.
+local Loop = require "raft.sim.loop"
+local client = require "raft.client"
 local handle = require "raft.sim.handle"
-local schema = require "raft.schema"
 local token = require "raft.token"
 local waiting = require "raft.waiting"
 
 local M = {}
 
-local PAUSE_MS <const> = 20      -- before another try
-local FORWARDS <const> = 0.2     -- share of proposals that may be passed on
-local ATTEMPT_MS <const> = 1000  -- of a read, which may be asked again
-
 local Client = { __name = "raft.sim.client" }
 Client.__index = Client
 
--------------------------------------------------------------- where to ask --
+local NOT_GIVEN <const> = {}
 
--- The node that an answer names, the leader we know, or any that is up.
-local function choose(self)
+local function as_it_is(value) return value end
+
+-- Calls the method in the client's process; the answer comes in the script's.
+local function call(self, name, done, ...)
+  local script = self.sim.script.loop
+  local args = table.pack(...)
+  args[args.n + 1] = function(err, result) script:ready(done, err, result) end
+  self.loop:ready(function()
+    self.client[name](self.client, table.unpack(args, 1, args.n + 1))
+  end)
+end
+
+-- What the library promises of an answer.
+local function told(self)
   local sim = self.sim
-  local hinted = self.hint and sim.members[self.hint]
-  self.hint = false
-  if hinted and hinted:is_up() then return hinted end
-  local leader = sim:leader()
-  if leader and self.random:chance(0.9) then return sim.members[leader] end
-  local picked = sim.members[self.random:pick(sim.ids)]
-  if sim:is_outside(picked) then
-    return sim.members[sim.ids[self.random:between(1, sim.options.initial)]]
-  end
-  return picked
+  local member = sim.members[sim:leader() or sim.ids[1]]
+  sim.invariants:told_upto(member, token.index(self:token()))
 end
 
--- Did it certainly not happen, so that another try is no second one?
-local function may_try_again(err, is_read)
-  if err.code == "failed" or err.code == "closed" or err.code == "not_leader"
-    or err.code == "busy" or err.code == "lost" or err.code == "unsupported"
-  then  -- of these the last: it is a witness
-    return is_read or err.outcome == "none"
+-- The options that were given, and a time-out in any case.
+local function given(opts)
+  local all = {}
+  for name, value in pairs(opts) do
+    if value ~= NOT_GIVEN then all[name] = value end
   end
-  return is_read and (err.code == "timeout" or err.code == "unknown")
+  return all
 end
 
-local function attempt(self, call)
-  local left_ms = call.opts.timeout
-    and math.ceil((call.deadline - self.sim.world.now) / 1000000)
-  if left_ms and left_ms <= 0 then return call.finish(call.err) end
-  local opts = {}
-  for name, value in pairs(call.opts) do opts[name] = value end
-  opts.timeout = call.is_read and math.min(left_ms or ATTEMPT_MS, ATTEMPT_MS)
-    or left_ms
-  local member = choose(self)
-  if call.name == "propose" then
-    opts.forward = self.random:chance(FORWARDS)
-    local is_passed_on = opts.forward and member.id ~= self.sim:leader()
-    if is_passed_on then self.sim.marks:see("forward") end
-  end
-  handle.call(member, call.name, call.args, call.argument, opts,
-    function(err, result)
-      if self.is_closed then return end
-      if not err or not may_try_again(err, call.is_read) then
-        return call.finish(err, result)
+-- @param kind what it is in the history, or nil
+local function start_of(name, args, kind)
+  return function(self, opts, answer, a, b)
+    if name == "propose" then handle.check_command("client:propose", a) end
+    local history = kind and self.sim.operations
+    local operation = history and history:begin(self.name, kind, a)
+    local function done(err, result)
+      if operation then
+        history:finish(operation, err, result)
+        if operation.outcome == "unknown" then
+          self.sim.marks:see("unknown")
+        end
+        if name == "propose" and not err then told(self) end
       end
-      call.err, self.hint = err, err.leader or false
-      self.loop:after(PAUSE_MS, function()
-        if not self.is_closed then attempt(self, call) end
-      end)
-    end)
+      answer(err, result)
+    end
+    opts = given(opts)
+    if args == 0 or args == 1 and a == nil and name ~= "query" then
+      return call(self, name, done, opts)
+    elseif args == 1 then
+      return call(self, name, done, a, opts)
+    end
+    call(self, name, done, a, b, opts)
+  end
 end
 
--------------------------------------------------------------------- calls --
-
-local function begin(self, opts, answer, call)
-  local sim = self.sim
-  if self.is_closed then
-    return answer(errors.new("closed", "the client is closed",
-      { outcome = "none" }))
+local function method(name, args, options, extra)
+  local fields = {}
+  for i, option in ipairs(options) do
+    fields[i] = { option, as_it_is, default = NOT_GIVEN }
   end
-  local operation = sim.operations:begin(self.name, call.name, call.argument)
-  call.opts = opts
-  call.deadline = sim.world.now + (opts.timeout or 0) * 1000000
-  call.err = errors.new("timeout", ("not done after %s ms"):format(
-    tostring(opts.timeout)), { outcome = "none" })
-  self.open[operation.number] = call
-  call.finish = function(err, result)
-    if not self.open[operation.number] then return end
-    self.open[operation.number] = nil
-    sim.operations:finish(operation, err, result)
-    if operation.outcome == "unknown" then sim.marks:see("unknown") end
-    answer(err, result)
-  end
-  attempt(self, call)
-end
-
-local read_options = {
-  { "consistency", schema.text, default = "linearizable" },
-  { "at_least", schema.text },
-}
-
-local function method(name, args, is_read, options)
+  extra = extra or {}
   Client[name] = waiting.method {
-    name = "client:" .. name, args = args, is_optional = name == "query",
-    options = options,
-    start = function(self, opts, answer, argument)
-      if name == "propose" then
-        handle.check_command("client:propose", argument)
-      end
-      begin(self, opts, answer, { name = name, args = args,
-        argument = argument, is_read = is_read })
-    end,
+    name = "client:" .. name, args = args, is_optional = extra.is_optional,
+    timeout = extra.timeout, options = fields,
+    start = start_of(name, args, extra.kind),
   }
 end
 
-method("propose", 1, false)
-method("query", 1, true, read_options)
-method("read", 0, true, read_options)
-method("ready", 0, true)
+local READ <const> = { "consistency", "at_least" }
+local OPTIONAL <const> = { is_optional = true }
+local FOR_EVER <const> = { timeout = false }
 
--- The handle of a node; of the leader, or of who is up, where none is named.
-local function handle_of(self, id)
-  local sim = self.sim
-  id = id or sim:leader()
-  for _, other in ipairs(sim.ids) do
-    if not id and sim.members[other]:is_up() then id = other end
-  end
-  return sim:node(id or sim.ids[1])
-end
+method("propose", 1, {}, { kind = "propose" })
+method("query", 1, READ, { kind = "query", is_optional = true })
+method("read", 0, READ, { kind = "read" })
+method("ready", 0, {})
+method("status", 1, {}, OPTIONAL)
+method("members", 0, {})
+method("take_snapshot", 1, {}, OPTIONAL)
+method("transfer", 1, {}, OPTIONAL)
+method("add", 2, { "role", "priority", "force" }, FOR_EVER)
+method("remove", 1, { "force" }, FOR_EVER)
+method("change", 1, { "force", "quorum", "leases", "election_timeout_min" },
+  FOR_EVER)
 
--- What a person does and not a program: asked once, of the leader.
-for _, name in ipairs { "add", "remove", "change", "transfer" } do
-  Client[name] = function(self, ...)
-    local node = handle_of(self)
-    return node[name](node, ...)
-  end
-end
-
---- A node's snapshot, now.
-function Client:take_snapshot(id, ...)
-  return handle_of(self, id):take_snapshot(...)
-end
-
---- Covers everything that was acknowledged to this client, and more.
+--- A string that covers everything acknowledged to this client.
 function Client:token()
-  return token.make(self.sim.invariants:acknowledged())
+  return self.loop:enter(self.client.token, self.client)
 end
 
---- A node's status; of the leader where no id is given.
-function Client:status(id)
-  local member = self.sim.members[id or self.sim:leader() or self.sim.ids[1]]
-  return member:ask("status")
-end
+function Client:defer(fn) self.sim.script.scheduler:defer(fn) end
+function Client:report(err) self.sim.script.scheduler:report(err) end
 
---- The members of the cluster.
-function Client:members()
-  return self.sim.members[self.sim:leader() or self.sim.ids[1]]:ask("members")
-end
-
-function Client:defer(fn) self.loop:defer(fn) end
-function Client:report(err) self.loop:report(err) end
-
---- Ends it; what is under way is answered `closed`, outcome unknown.
+--- Ends it; what is under way is answered `closed`.
 function Client:close()
-  if self.is_closed then return end
-  local numbers = {}
-  for number in pairs(self.open) do numbers[#numbers + 1] = number end
-  table.sort(numbers)
-  for _, number in ipairs(numbers) do
-    self.open[number].finish(errors.new("closed", "the client was closed",
-      { outcome = "unknown" }))
-  end
-  self.is_closed = true
+  if self.sim.is_closed then return end
+  self.loop:enter(self.client.close, self.client)
 end
 
 Client.__close = Client.close
 
+-- The addresses of those that form the cluster.
+local function addresses_of(sim)
+  local list = {}
+  for i = 1, sim.options.initial do
+    list[i] = sim.members[sim.ids[i]].address
+  end
+  return list
+end
+
 --- A client of this simulation.
-function M.new(sim, name)
-  return setmetatable({
-    sim = sim,
-    name = name,
-    loop = sim.script.scheduler,
-    random = sim.world:random("client " .. name),
-    hint = false,       -- whom the last answer named as leader
-    open = {},          -- number of the operation -> call under way
-    is_closed = false,
-  }, Client)
+-- @param number of its machine
+function M.new(sim, name, number)
+  local random = sim.world:random("client " .. number)
+  local loop = Loop.new(sim.world, { name = "client " .. number,
+    start_ns = random:between(1, 1 << 50),
+    order = random:pick { "1.44", "later" } })
+  local ip = ("10.0.%d.%d"):format(1 + number // 250, 1 + number % 250)
+  sim.network:join(loop, ip)
+  local self = setmetatable({ sim = sim, name = name, loop = loop, ip = ip,
+    client = false }, Client)
+  loop:enter(function()
+    self.client = client.new { uv = loop.uv, members = addresses_of(sim) }
+  end)
+  return self
 end
 
 return M

@@ -224,7 +224,11 @@ Invariants.applied = commands.applied
 
 --- A client was told the result of a proposal.
 function Invariants:told(member)
-  local index = member.driver and member.driver.acknowledged or 0
+  self:told_upto(member, member.driver and member.driver.acknowledged or 0)
+end
+
+--- A client was told of what stands up to this index.
+function Invariants:told_upto(member, index)
   if index <= self.acked then return end
   self.acked = index
   local term = self.committed[index]
