@@ -181,7 +181,8 @@ function Search:heard(connection, bytes)
     have_patience(self, head)
   else
     stop_timer(self)
-    if head.leader ~= head.id then return follow(self, head.address) end
+    local is_elsewhere = head.leader ~= head.id and head.address
+    if is_elsewhere then return follow(self, head.address) end
     self.backoff:reset()
     self.moves = 0
   end
