@@ -141,8 +141,8 @@ static void remove_blocks(struct raft_log *log, uint32_t from, uint32_t to) {
 static void cut_window(struct raft_log *log, raft_index from) {
   struct raft_block *w = log->window;
   if (w == NULL || raft_block_until(w) <= from) return;
-  if (w->first >= from)
-    raft_log_window_drop(log);
+  if (w->first >= from || from == log->base_index + 1)
+    raft_log_window_drop(log); /* nothing that is in the log is left of it */
   else
     raft_block_cut(w, (uint32_t)(from - w->first));
 }
