@@ -136,10 +136,20 @@ static void remove_blocks(struct raft_log *log, uint32_t from, uint32_t to) {
   assert(log->block_count > 0 || log->memory_bytes == 0);
 }
 
+/* The window is a copy: what it has of the part that is cut off goes. What is
+ * before that may be on its way to be applied. */
+static void cut_window(struct raft_log *log, raft_index from) {
+  struct raft_block *w = log->window;
+  if (w == NULL || raft_block_until(w) <= from) return;
+  if (w->first >= from || from == log->base_index + 1)
+    raft_log_window_drop(log); /* nothing that is in the log is left of it */
+  else
+    raft_block_cut(w, (uint32_t)(from - w->first));
+}
+
 void raft_memory_cut(struct raft_log *log, raft_index from) {
   assert(from > log->base_index);
-  if (log->window != NULL && raft_block_until(log->window) > from)
-    raft_log_window_drop(log); /* a copy of what is cut off */
+  cut_window(log, from);
   if (from < log->memory_first) log->memory_first = from;
   assert(log->memory_first > log->base_index);
   struct raft_block *b = newest(log);

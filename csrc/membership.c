@@ -31,6 +31,7 @@ static bool is_voter_of(const struct raft *r, const struct raft_config *c) {
  * says so [Thesis 4.2.2], and a witness would refuse who has less than it. */
 bool raft_is_candidate_material(const struct raft *r) {
   assert(r->commit <= r->log.last);
+  if (r->term >= RAFT_TERM_LAST) return false;
   if (raft_is_repairing(r) || raft_has_holes(r)) return false;
   if (is_voter_of(r, &r->config)) return true;
   bool is_open = r->log.last > r->commit && r->config_before_index > 0;

@@ -28,7 +28,8 @@
 
 #pragma GCC visibility push(hidden)
 
-typedef uint64_t raft_term;  /* election number; 0 before the first */
+typedef uint64_t raft_term; /* election number; 0 before the first */
+#define RAFT_TERM_LAST (INT64_MAX - 1u) /* nobody campaigns beyond */
 typedef uint64_t raft_index; /* position in the log, from 1; 0 is none */
 typedef uint64_t raft_id;    /* a node: the hash of its name; 0 is nobody */
 typedef uint64_t raft_seq;   /* number of a store batch, from 1; 0 is none */

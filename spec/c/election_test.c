@@ -98,6 +98,21 @@ static void a_higher_term_in_a_refusal_is_no_vote(void) {
 }
 
 /* The one with the better log is behind in terms: it learns and wins. */
+/* A damaged clock of terms ends elections, and no node. */
+static void nobody_campaigns_beyond_the_last_term(void) {
+  for (raft_term term = RAFT_TERM_LAST - 1; term <= INT64_MAX; term++) {
+    struct cluster *c = alone_new(3, NULL);
+    struct raft_message m = {.kind = RAFT_MSG_VOTE_REPLY, .term = term};
+    m.vote_reply.for_term = term;
+    EQ(cluster_receive(c, N1, N2, &m), RAFT_OK);
+    EQ(alone_status(c).term, term);
+    cluster_time_out(c, N1);
+    EQ(alone_status(c).state,
+       (unsigned)(term < RAFT_TERM_LAST ? RAFT_PRE_CANDIDATE : RAFT_FOLLOWER));
+    alone_end(c);
+  }
+}
+
 static void the_better_log_wins_from_a_lower_term(void) {
   struct cluster *c =
       cluster_new(&(struct cluster_options){.nodes = 3, .seed = 5});
@@ -455,6 +470,7 @@ int main(void) {
   CASE(a_late_pre_vote_does_not_unseat_a_leader);
   CASE(stepping_down_in_a_term_keeps_the_vote);
   CASE(a_higher_term_in_a_refusal_is_no_vote);
+  CASE(nobody_campaigns_beyond_the_last_term);
   CASE(the_better_log_wins_from_a_lower_term);
   CASE(a_lost_election_is_tried_again);
   CASE(a_candidate_waits_for_its_disk);

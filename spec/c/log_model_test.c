@@ -205,7 +205,8 @@ static void model_truncate(raft_index from) {
   if (from > m.last) return;
   m.last = from - 1;
   if (m.handed > m.last) m.handed = m.last;
-  if (m.window_last >= from) m.window_last = 0;
+  if (m.window_last >= from)
+    m.window_last = m.window_first < from && m.base + 1 < from ? from - 1 : 0;
 }
 
 /* A leader's append, or a follower's: reserve, drop a conflict, append. */

@@ -12,8 +12,8 @@
 /* [Raft 5.2] election safety; [Raft 5.4] leader completeness. */
 static const char *check_leader(struct cluster *c, uint32_t node,
                                 const struct raft *r) {
-  if (r->term >= CLUSTER_TERMS) return "the test ran out of terms";
   if (r->state != RAFT_LEADER) return NULL;
+  if (r->term >= CLUSTER_TERMS) return "the test ran out of terms";
   uint32_t *leader = &c->leaders[r->term];
   if (*leader != 0 && *leader != node + 1) return "two leaders in a term";
   if (c->nodes[node].is_bare) return "a leader whose state lacks commands";
