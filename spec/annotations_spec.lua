@@ -2,14 +2,14 @@
 local raft = require "raft"
 
 local FILES <const> = { "lua/raft/annotations.lua",
-  "lua/raft/annotations/types.lua" }
+  "lua/raft/annotations/types.lua", "lua/raft/annotations/client.lua" }
 
 local function read(path)
   local file <close> = assert(io.open(path, "rb"))
   return file:read("a")
 end
 
-local text = read(FILES[1]) .. read(FILES[2])
+local text = read(FILES[1]) .. read(FILES[2]) .. read(FILES[3])
 
 -- The fields of an annotated class, as a set: the lines behind its own.
 local function fields_of(class)
@@ -63,6 +63,30 @@ describe("annotations #house", function()
       if not ours[name] then count = count - 1 end
     end
     assert.equal(0, count)
+  end)
+
+  it("have every call of a client, and no other", function()
+    local client <close> = raft.client { members = { "127.0.0.1:1" } }
+    local methods = getmetatable(client).__index
+    local ours = { defer = true, report = true }  -- inside
+    local said = {}
+    for name in text:gmatch("\nfunction Client:([%w_]+)%(") do
+      assert.is_function(methods[name], "no such call: " .. name)
+      said[name] = true
+    end
+    for name in pairs(methods) do
+      assert.is_true(said[name] or ours[name], "not said: " .. name)
+    end
+  end)
+
+  it("have every option of a client, and no other", function()
+    local _, why = pcall(raft.client, { xyzzyx = 1 })
+    local annotated = fields_of("raft.client_options")
+    for name in why:match("known are ([^\n]*)"):gmatch("[%l_]+") do
+      assert.is_true(annotated[name] or name == "tls", name)
+      annotated[name] = nil
+    end
+    assert.is_nil(next(annotated))
   end)
 
   it("have every option, and no other", function()

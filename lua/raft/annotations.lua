@@ -109,6 +109,10 @@ function Node:close() end
 ---@return raft.node
 function raft.node(options) end
 
+---@param options raft.client_options
+---@return raft.client
+function raft.client(options) end
+
 ---@param fn fun(): ...
 ---@param opts { signals: boolean?, uv: table? }?
 ---@return any ...

@@ -7,7 +7,7 @@ local M = {}
 
 -- Of an error: what is the same on every node. A traceback is not.
 local KEPT <const> = { "code", "message", "outcome", "retry", "value", "index",
-  "where" }
+  "where", "reason", "leader", "address", "size", "max" }
 
 local function fields_of(err)
   local fields = {}

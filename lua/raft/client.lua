@@ -1,5 +1,6 @@
 --- A client of a cluster, in a process that is no node: finds who leads,
 -- follows it, asks again. What it proposes is applied once. docs/CLIENTS.md.
+local Logger = require "raft.logger"
 local Machine = require "raft.machine"
 local Requests = require "raft.client.requests"
 local Search = require "raft.client.search"
@@ -8,6 +9,7 @@ local asking = require "raft.client.asking"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local option_rules = require "raft.client.options"
+local raft_core = require "raft.core"
 local scheduler = require "raft.scheduler"
 local schema = require "raft.schema"
 local token = require "raft.token"
@@ -226,7 +228,7 @@ local function new_inside(options)
     max_pending_bytes = options.max_pending_bytes,
     scheduler = loop,
     sockets = false,    -- set below: these three report to us
-    search = false, requests = false,
+    search = false, requests = false, logger = false,
     asides = {},        -- timer -> function(err): what one node is asked
     id = false,         -- what we call ourselves to nodes
     timer = false, wake_at = false,
@@ -242,6 +244,8 @@ local function new_inside(options)
   end)
   self.id = ("client-%08x"):format(
     (self.sockets:random() * (1 << 32)) // 1 | 0)
+  self.logger = Logger.new(options.log, { fields = { client = self.id },
+    wall_ms = function() return raft_core.host.wall() end })
   self.search = Search.new(self, options.addresses)
   self.requests = Requests.new(self)
   return self

@@ -2,6 +2,7 @@
 -- before anything is opened. What comes out is a new table in which every
 -- option is set; `false` stands for "none".
 local configuration = require "raft.configuration"
+local kinds = require "raft.option_kinds"
 local members = require "raft.members"
 local quorum = require "raft.quorum"
 local schema = require "raft.schema"
@@ -18,14 +19,6 @@ M.EVENTS = { "role", "leader", "membership", "applied", "snapshot",
   "diverged", "repaired", "drain", "warning", "error", "failed", "closed" }
 
 -------------------------------------------------------------------- rules --
-
--- Checks what is written, then says that it cannot be had yet.
-local function not_yet(rule)
-  return function(value, path)
-    if rule(value, path) then schema.complain(path, "not supported yet") end
-    return false
-  end
-end
 
 local function list_of(rule)
   return function(value, path)
@@ -48,16 +41,6 @@ local function join(value, path)
     addresses[#addresses + 1] = members.address(item, at)
   end)(value, path)
   return addresses
-end
-
-local function level_or_function(value, path)
-  if type(value) == "function" then return value end
-  local levels = { debug = true, info = true, warn = true, error = true }
-  if value ~= false and not levels[value] then
-    schema.refuse(path,
-      '"debug", "info", "warn", "error", false or a function', value)
-  end
-  return value
 end
 
 local timeout_ms = schema.integer(2, MS_MAX, "ms")
@@ -108,8 +91,8 @@ local fields = schema.fields {
   { "listen", members.address },
   { "dir", schema.text },
   { "volatile", schema.boolean },
-  { "service", not_yet(schema.any_table) },
-  { "services", not_yet(list_of(schema.any_table)) },
+  { "service", kinds.not_yet(schema.any_table) },
+  { "services", kinds.not_yet(list_of(schema.any_table)) },
   { "apply", schema.callable, required = "a function(command, entry)" },
   { "query", schema.callable },
   { "snapshot", schema.callable },
@@ -128,13 +111,13 @@ local fields = schema.fields {
     default = 1 << 20 },
   { "max_pending_bytes", schema.integer(1, BYTES_MAX, "bytes"),
     default = 64 << 20 },
-  { "log", level_or_function, default = "warn" },
+  { "log", kinds.log, default = "warn" },
   { "on", handlers },
   { "uv", schema.any_table },
   { "host", schema.any_table },
   { "record", schema.text },
-  { "tls", not_yet(schema.or_false(schema.any_table)) },
-  { "http", not_yet(schema.or_false(members.address)) },
+  { "tls", kinds.not_yet(schema.or_false(schema.any_table)) },
+  { "http", kinds.not_yet(schema.or_false(members.address)) },
 }
 
 -------------------------------------------------------- what goes together --

@@ -88,12 +88,16 @@ function OwnSession:keeping() return bare(self, "keep") end
 --- The request that ends it.
 function OwnSession:closing() return bare(self, "close") end
 
+--- A session is gone; it need not be ours any more.
+function OwnSession:ended(id)
+  if id ~= self.id then return end
+  self.id, self.last, self.sent = false, 0, ring.new()
+end
+
 --- The answer to this one: its session is gone. True when it has not happened,
 -- and may go into another.
 function OwnSession:expired(waiter)
-  if waiter.session == self.id then
-    self.id, self.last, self.sent = false, 0, ring.new()
-  end
+  self:ended(waiter.session)
   if waiter.sends > 1 then return false end
   waiter.session = false
   return true

@@ -1,5 +1,6 @@
 -- sim.explore: finds, shrinks, tells; and finds nothing where nothing is.
 local World = require "raft.sim.world"
+local errors = require "raft.errors"
 local plans = require "raft.sim.plan"
 local sim = require "raft.sim"
 local swarm = require "raft.sim.swarm"
@@ -113,9 +114,11 @@ describe("sim.explore", function()
 
   it("ends when nothing is ever written", function()
     local function silence(s)
-      for _, id in ipairs(s.ids) do
-        s.members[id].call = function() end  -- no node ever answers
-      end
+      local nobody = setmetatable({ propose = function(_, _, opts)
+        s:sleep(opts.timeout)
+        return nil, errors.new("timeout", "no answer in time")
+      end }, { __close = function() end })
+      s.client = function() return nobody end
     end
     local _, err = explore { node = counter, seeds = { 1, 1 }, shrink = false,
       workload = silence }

@@ -1,4 +1,5 @@
 --- The options of raft.client: checked, and complete.
+local kinds = require "raft.option_kinds"
 local members = require "raft.members"
 local schema = require "raft.schema"
 
@@ -31,7 +32,9 @@ local fields = schema.fields {
     default = 5000 },
   { "max_pending_bytes", schema.integer(1, BYTES_MAX, "bytes"),
     default = 64 << 20 },
+  { "log", kinds.log, default = "warn" },
   { "uv", schema.any_table },
+  { "tls", kinds.not_yet(schema.or_false(schema.any_table)) },
 }
 
 local function client_options(t)

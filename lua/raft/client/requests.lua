@@ -50,17 +50,12 @@ end
 
 -------------------------------------------------------------------- answers --
 
-local function forget(self, request)
-  self.bytes = self.bytes - request.bytes
-  request.bytes = 0
-end
-
 --- Answers a request; again: nothing.
 function Requests:answer(request, err, result)
   local fn = request.answer
   if not fn then return end
   request.answer = false
-  forget(self, request)
+  self.bytes = self.bytes - request.bytes
   fn(err, result)
 end
 
@@ -96,11 +91,12 @@ end
 local function refused(self, request, err)
   if err.reason == "expired" and request.kind == "command" then
     return expired(self, request, err)
+  elseif err.code == "not_leader" then
+    self.client.search:misled()
   elseif FINAL[err.code] or request.kind == "call" and not err.retry then
     return self:answer(request, err)
   end
   if request.kind == "call" and err.outcome == "none" then request.sends = 0 end
-  if err.code == "not_leader" then self.client.search:misled() end
   self.resume_at = self.client:now() + PAUSE_MS
   ask_again(self, request, err)
 end
@@ -173,7 +169,10 @@ function Requests:keep_session()
   local now = self.client:now()
   if not self.session.id or now < self.used_at + SESSION_MS // 3 then return end
   self.used_at = now
-  submit(self, self.session:keeping(), function() end)
+  local id = self.session.id
+  submit(self, self.session:keeping(), function(err)
+    if err and err.reason == "expired" then self.session:ended(id) end
+  end)
 end
 
 local function has_room(self, request)
@@ -186,16 +185,11 @@ end
 local KINDS <const> = { command = "session", session = "session",
   query = "query", call = "call" }
 
-local function body_of(self, request)
-  if request.kind == "command" then return self.session:request(request) end
-  if request.body then return request.body end
-end
-
 local function send(self, connection, request)
   request.sends = request.sends + 1
   local head = connection.head
   local number = head.leader ~= head.id and limits.MAY_FORWARD or 0
-  local body = body_of(self, request)
+  local body = request.body or self.session:request(request)
   self.last_id = self.last_id + 1
   request.size = #body
   self.flying[self.last_id] = request

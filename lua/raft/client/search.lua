@@ -59,6 +59,7 @@ end
 
 local function dial(self, where)
   local client = self.client
+  self.trouble = "no answer from " .. where
   self.connection = Connection.dial {
     sockets = client.sockets, id = client.id, cluster = client.cluster,
     where = where,
@@ -103,6 +104,8 @@ end
 function Search:closed(where, reason, refusal)
   local was_open = self.connection and self.connection.head ~= false
   self.trouble = ("%s: %s"):format(where, reason)
+  self.client.logger:log(refusal and "warn" or "debug", "no connection",
+    { address = where, reason = reason })
   self.connection = false
   stop_timer(self)
   if not was_open then
@@ -185,6 +188,7 @@ function Search:heard(connection, bytes)
     if is_elsewhere then return follow(self, head.address) end
     self.backoff:reset()
     self.moves = 0
+    self.client.logger:debug("the leader is here", { node = head.id })
   end
   self.client:changed()
 end
