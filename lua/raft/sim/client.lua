@@ -134,7 +134,8 @@ function M.new(sim, name, number)
   local self = setmetatable({ sim = sim, name = name, loop = loop, ip = ip,
     client = false }, Client)
   loop:enter(function()
-    self.client = client.new { uv = loop.uv, members = addresses_of(sim) }
+    self.client = client.new { uv = loop.uv, log = false,
+      members = addresses_of(sim) }
   end)
   return self
 end
