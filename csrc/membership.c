@@ -183,15 +183,26 @@ bool raft_config_is_newest(const struct raft *r) {
   return true;
 }
 
+/* Is it a witness of this one, or to be one? */
+static bool is_witness_of(const struct raft_config *c, raft_id id) {
+  int i = raft_config_find(c, id);
+  if (i < 0) return false;
+  assert((uint32_t)i < c->count);
+  const struct raft_member *m = &c->members[i];
+  return m->role[RAFT_OLD] == RAFT_ROLE_WITNESS || m->goal == RAFT_ROLE_WITNESS;
+}
+
 /* Others are sent what our own disk has not yet: the writes go on beside one
  * another [Thesis 10.2.1]. A witness is not. If we crashed and lost it, the
  * witness would be ahead of us: it would refuse us, never campaign itself, and
- * we may need it. */
+ * we may need it. It is one until an entry that says otherwise is committed:
+ * that is lost as well. */
 raft_index raft_last_for(const struct raft *r, const struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
   assert(p->id != r->options.self);
-  int at = raft_config_find(&r->config, p->id);
-  bool is_witness = at >= 0 && r->config.members[at].goal == RAFT_ROLE_WITNESS;
+  bool is_open = r->config_index > r->commit;
+  bool is_witness = is_witness_of(&r->config, p->id) ||
+                    (is_open && is_witness_of(&r->config_before, p->id));
   return is_witness ? r->log.stored : r->log.last;
 }
 

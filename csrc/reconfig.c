@@ -247,6 +247,7 @@ static void retire(struct raft *r) {
  * is compacted here, we would not know that we have to lead once more. */
 bool raft_is_leaving(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
+  if (r->config.joint) return false;
   int self = raft_config_find(&r->config, r->options.self);
   return self < 0 || r->config.members[self].role[RAFT_OLD] != RAFT_ROLE_VOTER;
 }

@@ -136,38 +136,46 @@ static void a_leader_that_leaves_does_not_count_itself(void) {
   alone_end(c);
 }
 
-/* Is n2 what it is to be, committed or not? */
-static bool is_at_end(const struct cluster *c, uint8_t goal) {
-  return !config_of(c, N1)->joint && role_of(c, N1, N2) == goal;
+/* Is it what it is to be, committed or not, where that one leads? */
+static bool is_at_end(const struct cluster *c, uint32_t leader, uint32_t who,
+                      uint8_t goal) {
+  return !config_of(c, leader)->joint && role_of(c, leader, who) == goal;
 }
 
 /* n2 is to have another role. n1 has the end of that in memory only, crashes,
  * and needs the vote of n2 again: were n2 ahead of it, n2 would refuse it and
  * never campaign itself. Found by random schedules. */
-static void nobody_is_left_without_a_leader(uint8_t role, uint8_t goal) {
-  struct cluster_options o = {.nodes = 2, .seed = 1, .roles = {0, role}};
+static void leads_again(uint32_t lead, uint32_t other, uint8_t role,
+                        uint8_t goal) {
+  struct cluster_options o = {.nodes = 2, .seed = 1, .roles = {0}};
+  o.roles[other] = role;
   struct cluster *c = cluster_new(&o);
-  CHECK(cluster_elect(c, N1));
-  CHECK(ask(c, N1, N2, goal) > 0);
+  CHECK(cluster_elect(c, lead));
+  CHECK(ask(c, lead, other, goal) > 0);
   for (int turn = 0; turn < 200; turn++) {
-    (void)cluster_flush(c, N1);
-    if (!is_at_end(c, goal)) cluster_disk(c, N1, 9);
+    (void)cluster_flush(c, lead);
+    if (!is_at_end(c, lead, other, goal)) cluster_disk(c, lead, 9);
     if (c->packet_count > 0) cluster_deliver(c, 0);
-    (void)cluster_flush(c, N2);
-    cluster_disk(c, N2, 9);
-    if (turn % 20 == 19 && !is_at_end(c, goal)) {
+    (void)cluster_flush(c, other);
+    cluster_disk(c, other, 9);
+    if (turn % 20 == 19 && !is_at_end(c, lead, other, goal)) {
       c->now += 20; /* a heartbeat: n2 is new as a peer */
-      cluster_tick(c, N1);
+      cluster_tick(c, lead);
     }
   }
-  CHECK(is_at_end(c, goal));
-  cluster_crash(c, N1, 0);
-  EQ(cluster_restart(c, N1), RAFT_OK);
+  CHECK(is_at_end(c, lead, other, goal));
+  cluster_crash(c, lead, 0);
+  EQ(cluster_restart(c, lead), RAFT_OK);
   cluster_run(c, 3000);
-  EQ(cluster_leader(c), N1);
-  CHECK(is_settled(c, N1));
-  EQ(role_of(c, N1, N2), goal);
+  EQ(cluster_leader(c), lead);
+  CHECK(is_settled(c, lead));
+  EQ(role_of(c, lead, other), goal);
   alone_end(c);
+}
+
+static void nobody_is_left_without_a_leader(uint8_t role, uint8_t goal) {
+  leads_again(N1, N2, role, goal);
+  leads_again(N2, N1, role, goal);
 }
 
 static void who_never_campaigns_is_never_ahead(void) {
@@ -175,6 +183,7 @@ static void who_never_campaigns_is_never_ahead(void) {
   nobody_is_left_without_a_leader(VOTER, LEARNER);
   nobody_is_left_without_a_leader(VOTER, WITNESS);
   nobody_is_left_without_a_leader(LEARNER, WITNESS);
+  nobody_is_left_without_a_leader(WITNESS, NONE);
 }
 
 /* [Thesis 4.2.2] a leader that leaves has the only copy of the end, and starts
@@ -338,6 +347,44 @@ static void one_becomes_three(void) {
 }
 
 /* ---- who waits for whom -------------------------------------------------- */
+
+/* A voter of the new half alone may lead while joint: it is not leaving. */
+static void who_comes_may_lead_while_joint(void) {
+  struct cluster *c = led(2, 1);
+  CHECK(ask(c, N1, N2, VOTER) > 0);
+  for (int turn = 0; turn < 300 && !config_of(c, N2)->joint; turn++) {
+    (void)cluster_flush(c, N1);
+    cluster_disk(c, N1, 9);
+    if (c->packet_count > 0) cluster_deliver(c, 0);
+    (void)cluster_flush(c, N2);
+    cluster_disk(c, N2, 9);
+    if (turn % 20 == 19) {
+      c->now += 20;
+      cluster_tick(c, N1);
+    }
+  }
+  CHECK(config_of(c, N2)->joint);
+  cluster_crash(c, N1, 9);
+  cluster_drop_all(c);
+  EQ(cluster_restart(c, N1), RAFT_OK);
+  CHECK(config_of(c, N1)->joint);
+  cluster_time_out(c, N2);
+  for (int turn = 0; turn < 100; turn++) {
+    (void)cluster_flush(c, N2);
+    cluster_disk(c, N2, 9);
+    if (cluster_status(c, N2).state == RAFT_LEADER) break;
+    if (c->packet_count > 0) cluster_deliver(c, 0);
+    (void)cluster_flush(c, N1);
+    cluster_disk(c, N1, 9);
+  }
+  EQ(cluster_status(c, N2).state, RAFT_LEADER);
+  CHECK(config_of(c, N2)->joint);
+  CHECK(!cluster_status(c, N2).is_leaving);
+  CHECK(cluster_propose(c, N2, "x") > 0);
+  cluster_run(c, 500);
+  CHECK(is_settled(c, N2));
+  alone_end(c);
+}
 
 /* O11: who does not catch up is not promoted, and can be taken back. */
 static void who_does_not_catch_up_is_no_voter(void) {
@@ -731,6 +778,7 @@ int main(void) {
   CASE(the_leader_becomes_a_learner);
   CASE(a_learner_counts_nowhere);
   CASE(one_becomes_three);
+  CASE(who_comes_may_lead_while_joint);
   CASE(who_does_not_catch_up_is_no_voter);
   CASE(who_is_not_there_is_no_voter_at_any_place);
   CASE(what_is_so_already_is_answered_with_its_index);
