@@ -5,7 +5,7 @@ local store = require "store"
 
 local M = {}
 
-local ENTRY_OF_STATUS <const> = { "id", "cluster", "state", "role", "term",
+local STATUS_FIELDS <const> = { "id", "cluster", "state", "role", "term",
   "leader", "commit", "applied", "last", "pending", "version" }
 
 ------------------------------------------------------------------- responses --
@@ -126,7 +126,7 @@ end
 
 local function status(node)
   local all, said = node:status(), {}
-  for _, name in ipairs(ENTRY_OF_STATUS) do said[name] = all[name] end
+  for _, name in ipairs(STATUS_FIELDS) do said[name] = all[name] end
   return say(200, said)
 end
 

@@ -98,7 +98,7 @@ function M.snapshot()
 end
 
 function M.restore(bytes)
-  pairs_by_key = codec.decode(bytes)
+  pairs_by_key = assert(codec.decode(bytes))
 end
 
 return M

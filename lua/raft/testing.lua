@@ -6,6 +6,7 @@
 --     local cluster <close> = testing.cluster { nodes = 3, node = node }
 --     assert(cluster:ready())
 --     cluster:kill(cluster:leader())
+--     assert(cluster:ready())
 --     ...
 --   end)
 --
