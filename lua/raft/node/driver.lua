@@ -50,8 +50,7 @@ function M.new(options, node)
     core = false,             -- raft.core replica, while open
     storage = false, transport = false, clock = false,
     peers = false,            -- forming and greeting
-    machine = Machine.new(options),
-    kept = replica_state.new(),  -- what we keep beside the user's state
+    machine = Machine.new(options), kept = replica_state.new(),
     state = "new",            -- as status() names it
     role = "follower",
     term = 0,
@@ -85,7 +84,8 @@ function M.new(options, node)
     recorder = false,         -- of what the core is told; or none
     joining = false,          -- asks to be added
     proposals = false, reads = false, transfers = false, health = false,
-    membership = false, snapshots = false, shipping = false, receiving = false,
+    membership = false, snapshots = false, shipping = false,
+    receiving = false,
   }, Driver)
   add_parts(self)
   return self

@@ -108,18 +108,18 @@ function events.loaded(self, event)
     event.peer == "" and "itself" or event.peer)
 end
 
--- An event that brings commands of one kind.
-local function commands(text, kind)
-  return function(self, event)
-    self:say(text, self.id,
-      plural(#format.split(event.commands), kind .. "command"), event.token)
+-- What kind of command -> who is given them, or forwards them.
+for what, suffix in pairs { command = "", ["client command"] = "_session" } do
+  local function commands(event)
+    return plural(#format.split(event.commands), what)
+  end
+  events["propose" .. suffix] = function(self, event)
+    self:say("%s is given %s", self.id, commands(event))
+  end
+  events["forward" .. suffix] = function(self, event)
+    self:say("%s forwards %s (%d)", self.id, commands(event), event.token)
   end
 end
-
-events.propose = commands("%s is given %s", "")
-events.forward = commands("%s forwards %s (%d)", "")
-events.propose_session = commands("%s is given %s", "client ")
-events.forward_session = commands("%s forwards %s (%d)", "client ")
 
 function events.read(self, event)
   self:say("%s is asked for a read (%d)", self.id, event.token)
