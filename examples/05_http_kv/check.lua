@@ -11,7 +11,7 @@ local IDS <const> = { "n1", "n2", "n3" }
 local FILES <const> = { "cluster.lua", "conditions.lua", "http.lua",
   "http_parser.lua", "json.lua", "kv.lua", "README.md", "routes.lua",
   "store.lua" }
-local WRITES <const> = 400       -- of one curl
+local WRITES <const> = 600       -- of one curl
 local WRITES_BEFORE <const> = 40 -- the leader is killed
 local LOAD_MS <const> = 60000
 
