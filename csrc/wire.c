@@ -70,7 +70,6 @@ static void put_vote_reply(struct raft_out *out, const struct raft_message *m) {
   raft_out_u64(out, m->vote_reply.round);
   raft_out_u8(out, m->vote_reply.pre);
   raft_out_u8(out, m->vote_reply.granted);
-  if (m->vote_reply.wall != 0) raft_out_u64(out, m->vote_reply.wall);
 }
 
 static void get_vote_reply(struct raft_in *in, struct raft_message *m) {
@@ -80,9 +79,6 @@ static void get_vote_reply(struct raft_in *in, struct raft_message *m) {
   m->vote_reply.round = raft_in_u64(in);
   m->vote_reply.pre = raft_in_bool(in);
   m->vote_reply.granted = raft_in_bool(in);
-  if (raft_in_left(in) == 0) return; /* it knows no time */
-  m->vote_reply.wall = raft_in_u64(in);
-  if (m->vote_reply.wall == 0) raft_in_refuse(in);
 }
 
 static bool is_sound_vote_reply(const struct raft_message *m) {

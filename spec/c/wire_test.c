@@ -193,14 +193,6 @@ static void flags_are_told_apart(void) {
   EQ(decode(&b, &got), RAFT_OK);
   CHECK(got.vote_reply.pre);
   CHECK(!got.vote_reply.granted);
-  EQ(got.vote_reply.wall, 0); /* left out */
-  m.vote_reply.wall = 0x0102030405060708u;
-  encode(&m, &b);
-  EQ(decode(&b, &got), RAFT_OK);
-  EQ(got.vote_reply.wall, m.vote_reply.wall);
-  memset(b.data + b.head - 8, 0, 8);
-  mend(&b);
-  EQ(decode(&b, &got), RAFT_E_CORRUPT); /* a 0 is not written */
 }
 
 static void codes_come_back_whatever_they_are(void) {
@@ -295,7 +287,6 @@ static void fields_may_grow_at_their_end(void) {
   struct raft_message got;
   for (int i = 0; i < SAMPLES; i++) {
     encode_sample(i, &b);
-    if (i == 1) continue; /* leaves out its last one */
     grown = b;
     memmove(grown.data + b.head + 13, b.data + b.head, b.size - b.head);
     memset(grown.data + b.head, 0x5a, 13);
