@@ -70,6 +70,7 @@ static void put_vote_reply(struct raft_out *out, const struct raft_message *m) {
   raft_out_u64(out, m->vote_reply.round);
   raft_out_u8(out, m->vote_reply.pre);
   raft_out_u8(out, m->vote_reply.granted);
+  raft_out_u64(out, m->vote_reply.wall);
 }
 
 static void get_vote_reply(struct raft_in *in, struct raft_message *m) {
@@ -79,6 +80,7 @@ static void get_vote_reply(struct raft_in *in, struct raft_message *m) {
   m->vote_reply.round = raft_in_u64(in);
   m->vote_reply.pre = raft_in_bool(in);
   m->vote_reply.granted = raft_in_bool(in);
+  m->vote_reply.wall = raft_in_u64(in);
 }
 
 static bool is_sound_vote_reply(const struct raft_message *m) {

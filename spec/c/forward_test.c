@@ -292,6 +292,17 @@ static void a_damaged_forward_is_dropped(void) {
 }
 
 /* Stamps: the leader's clock, but no further ahead than a quorum's clocks. */
+/* Or its first entries would be of the year 1970: votes carry clocks, too. */
+static void a_new_leader_knows_the_clocks_of_its_voters(void) {
+  struct cluster *c = leader_of(3);
+  struct raft_entry e;
+  CHECK(raft_entry_at(c->nodes[N1].raft, 2, &e));
+  EQ(e.kind, RAFT_ENTRY_NOOP);
+  CHECK(e.time >= 1000000);
+  CHECK(e.time <= c->now + 1000000);
+  alone_end(c);
+}
+
 static void a_wild_clock_is_held_back(void) {
   struct cluster *c = leader_of(3);
   CHECK(cluster_propose(c, N1, "x") == 3);
@@ -465,6 +476,7 @@ int main(void) {
   CASE(too_much_that_is_pending_is_busy);
   CASE(too_much_behind_a_hanging_disk_is_busy);
   CASE(a_damaged_forward_is_dropped);
+  CASE(a_new_leader_knows_the_clocks_of_its_voters);
   CASE(a_wild_clock_is_held_back);
   CASE(a_full_disk_takes_no_entries_and_still_votes);
   CASE(a_follower_without_space_acknowledges_what_it_has);

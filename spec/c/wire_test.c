@@ -51,7 +51,8 @@ static const struct sample samples[SAMPLES] = {
     {"frame_vote_reply",
      {.kind = RAFT_MSG_VOTE_REPLY,
       .term = 7,
-      .vote_reply = {.for_term = 7, .round = 9, .granted = true}}},
+      .vote_reply =
+          {.for_term = 7, .round = 9, .granted = true, .wall = 1000}}},
     {"frame_append",
      {.kind = RAFT_MSG_APPEND,
       .group = 1,
