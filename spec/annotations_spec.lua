@@ -121,4 +121,25 @@ describe("annotations #house", function()
     for name in pairs(node:status()) do assert.is_true(fields[name], name) end
     node:stop()
   end)
+
+  it("have everything in raft.testing, and nothing else", function()
+    local path <const> = "lua/raft/annotations/testing.lua"
+    local testing = require "raft.testing"
+    local annotated = assert(loadfile(path))()
+    for name in pairs(testing) do assert.is_function(annotated[name], name) end
+    for name in pairs(annotated) do assert.is_function(testing[name], name) end
+
+    local cluster <close> = testing.cluster { nodes = 1, node = function()
+      return { apply = function() end }
+    end }
+    local methods, said = getmetatable(cluster).__index, {}
+    for name in read(path):gmatch("\nfunction Cluster:([%w_]+)%(") do
+      assert.is_function(methods[name], "no such call: " .. name)
+      said[name] = true
+    end
+    local ours = { defer = true, report = true }  -- inside
+    for name in pairs(methods) do
+      assert.is_true(said[name] or ours[name] or name:find("^__") ~= nil, name)
+    end
+  end)
 end)

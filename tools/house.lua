@@ -84,7 +84,8 @@ M.floors = {
   { "raft.sim*", may = { M.base, "raft", "raft.node*", "raft.sim*",
     "raft.storage*", "raft.transport*", "raft.clock", "raft.link*", "luv" },
     uv = true },
-  { "raft.testing*", may = { M.base, "raft", "raft.node*", "luv" }, uv = true },
+  { "raft.testing*", may = { M.base, "raft", "raft.node*", "raft.testing*",
+    "luv" }, uv = true },
   -- Only node touches storage, transport and clock, all three.
   { "raft.node*", may = { M.base, "raft.node*", "raft.storage*",
     "raft.transport*", "raft.link*", "raft.clock" } },

@@ -12,6 +12,7 @@ local M = {}
 
 local WAIT_MS <const> = 20000
 local LOOK_MS <const> = 5  -- between two looks of a wait
+local LAST_WORDS_MS <const> = 2000  -- a child of it may hold the pipes open
 local DIR_MODE <const> = tonumber("700", 8)
 
 local Trial = { __name = "trial" }
@@ -93,12 +94,13 @@ local function collect(process, pipe, field)
       process[field] = process[field] .. chunk
     elseif not pipe:is_closing() then
       pipe:close()
+      process.open_pipes = process.open_pipes - 1
     end
   end))
 end
 
---- Starts `lua5.4 ...` in the trial's directory.
-function Trial:start(...)
+-- Starts a program in the trial's directory.
+local function start(trial, program, ...)
   local out, err = uv.new_pipe(false), uv.new_pipe(false)
   local process = setmetatable({
     name = table.concat({ ... }, " "),
@@ -107,18 +109,36 @@ function Trial:start(...)
     status = false,  -- its exit status, once it has ended
     signal = false,  -- the signal that ended it, or 0
     handle = false,  -- luv's
+    open_pipes = 2,  -- of these two, how many may still bring something
   }, Process)
   local function ended(status, signal)
     process.status, process.signal = status, signal
     process.handle:close()
   end
-  process.handle = assert(uv.spawn(interpreter(), {
-    args = { ... }, cwd = self.dir, stdio = { nil, out, err },
+  process.handle = assert(uv.spawn(program, {
+    args = { ... }, cwd = trial.dir, stdio = { nil, out, err },
   }, ended))
   collect(process, out, "text")
   collect(process, err, "errors")
-  self.processes[#self.processes + 1] = process
+  trial.processes[#trial.processes + 1] = process
   return process
+end
+
+--- Starts `lua5.4 ...` in the trial's directory.
+function Trial:start(...)
+  return start(self, interpreter(), ...)
+end
+
+--- Starts a program of the system, from a path that `has` found.
+function Trial:start_program(path, ...)
+  return start(self, path, ...)
+end
+
+--- The path of a program of the system, or nil.
+function Trial:has(name)
+  for dir in os.getenv("PATH"):gmatch("[^:]+") do
+    if uv.fs_access(dir .. "/" .. name, "X") then return dir .. "/" .. name end
+  end
 end
 
 --- Its complete lines so far.
@@ -140,9 +160,11 @@ function Process:kill(name)
   if not self.status then self.handle:kill(name) end
 end
 
---- Waits for its end: its exit status and signal; or nil when it goes on.
+--- Waits for its end, and for all that it has printed: its exit status and
+-- signal; or nil when it goes on.
 function Process:wait(ms)
   if not M.wait(function() return self.status end, ms) then return nil end
+  M.wait(function() return self.open_pipes == 0 end, LAST_WORDS_MS)
   return self.status, self.signal
 end
 
@@ -191,6 +213,12 @@ function Trial:equal(expected, found, what)
     tostring(expected), tostring(found))
 end
 
+--- Leaves something out, and says why.
+function Trial:skip(why)
+  self.skipped = self.skipped + 1
+  print("SKIPPED: " .. why)
+end
+
 -- Ends all that was started, in whatever state it is.
 local function clean(trial)
   for _, process in ipairs(trial.processes) do process:kill("sigkill") end
@@ -220,12 +248,14 @@ function M.run(body)
     processes = {},            -- all that were started
     passed = 0,
     failed = 0,
+    skipped = 0,
   }, Trial)
   local ok, err = xpcall(body, debug.traceback, trial)
   if not ok then trial:check(false, "%s", err) end
   clean(trial)
   if trial.failed > 0 then show_all(trial) end
-  print(("%d passed, %d failed"):format(trial.passed, trial.failed))
+  print(("%d passed, %d failed, %d skipped"):format(trial.passed, trial.failed,
+    trial.skipped))
   os.exit(trial.failed == 0)
 end
 

@@ -1,6 +1,7 @@
 local Cluster = require "spec.support.cluster"
 local helper = require "spec.support.helper"
 local raft = require "raft"
+local sim = require "raft.sim"
 local uv = require "luv"
 
 local function recurse(n) return 1 + recurse(n + 1) end
@@ -392,6 +393,30 @@ describe("entry.time", function()
     while uv.hrtime() < until_ns do end  -- the loop is blocked meanwhile
     assert(node:propose("second"))
     assert.is_true(times[2] - times[1] >= 290, tostring(times[2] - times[1]))
+  end)
+
+  -- Votes told nobody the time, so until the first answers came a new leader
+  -- knew of no clock but its own, and stamped by the year 1970.
+  it("is the time of day from the first command on", function()
+    for seed = 1, 20 do
+      local first
+      local s <close> = sim.new { seed = seed, nodes = 3, node = function()
+        return { apply = function(_, entry)
+          first = first or entry.time
+          return true
+        end }
+      end }
+      s:run(function()
+        local tasks = {}
+        for i = 1, 3 do  -- each as soon as there is a leader
+          tasks[i] = s:spawn(function()
+            return s:node("n" .. i):propose("x", { timeout = 20000 })
+          end)
+        end
+        for _, task in ipairs(tasks) do assert(task:wait()) end
+      end)
+      assert.is_true(first > 1700000000000, ("seed %d: %d"):format(seed, first))
+    end
   end)
 end)
 
