@@ -109,6 +109,10 @@ function Node:close() end
 ---@return raft.node
 function raft.node(options) end
 
+---@param def raft.service_definition
+---@return raft.service
+function raft.service(def) end
+
 ---@param fn fun(): ...
 ---@param opts { signals: boolean?, uv: table? }?
 ---@return any ...

@@ -49,6 +49,20 @@
 ---@field term integer
 ---@field time integer ms, the same on every node; never goes back
 
+--- What raft.service takes. In a command `entry` and `emit` are globals.
+---@class raft.service_definition
+---@field name string
+---@field init fun(): table the first state
+---@field commands table<string, fun(state: table, ...): any, any>?
+---@field queries table<string, fun(state: table, ...): any, any>?
+---@field version integer? 1 unless said otherwise
+---@field upgrade nil|fun(state: table, from: integer): table?
+---@field atomic boolean? does a command that fails leave no trace?
+
+---@class raft.service
+---@field name string
+---@field version integer
+
 ---@class raft.handlers
 ---@field role fun(role: string, term: integer)?
 ---@field leader fun(id: string?, address: string?, term: integer)?

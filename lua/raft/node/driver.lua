@@ -71,8 +71,7 @@ function M.new(options, node)
     is_replaying = false,     -- does start apply what the disk knows?
     repairing = false,        -- what damage took and is not back yet
     is_dirty = false,         -- has the core heard of anything since a flush?
-    is_flushing = false,
-    is_closed = false,
+    is_flushing = false, is_closed = false,
     is_drain_due = false,     -- will the scheduler deliver our events?
     failure = false,          -- the error that ended us
     last_places = false,      -- where the log stood when we ended

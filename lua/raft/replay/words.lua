@@ -112,23 +112,14 @@ local function commands_of(event)
   return #format.split(event.commands)
 end
 
-function events.propose(self, event)
-  self:say("%s is given %s", self.id, plural(commands_of(event), "command"))
-end
-
-function events.forward(self, event)
-  self:say("%s forwards %s (%d)", self.id,
-    plural(commands_of(event), "command"), event.token)
-end
-
-function events.propose_session(self, event)
-  self:say("%s is given %s", self.id,
-    plural(commands_of(event), "client command"))
-end
-
-function events.forward_session(self, event)
-  self:say("%s forwards %s (%d)", self.id,
-    plural(commands_of(event), "client command"), event.token)
+for suffix, word in pairs { [""] = "command", _session = "client command" } do
+  events["propose" .. suffix] = function(self, event)
+    self:say("%s is given %s", self.id, plural(commands_of(event), word))
+  end
+  events["forward" .. suffix] = function(self, event)
+    self:say("%s forwards %s (%d)", self.id, plural(commands_of(event), word),
+      event.token)
+  end
 end
 
 function events.read(self, event)
