@@ -39,6 +39,11 @@ function Node:read(opts, callback) end
 ---@return any, raft.error?
 function Node:query(request, opts, callback) end
 
+---@param name string
+---@param opts raft.service_opts?
+---@return raft.proxy
+function Node:service(name, opts) end
+
 ---@return string
 function Node:token() end
 

@@ -33,4 +33,29 @@ function M.is_local(value)
     and value:find("stack overflow", 1, true) ~= nil
 end
 
+-- What was raised, as it goes on.
+local function kept(value)
+  if M.value_of(value) == nil and M.is_local(value) then return M.new(value) end
+  return value
+end
+
+local function passed_on(ok, ...)
+  if not ok and M.value_of((...)) ~= nil then error((...), 0) end
+  return ok, ...
+end
+
+--- pcall, which hands a fault on.
+function M.pcall(fn, ...)
+  return passed_on(xpcall(fn, kept, ...))
+end
+
+--- xpcall, which hands a fault on.
+function M.xpcall(fn, handler, ...)
+  return passed_on(xpcall(fn, function(value)
+    value = kept(value)
+    if M.value_of(value) ~= nil then return value end
+    return handler(value)
+  end, ...))
+end
+
 return M

@@ -31,6 +31,7 @@ function M.new(options)
   return setmetatable({
     apply_fn = options.apply,
     query_fn = options.query or false,
+    configure_fn = options.configure or false,
     snapshot_fn = options.snapshot or false,  -- these two,
     restore_fn = options.restore or false,
     save_fn = options.save or false,          -- or these two, or none
@@ -105,17 +106,30 @@ local function error_of(what, raised)
   return err
 end
 
---- Applies one command.
--- @return true, result, why; or false and an error value. The error's
---   `is_local` says that only this node had it: it must stop.
-function Machine:apply(index, term, time, command)
+-- Runs fn(what, entry) for an entry.
+local function run(self, fn, index, term, time, what)
   local entry = self.entry
   entry.index, entry.term, entry.time = index, term, time
-  local ok, value, extra = call("apply", self.apply_fn, command, entry)
+  local ok, value, extra = call("apply", fn, what, entry)
   if ok then return true, value, extra end
   local err = error_of("apply", value)
   err.index = index
   return false, err
+end
+
+--- Applies one command.
+-- @return true, result, why; or false and an error value. The error's
+--   `is_local` says that only this node had it: it must stop.
+function Machine:apply(index, term, time, command)
+  return run(self, self.apply_fn, index, term, time, command)
+end
+
+--- Another configuration is committed: true, or false and an error value as
+-- of apply. Only services want to know of it.
+-- @param config its bytes
+function Machine:configure(index, term, time, config)
+  if not self.configure_fn then return true end
+  return run(self, self.configure_fn, index, term, time, config)
 end
 
 --- Answers a read-only request: result, or nil and an error value. It changes

@@ -28,6 +28,11 @@ function Service:__newindex(key)
     tostring(key)), 2)
 end
 
+--- Is this a service of raft.service?
+function M.is_service(value)
+  return type(value) == "table" and getmetatable(value) == Service
+end
+
 ------------------------------------------------------------------- the rules --
 
 local function set_of(list)
@@ -62,6 +67,22 @@ local function functions(value, path)
   return result
 end
 
+-- Version -> definition that runs while that version is in use.
+local function older(value, path)
+  schema.any_table(value, path)
+  local by_version = {}
+  for i, item in ipairs(value) do
+    local at = schema.join(path, i)
+    if not M.is_service(item) then
+      schema.refuse(at, "a service of raft.service", item)
+    elseif by_version[item.version] then
+      schema.complain(at, "version " .. item.version .. " is there already")
+    end
+    by_version[item.version] = item
+  end
+  return by_version
+end
+
 local fields = schema.fields {
   { "name", service_name, required = "a name" },
   { "init", schema.callable, required = "a function that returns the first "
@@ -70,6 +91,7 @@ local fields = schema.fields {
   { "queries", functions, default = {} },
   { "version", schema.integer(1, VERSION_MAX), default = 1 },
   { "upgrade", schema.callable },
+  { "older", older, default = {} },
   { "atomic", schema.boolean },
 }
 
@@ -87,6 +109,15 @@ local function check_names(def)
     if def.commands[name] then
       schema.complain("queries." .. name, "is a command, too: a name can be "
         .. "one of the two")
+    end
+  end
+end
+
+local function check_older(def)
+  for version, item in next, def.older do
+    if item.name ~= def.name or version >= def.version then
+      schema.complain("older", ("expected versions below %d of %s, got %s")
+        :format(def.version, def.name, item))
     end
   end
 end
@@ -111,6 +142,7 @@ end
 local function definition(t)
   local def = fields(t, "")
   check_names(def)
+  check_older(def)
   cover_all(def)
   return def
 end
@@ -118,19 +150,15 @@ end
 -------------------------------------------------------------------- the face --
 
 --- A service; it does nothing before a node has it.
--- @param def name, init, commands, queries, version, upgrade, atomic: see
---   docs/SERVICES.md. Its functions are put under the guard, in their places.
+-- @param def name, init, commands, queries, version, upgrade, older, atomic:
+--   see docs/SERVICES.md. Its functions are put under the guard, in their
+--   places.
 -- @raise where something is wrong, naming the path
 function M.new(def)
   local checked = schema.check("raft.service", 3, definition, def)
   checked.command_names = names_of(checked.commands)
   checked.query_names = names_of(checked.queries)
   return setmetatable(checked, Service)
-end
-
---- Is this a service of raft.service?
-function M.is_service(value)
-  return type(value) == "table" and getmetatable(value) == Service
 end
 
 return M

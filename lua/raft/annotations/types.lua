@@ -57,11 +57,23 @@
 ---@field queries table<string, fun(state: table, ...): any, any>?
 ---@field version integer? 1 unless said otherwise
 ---@field upgrade nil|fun(state: table, from: integer): table?
+---@field older raft.service[]? what runs while an older version is in use
 ---@field atomic boolean? does a command that fails leave no trace?
 
 ---@class raft.service
 ---@field name string
 ---@field version integer
+
+--- Commands and queries as functions; `p.add(5)` and `p:add(5)` are the same.
+---@class raft.proxy
+---@field on fun(event: string, fn: fun(...)): function
+---@field off fun(event: string, fn: fun(...)): boolean
+---@field [string] fun(...): any, raft.error?
+
+---@class raft.service_opts
+---@field timeout number|false|nil
+---@field consistency "linearizable"|"lease"|"stale"|nil
+---@field at_least string?
 
 ---@class raft.handlers
 ---@field role fun(role: string, term: integer)?
@@ -89,7 +101,9 @@
 ---@field listen string?
 ---@field dir string? durable state; required unless volatile
 ---@field volatile boolean?
----@field apply fun(command: string, entry: raft.entry): any, any
+---@field service raft.service? in the place of apply
+---@field services raft.service[]?
+---@field apply nil|fun(command: string, entry: raft.entry): any, any
 ---@field query (fun(request: any): any, any)?
 ---@field snapshot (fun(): string)?
 ---@field restore fun(bytes: string)?

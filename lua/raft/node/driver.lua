@@ -9,6 +9,7 @@ local Machine = require "raft.machine"
 local replica_state = require "raft.replica_state"
 local Health = require "raft.node.health"
 local Membership = require "raft.node.membership"
+local Services = require "raft.node.services"
 local Snapshots = require "raft.node.snapshots"
 local applying = require "raft.node.applying"
 local effects = require "raft.node.effects"
@@ -29,6 +30,9 @@ local Driver = { __name = "raft.driver" }
 Driver.__index = Driver
 
 local function add_parts(self)
+  self.services = Services.new(self) or false
+  self.machine = Machine.new(self.services and self.services:functions()
+    or self.options)
   self.proposals = proposals.new(self)
   self.reads = reads.new(self)
   self.transfers = transfers.new(self)
@@ -50,7 +54,8 @@ function M.new(options, node)
     core = false,             -- raft.core replica, while open
     storage = false, transport = false, clock = false,
     peers = false,            -- forming and greeting
-    machine = Machine.new(options),
+    services = false,         -- in the place of apply; or none
+    machine = false,          -- the user's state
     kept = replica_state.new(),  -- what we keep beside the user's state
     state = "new",            -- as status() names it
     role = "follower",
@@ -84,8 +89,7 @@ function M.new(options, node)
     recorder = false,         -- of what the core is told; or none
     joining = false,          -- asks to be added
     proposals = false, reads = false, transfers = false, health = false,
-    membership = false, snapshots = false, shipping = false,
-    receiving = false,
+    membership = false, snapshots = false, shipping = false, receiving = false,
   }, Driver)
   add_parts(self)
   return self

@@ -13,29 +13,6 @@ local M = {}
 
 ------------------------------------------------------------ what is switched --
 
--- An error that only this node has is not the program's to catch.
-local function kept(value)
-  return fault.is_local(value) and not fault.value_of(value)
-    and fault.new(value) or value
-end
-
-local function passed_on(ok, ...)
-  if not ok and fault.value_of((...)) ~= nil then error((...), 0) end
-  return ok, ...
-end
-
-local function guarded_pcall(fn, ...)
-  return passed_on(xpcall(fn, kept, ...))
-end
-
-local function guarded_xpcall(fn, handler, ...)
-  return passed_on(xpcall(fn, function(value)
-    value = kept(value)
-    if fault.value_of(value) ~= nil then return value end
-    return handler(value)
-  end, ...))
-end
-
 -- What the collector does it does at another time on every node.
 local function guarded_setmetatable(t, meta)
   for _, name in ipairs { "__gc", "__mode" } do
@@ -49,8 +26,8 @@ end
 
 local SWITCHED <const> = {
   tostring = strings.tostring,
-  pcall = guarded_pcall,
-  xpcall = guarded_xpcall,
+  pcall = fault.pcall,   -- what only this node has is not the program's
+  xpcall = fault.xpcall,  -- to catch
   setmetatable = guarded_setmetatable,
   ["string.format"] = strings.format,
   ["table.sort"] = ordered.sort,

@@ -5,6 +5,7 @@
 local errors = require "raft.errors"
 local handle = require "raft.sim.handle"
 local schema = require "raft.schema"
+local services = require "raft.sim.services"
 local token = require "raft.node.token"
 local waiting = require "raft.waiting"
 
@@ -102,8 +103,7 @@ local read_options = {
 
 local function method(name, args, is_read, options)
   Client[name] = waiting.method {
-    name = "client:" .. name, args = args, is_optional = name == "query",
-    options = options,
+    name = "client:" .. name, args = args, options = options,
     start = function(self, opts, answer, argument)
       if name == "propose" then
         handle.check_command("client:propose", argument)
@@ -116,6 +116,7 @@ end
 
 method("propose", 1, false)
 method("query", 1, true, read_options)
+Client.query = handle.optional(Client.query)
 method("read", 0, true, read_options)
 method("ready", 0, true)
 
@@ -140,6 +141,12 @@ end
 --- A node's snapshot, now.
 function Client:take_snapshot(id, ...)
   return handle_of(self, id):take_snapshot(...)
+end
+
+--- The proxy of a service.
+function Client:service(name, opts)
+  local proxy = services.of_client(self, name, opts)
+  return proxy
 end
 
 --- Covers everything that was acknowledged to this client, and more.

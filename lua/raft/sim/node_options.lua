@@ -57,6 +57,19 @@ local function observed(self, loop, apply)
   end
 end
 
+--- The services of a node that was made with these options: what runs them is
+-- the code of that node, like an apply of its own.
+function M.observe(self, driver)
+  if not driver.services then return end
+  self.services = driver.services:descriptions()
+  local code, run = self.code, driver.machine
+  run.apply_fn = observed(self, self.loop, code:wrap(run.apply_fn))
+  for _, name in ipairs { "query_fn", "snapshot_fn", "restore_fn",
+    "configure_fn" } do
+    run[name] = code:wrap(run[name])
+  end
+end
+
 -- How snapshots are taken, where the simulation says so and the user does not.
 local function add_snapshots(options, drawn)
   if not drawn then return end
@@ -68,6 +81,7 @@ end
 function M.of(self)
   local code = Code.new(self.random:derive("code " .. self.boot), self.host,
     self.loop)
+  self.code = code
   local ctx = { uv = self.loop.uv, id = self.id, boot = self.boot,
     random = callable(self.random:derive("user " .. self.boot)) }
   local given = code:wrap(self.sim.options.node)(self.id, ctx)

@@ -1,0 +1,201 @@
+--- The services of a node: between their machine, and the node's log, its loop
+-- and its users.
+--
+-- A node says what it can run whenever the log says something else of it. That
+-- is a command like any other: raft.service.versions makes of it, and of the
+-- configurations, what is in use.
+local Listeners = require "raft.service.listeners"
+local codec = require "raft.codec"
+local configuration = require "raft.configuration"
+local errors = require "raft.errors"
+local proxy = require "raft.service.proxy"
+local raft_core = require "raft.core"
+local request = require "raft.service.request"
+local service_machine = require "raft.service.machine"
+local view = require "raft.node.view"
+
+local M = {}
+
+local Services = { __name = "raft.node.services" }
+Services.__index = Services
+
+--- @param driver gives id, options, defer(fn), report(err)
+-- @return the services of its options; nil where it has none
+function M.new(driver)
+  local list = driver.options.services
+  if not list then return nil end
+  return setmetatable({
+    driver = driver,
+    list = list,
+    machine = service_machine.new(list),
+    listeners = Listeners.new(function(err) driver:report(err) end),
+    is_telling = false,  -- is a delivery on its way?
+    is_announcing = false,  -- is an announcement on its way?
+    announcement = false,   -- what we can run; made at the start
+    seen = false,           -- what the log says of that, compared last
+  }, Services)
+end
+
+------------------------------------------------------------- after a command --
+
+-- What commands have emitted is told from the loop, never inside of apply.
+local function tell_soon(self)
+  if self.is_telling or #self.machine.told == 0 then return end
+  self.is_telling = true
+  self.driver:defer(function()
+    self.is_telling = false
+    self.listeners:deliver(self.machine:take_told())
+  end)
+end
+
+-- What came before an upgrade needs the old commands, should it be applied
+-- again: a snapshot does away with it.
+local function snapshot_soon(self)
+  local in_use, driver = self.machine.in_use, self.driver
+  if not in_use.was_upgraded then return end
+  in_use.was_upgraded = false
+  driver:defer(function()
+    if driver.is_closed then return end
+    driver.snapshots:submit { deadline = false, answer = function() end }
+  end)
+end
+
+--- The functions that raft.machine runs.
+function Services:functions()
+  local machine = self.machine
+  return {
+    apply = function(command, entry)
+      local value, why = machine:apply(command, entry)
+      tell_soon(self)
+      snapshot_soon(self)
+      return value, why
+    end,
+    configure = function(bytes, entry)
+      local config = assert(raft_core.config_decode(bytes))
+      machine:configure(configuration.appliers(config), entry)
+      snapshot_soon(self)
+    end,
+    query = function(request) return machine:query(request) end,
+    snapshot = function() return machine:snapshot() end,
+    restore = function(bytes) machine:restore(bytes) end,
+  }
+end
+
+----------------------------------------------------------------- announcing --
+
+-- Errors after which it is asked for again at once: it waits for a leader then.
+-- After others it is when something changes.
+local AGAIN <const> = { unknown = true, lost = true, timeout = true }
+
+local function announce(self)
+  local driver = self.driver
+  self.is_announcing = true
+  driver:tell_wall(true)
+  driver.proposals:submit {
+    command = request.announcement(driver.id, self.announcement),
+    answer = function(err)
+      self.is_announcing = false
+      if not err or not AGAIN[err.code] then return end
+      driver:defer(function() self:look() end)
+    end,
+    can_forward = true, can_wait = true, deadline = false,
+    is_alone = false, bytes = 0, order = 0, index = 0, term = 0,
+  }
+end
+
+-- Does the log know what we can run?
+local function is_known(self)
+  local known = self.machine.in_use.versions.announced[self.driver.id]
+  if known and known ~= self.seen then
+    self.seen = codec.encode(known) == codec.encode(self.announcement) and known
+  end
+  return known ~= nil and known == self.seen
+end
+
+-- Before anything was applied no members are known: we are one, or will be when
+-- a leader can be asked.
+local function may_be_member(self)
+  local members = self.machine.in_use.versions.members
+  for _, id in ipairs(members) do
+    if id == self.driver.id then return true end
+  end
+  return #members == 0
+end
+
+--- Announces what we can run, if the log says something else.
+function Services:look()
+  local driver = self.driver
+  if self.is_announcing or view.not_running(driver) then return end
+  if view.is_stateless(driver) or is_known(self) then return end
+  if may_be_member(self) then announce(self) end
+end
+
+--- The node runs.
+function Services:begin()
+  self.announcement = self.machine.in_use:announcement()
+  for _, event in ipairs { "applied", "leader", "membership", "drain" } do
+    self.driver.emitter:on(event, function() self:look() end)
+  end
+  self:look()
+end
+
+--------------------------------------------------------------------- proxies --
+
+local function set_of(names)
+  local set = {}
+  for _, name in ipairs(names) do set[name] = true end
+  return set
+end
+
+local function described(definition)
+  return { version = definition.version,
+    commands = set_of(definition.command_names),
+    queries = set_of(definition.query_names) }
+end
+
+--- What there is, for those who have no definitions: name -> { version=,
+-- commands = { name = true }, queries = { name = true } }.
+function Services:descriptions()
+  local all = {}
+  for _, definition in ipairs(self.list) do
+    all[definition.name] = described(definition)
+  end
+  return all
+end
+
+-- The proxy of a service over the node.
+local function new_proxy(self, definition, options)
+  local name, listeners = definition.name, self.listeners
+  return proxy.new(self.driver.node, name, described(definition), options,
+    function(method, event, fn)
+      local heard = listeners[method](listeners, name, event, fn)
+      return heard  -- no tail call: whom it blames is counted from here
+    end)
+end
+
+--- The proxies that are fields of the node: name -> proxy.
+function M.fields(driver)
+  local fields = {}
+  local list = driver.services and driver.services.list or {}
+  for _, definition in ipairs(list) do
+    fields[definition.name] = new_proxy(driver.services, definition,
+      proxy.options("node:service", {}, 2))
+  end
+  return fields
+end
+
+--- The proxy of this service over the node. Level 3 is the user.
+function M.of(driver, name, opts)
+  local list, names = driver.services and driver.services.list or {}, {}
+  for i, definition in ipairs(list) do
+    names[i] = definition.name
+    if definition.name == name then
+      return new_proxy(driver.services, definition,
+        proxy.options("node:service", opts, 4))
+    end
+  end
+  error(("node:service: there is no service %s on this node: it has %s"):format(
+    errors.text(name), #names > 0 and table.concat(names, ", ") or "none"), 3)
+end
+
+return M
