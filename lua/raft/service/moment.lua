@@ -89,8 +89,7 @@ function M.emit(event, ...)
     error(("bad argument #1 to 'emit' (string expected, got %s)"):format(
       type(event)), 2)
   elseif current.kind ~= "command" then
-    error(("emit: %s tells nobody, only a command does"):format(current.kind),
-      2)
+    error("emit: only a command tells something, not " .. current.kind, 2)
   end
   local values = table.pack(...)
   for i = 1, values.n do

@@ -12,6 +12,7 @@
 -- and where events are heard: hear(method, event, fn), with "on" or "off".
 --
 -- What waits is the object's own call, which says so where nothing can wait.
+local Machine = require "raft.machine"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local request = require "raft.service.request"
@@ -81,6 +82,7 @@ end
 
 local answer_unknown = waiting.method {
   name = "a call of a service", args = 1,
+  check = function() Machine.check_outside("a call of a service") end,
   start = function(_, _, answer, err) answer(err) end,
 }
 
@@ -96,6 +98,7 @@ end
 
 local function hearing(it, method)
   return function(...)
+    Machine.check_outside("proxy." .. method)
     local values = table.pack(...)
     if values.n > 0 and rawequal(values[1], it.proxy) then
       values = table.pack(select(2, ...))
