@@ -27,7 +27,7 @@ function M.new(driver)
   return setmetatable({
     driver = driver,
     list = list,
-    machine = service_machine.new(list),
+    machine = service_machine.new(list, driver.id),
     listeners = Listeners.new(function(err) driver:report(err) end),
     is_telling = false,  -- is a delivery on its way?
     is_announcing = false,  -- is an announcement on its way?
@@ -115,11 +115,8 @@ end
 -- Before anything was applied no members are known: we are one, or will be when
 -- a leader can be asked.
 local function may_be_member(self)
-  local members = self.machine.in_use.versions.members
-  for _, id in ipairs(members) do
-    if id == self.driver.id then return true end
-  end
-  return #members == 0
+  local versions = self.machine.in_use.versions
+  return #versions.members == 0 or versions:has(self.driver.id)
 end
 
 --- Announces what we can run, if the log says something else.

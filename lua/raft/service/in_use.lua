@@ -21,8 +21,10 @@ InUse.__index = InUse
 local NO_ENTRY <const> = { index = 0, term = 0, time = 0 }
 
 --- @param definitions of raft.service, an array
-function M.new(definitions)
+-- @param id of this node; nil where there is none
+function M.new(definitions, id)
   local self = setmetatable({
+    id = id,
     definitions = {},      -- name -> definition
     services = {},         -- name -> { version=, state=, refused= the version
                            -- whose upgrade has raised, or false }
@@ -92,7 +94,18 @@ end
 
 ---------------------------------------------------------------- from here on --
 
+-- Who was removed has no part in what the others can do now. It has no state of
+-- that from here on, and ends should it have to run something of it.
+local function is_out_of_it(self, name, version)
+  local definition = self.definitions[name]
+  if definition and definition.version >= version then return false end
+  if not self.id or self.versions:has(self.id) then return false end
+  self.services[name] = { version = version, refused = false, state = false }
+  return true
+end
+
 local function begin(self, name, version, first)
+  if is_out_of_it(self, name, version) then return end
   self:definition_of(name, version)
   self.services[name] = { version = version, refused = false,
     state = codec.decode(first) }
@@ -127,7 +140,9 @@ end
 -- All have a newer version. Nil, or why the upgrade has failed.
 local function upgrade(self, name, version, entry)
   local used = self.services[name]
-  if used.refused == version then return nil end
+  if used.refused == version or is_out_of_it(self, name, version) then
+    return nil
+  end
   local definition = upgrading(self, name, version)
   local ok, state = fault.pcall(upgraded, definition, used, entry)
   if not ok then
@@ -260,6 +275,10 @@ function InUse:take(t)
     self:definition_of(name, used.version)
     local state, err = codec.decode(used.state)
     if err then error(err, 0) end
+    if not state then
+      unsupported("service %s: this node was removed before it had version %d, "
+        .. "and has no state of it", name, used.version)
+    end
     services[name] = { version = used.version, refused = used.refused,
       state = state }
   end

@@ -19,9 +19,10 @@ local Machine = { __name = "raft.service.machine" }
 Machine.__index = Machine
 
 --- @param definitions of raft.service, an array
-function M.new(definitions)
+-- @param id of this node; nil where there is none
+function M.new(definitions, id)
   return setmetatable({
-    in_use = in_use.new(definitions),
+    in_use = in_use.new(definitions, id),
     newest = { index = 0, term = 0, time = 0 },  -- command that was applied
     told = {},  -- { service=, event=, values= } since they were taken last
   }, Machine)

@@ -33,16 +33,20 @@ end
 
 --- A member says what it can run: true; false: it is none.
 function Versions:announce(id, services)
-  for _, member in ipairs(self.members) do
-    if member == id then
-      self.announced[id], self.commands = services, {}
-      return true
-    end
-  end
-  return false
+  if not self:has(id) then return false end
+  self.announced[id], self.commands = services, {}
+  return true
 end
 
 --------------------------------------------------------------- what is asked --
+
+--- Is this one of those who apply commands?
+function Versions:has(id)
+  for _, member in ipairs(self.members) do
+    if member == id then return true end
+  end
+  return false
+end
 
 --- What this member has announced of this service, or nil.
 function Versions:of(id, service)

@@ -43,6 +43,8 @@ local function observed(self, loop, apply)
   local current = setmetatable({ index = 0, command = "" }, {
     __close = function(now, err)
       if err == nil or loop.is_dead then return end
+      -- What raft.machine has made of it says whether it is a result.
+      if type(err) == "table" and err.is_local then return end
       invariants:applied(self, now.index, now.command, false)
     end,
   })
