@@ -351,6 +351,17 @@ describe("guard: what is not there", function()
       assert.equal(MIXED_KEYS .. "5", result_of(fn, MIXED))
     end)
 
+  it("so is what the program has put into a library", function()
+    rawset(string, "keys_of", function(_, t)
+      local keys = {}
+      for key in pairs(t) do keys[#keys + 1] = tostring(key) end
+      return table.concat(keys, " ")
+    end)
+    finally(function() rawset(string, "keys_of", nil) end)
+    assert.equal(MIXED_KEYS, result_of(function(t) return (""):keys_of(t) end,
+      MIXED))
+  end)
+
   it("and is refused then where it brings what may not be there", function()
     local each = pairs
     local globals = { helper = function(t) return each(t) end }

@@ -24,7 +24,7 @@ end
 
 local function new(object, opts, hear)
   return proxy.new(object, "counter", DESCRIPTION,
-    proxy.options("here", opts, 2), hear)
+    proxy.options("here", opts or {}, 2), hear)
 end
 
 local function in_coroutine(fn)
@@ -45,7 +45,7 @@ describe("proxy", function()
       local method, bytes, opts = table.unpack(object.asked[i])
       assert.equal("propose", method)
       assert.same({ "counter", "add", { 5 }, 2, 3 }, codec.decode(bytes))
-      assert.same({ timeout = 5000 }, opts)
+      assert.is_nil(opts)  -- all as by default
     end
     assert.same({ "counter", "add", {}, 0, 3 },
       codec.decode(object.asked[3][2]))
@@ -59,6 +59,8 @@ describe("proxy", function()
     assert.same({ "query", { "counter", "total", { "x" }, 1 },
       { timeout = false, consistency = "stale", at_least = "token" } },
       object.asked[1])
+    p.add(1)
+    assert.same({ timeout = false }, object.asked[2][3])
   end)
 
   it("takes a trailing function as the callback, and nothing else", function()

@@ -84,8 +84,17 @@ end
 ----------------------------------------------------------------- announcing --
 
 -- Errors after which it is asked for again at once: it waits for a leader then.
--- After others it is when something changes.
+-- After others it is when something changes; of some nobody else would tell.
 local AGAIN <const> = { unknown = true, lost = true, timeout = true }
+local TOLD <const> = { too_large = true, no_space = true }
+
+local function answered(self, err)
+  self.is_announcing = false
+  if not err then return end
+  if TOLD[err.code] then self.driver:warn(err) end
+  if not AGAIN[err.code] then return end
+  self.driver:defer(function() self:look() end)
+end
 
 local function announce(self)
   local driver = self.driver
@@ -93,11 +102,7 @@ local function announce(self)
   driver:tell_wall(true)
   driver.proposals:submit {
     command = request.announcement(driver.id, self.announcement),
-    answer = function(err)
-      self.is_announcing = false
-      if not err or not AGAIN[err.code] then return end
-      driver:defer(function() self:look() end)
-    end,
+    answer = function(err) answered(self, err) end,
     can_forward = true, can_wait = true, deadline = false,
     is_alone = false, bytes = 0, order = 0, index = 0, term = 0,
   }
@@ -175,8 +180,7 @@ function M.fields(driver)
   local fields = {}
   local list = driver.services and driver.services.list or {}
   for _, definition in ipairs(list) do
-    fields[definition.name] = new_proxy(driver.services, definition,
-      proxy.options("node:service", {}, 2))
+    fields[definition.name] = new_proxy(driver.services, definition, {})
   end
   return fields
 end
@@ -188,7 +192,7 @@ function M.of(driver, name, opts)
     names[i] = definition.name
     if definition.name == name then
       return new_proxy(driver.services, definition,
-        proxy.options("node:service", opts, 4))
+        proxy.options("node:service", opts or {}, 4))
     end
   end
   error(("node:service: there is no service %s on this node: it has %s"):format(

@@ -33,12 +33,11 @@ local BATTERIES <const> = HOME .. "services/"
 local switches = setmetatable({}, { __mode = "k" })
 local is_switch = setmetatable({}, { __mode = "k" })
 
--- A global of the program's own: as an upvalue is, once it is read.
-local function read_program(globals, name)
-  local value = globals[name]
+-- What is the program's own is covered once it is read. Level 3 is the user.
+function names.adopt(path, value)
   local kind = type(value)
   if kind == "function" or kind == "table" then
-    local at, why = M.cover("global " .. name, value)
+    local at, why = M.cover("global " .. path, value)
     if at then error(at .. ": " .. why, 3) end
   end
   return value
@@ -50,7 +49,7 @@ local function new_switch(globals)
       if not moment.is_now() then return globals[name] end
       local value = names.read(name)
       if value ~= nil then return value end
-      value = read_program(globals, name)
+      value = names.adopt(name, globals[name])
       return value
     end,
     __newindex = function(_, name, value)

@@ -11,6 +11,10 @@ local strings = require "raft.service.strings"
 
 local M = {}
 
+--- What a program has put into a library, as a service may see it.
+-- raft.service.guard sets this.
+function M.adopt(_, value) return value end
+
 ------------------------------------------------------------ what is switched --
 
 -- What the collector does it does at another time on every node.
@@ -109,6 +113,8 @@ local function library(name, real)
   setmetatable(known, { __index = function(_, key)
     local path = name .. "." .. tostring(key)
     if REFUSED[path] then refuse_read(path, 2) end
+    local added = M.adopt(path, real[key])
+    return added
   end })
   return setmetatable({}, { __index = known, __metatable = false,
     __newindex = function()
@@ -126,6 +132,7 @@ local function switched_library(real, guarded)
     __newindex = function(_, key, value)
       if moment.is_now() then guarded[key] = value else real[key] = value end
     end,
+    __pairs = function() return next, real, nil end,
   })
 end
 

@@ -21,14 +21,11 @@ local waiting = require "raft.waiting"
 
 local M = {}
 
-local TIMEOUT_MS <const> = 5000
 local ARGUMENTS_MAX <const> = 250  -- they pass the stack in one call
 
 local option_rule = schema.fields {
-  { "timeout", schema.or_false(schema.integer(0, 1 << 53, "ms")),
-    default = TIMEOUT_MS },
-  { "consistency", schema.one_of { "linearizable", "lease", "stale" },
-    default = "linearizable" },
+  { "timeout", schema.or_false(schema.integer(0, 1 << 53, "ms")) },
+  { "consistency", schema.one_of { "linearizable", "lease", "stale" } },
   { "at_least", schema.text },
 }
 
@@ -115,11 +112,25 @@ local function read_only(proxy, name)
     tostring(name)), 2)
 end
 
---- The options of a proxy, checked.
+--- The options of a proxy, checked: those that were given.
 -- @param level whom to blame, as for error: 2 is the caller
 function M.options(who, opts, level)
-  local checked = schema.check(who, level + 1, option_rule, opts or {})
-  return checked
+  local checked, given = schema.check(who, level + 1, option_rule, opts), {}
+  for name in pairs(opts) do given[name] = checked[name] end
+  return given
+end
+
+-- Of the options those with these names; nil where there are none: then there
+-- is nothing to check in every call.
+local function those_of(options, names)
+  local found
+  for _, name in ipairs(names) do
+    if options[name] ~= nil then
+      found = found or {}
+      found[name] = options[name]
+    end
+  end
+  return found
 end
 
 --- A proxy.
@@ -127,7 +138,7 @@ end
 -- @param service its name
 -- @param description { commands = { name = true }, queries = { name = true },
 --   version = of the definition, or nil }
--- @param options of M.options
+-- @param options of M.options, or {}
 -- @param hear function(method, event, fn); nil: nothing can be heard there
 function M.new(object, service, description, options, hear)
   local proxy = {}
@@ -135,10 +146,9 @@ function M.new(object, service, description, options, hear)
     object = object, service = service, proxy = proxy, hear = hear or false,
     version = description.version,  -- or nil
     words = words_of(description),  -- what there is
-    propose_opts = { timeout = options.timeout },
-    query_opts = { timeout = options.timeout,
-      consistency = options.consistency,
-      at_least = options.at_least or nil },
+    propose_opts = those_of(options, { "timeout" }),
+    query_opts = those_of(options, { "timeout", "consistency",
+      "at_least" }),
   }
   local methods = { on = hearing(it, "on"), off = hearing(it, "off") }
   for name in pairs(description.commands) do

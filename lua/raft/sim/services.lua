@@ -20,7 +20,7 @@ local function made(who, object, members, name, opts, hear)
     error(("%s: there is no service %s"):format(who, errors.text(name)), 4)
   end
   return proxy.new(object, name, description,
-    proxy.options(who, opts, 5), hear)
+    proxy.options(who, opts or {}, 5), hear)
 end
 
 --- A proxy over the handle of this member. What it hears comes from the process
