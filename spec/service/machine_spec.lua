@@ -338,6 +338,19 @@ describe("service machine: versions", function()
     assert.equal(-1, log:apply("counter", "sub", 1))
   end)
 
+  it("need no new number for one command more", function()
+    local more = counter { commands = {
+      add = function(s, k) s.n = s.n + k return s.n end,
+      double = function(s) s.n = 2 * s.n return s.n end } }
+    local log = two(more)
+    log:announce("n1", new(more))
+    assert.is_nil((log:apply("counter", "double")))
+    log:announce("n2", new(more))
+    log:apply("counter", "add", 5)
+    assert.equal(10, log:apply("counter", "double"))
+    assert.equal(1, log.machine.in_use.services.counter.version)
+  end)
+
   it("run as the older definition until the upgrade, where it is there",
     function()
       local old = counter { commands = {
