@@ -161,6 +161,22 @@ describe("a node with services", function()
     assert.equal(1, #errors)
   end)
 
+  it("tells no handler that one before it has taken off", function()
+    local node <close> = alone { service = counter() }
+    local heard = {}
+    local function second() heard[#heard + 1] = "second" end
+    node.counter.on("added", function()
+      heard[#heard + 1] = "first"
+      node.counter.off("added", second)
+    end)
+    node.counter.on("added", second)
+    assert(node:start())
+    assert(node:ready())
+    for _ = 1, 2 do node.counter.add(1) end
+    helper.wait_until(function() return #heard >= 2 end, 5000, "the handlers")
+    assert.same({ "first", "first" }, heard)
+  end)
+
   it("lets nothing of the library be called in a command", function()
     local it = {}
     local node <close> = alone { service = counter { commands = {

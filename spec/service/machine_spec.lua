@@ -263,6 +263,8 @@ describe("service machine: versions", function()
     log:announce("n9", new(v2()))
     log:announce("n1")
     assert.equal(1, log.machine.in_use.services.counter.version)
+    log:configure("n1", "n9")
+    assert.is_nil(log.machine.in_use.versions:of("n9", "counter"))
   end)
 
   it("are in use at one entry, once all have them", function()
