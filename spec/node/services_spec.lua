@@ -126,7 +126,7 @@ describe("a node with services", function()
       node.counter.add(1)
       assert(node:take_snapshot())
       node.counter.add(2)
-      node:stop()
+      node:close()  -- a stop would take another snapshot
       node = raft.node(cluster:options_of("n1", {
         service = counter() }))
       cluster.objects[#cluster.objects + 1] = node
@@ -139,6 +139,25 @@ describe("a node with services", function()
       helper.wait_until(function() return #heard == 2 end, 5000, "events")
       assert.same({ "2:3", "4:7" }, heard)
     end)
+
+  it("leaves a snapshot when it stops", function()
+    local cluster <close> = Cluster.new { nodes = 1, node = function()
+      return { service = counter() }
+    end }
+    cluster:up()
+    local node = cluster:leader()
+    node.counter.add(5)
+    assert(node:stop())
+    local status = node:status()
+    assert.equal(status.applied, status.snapshot)
+    -- Another definition of the same version has nothing to apply again.
+    node = raft.node(cluster:options_of("n1", { service = counter {
+      commands = { add = function(s) s.n = s.n + 1000 return s.n end } } }))
+    cluster.objects[#cluster.objects + 1] = node
+    assert(node:start())
+    assert(node:ready())
+    assert.equal(5, node.counter.total())
+  end)
 
   it("reports what a handler raises, and goes on", function()
     local errors = {}

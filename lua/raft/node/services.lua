@@ -16,6 +16,9 @@ local view = require "raft.node.view"
 
 local M = {}
 
+local LAST_BYTES_MAX <const> = 16 << 20  -- of a state that is saved in a stop
+local LAST_MS_MAX <const> = 2000         -- that this may take
+
 local Services = { __name = "raft.node.services" }
 Services.__index = Services
 
@@ -58,6 +61,22 @@ local function snapshot_soon(self)
     if driver.is_closed then return end
     driver.snapshots:submit { deadline = false, answer = function() end }
   end)
+end
+
+--- Takes a snapshot because the node stops, and calls done() when there is
+-- nothing to wait for any more; false: there is none to take, or it would take
+-- long.
+function Services:save(done)
+  local driver = self.driver
+  local newest = driver.storage.snapshots.newest
+  local upto = newest and newest.index or 0
+  local is_large = newest and newest.state_bytes > LAST_BYTES_MAX
+  if driver.options.volatile or is_large or driver.applied <= upto then
+    return false
+  end
+  driver.snapshots:submit { answer = done,
+    deadline = driver:now() + LAST_MS_MAX }
+  return true
 end
 
 --- The functions that raft.machine runs.
