@@ -111,20 +111,14 @@ local function answered(self, err)
   self.is_announcing = false
   if not err then return end
   if TOLD[err.code] then self.driver:warn(err) end
-  if not AGAIN[err.code] then return end
-  self.driver:defer(function() self:look() end)
+  if AGAIN[err.code] then self:look() end
 end
 
 local function announce(self)
   local driver = self.driver
   self.is_announcing = true
-  driver:tell_wall(true)
-  driver.proposals:submit {
-    command = request.announcement(driver.id, self.announcement),
-    answer = function(err) answered(self, err) end,
-    can_forward = true, can_wait = true, deadline = false,
-    is_alone = false, bytes = 0, order = 0, index = 0, term = 0,
-  }
+  driver.node:propose(request.announcement(driver.id, self.announcement),
+    { timeout = false }, function(err) answered(self, err) end)
 end
 
 -- Does the log know what we can run?

@@ -33,13 +33,19 @@ local BATTERIES <const> = HOME .. "services/"
 local switches = setmetatable({}, { __mode = "k" })
 local is_switch = setmetatable({}, { __mode = "k" })
 
--- What is the program's own is covered once it is read. Level 3 is the user.
+-- What of a program's globals was covered. Weak: it may go.
+local is_covered = setmetatable({}, { __mode = "k" })
+
+-- What is the program's own is covered when it is read first. Level 3 is the
+-- user.
 function names.adopt(path, value)
   local kind = type(value)
-  if kind == "function" or kind == "table" then
-    local at, why = M.cover("global " .. path, value)
-    if at then error(at .. ": " .. why, 3) end
+  if kind ~= "function" and kind ~= "table" or is_covered[value] then
+    return value
   end
+  local at, why = M.cover("global " .. path, value)
+  if at then error(at .. ": " .. why, 3) end
+  is_covered[value] = true
   return value
 end
 
