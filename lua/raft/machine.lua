@@ -32,6 +32,7 @@ function M.new(options)
     apply_fn = options.apply,
     query_fn = options.query or false,
     configure_fn = options.configure or false,
+    where_fn = options.where or false,  -- what ran when something was raised
     snapshot_fn = options.snapshot or false,  -- these two,
     restore_fn = options.restore or false,
     save_fn = options.save or false,          -- or these two, or none
@@ -112,7 +113,7 @@ local function run(self, fn, index, term, time, what)
   entry.index, entry.term, entry.time = index, term, time
   local ok, value, extra = call("apply", fn, what, entry)
   if ok then return true, value, extra end
-  local err = error_of("apply", value)
+  local err = error_of(self.where_fn and self.where_fn() or "apply", value)
   err.index = index
   return false, err
 end
@@ -141,7 +142,7 @@ function Machine:query(request)
   end
   local ok, value, extra = call("query", self.query_fn, request)
   if not ok then
-    local err = error_of("query", value)
+    local err = error_of(self.where_fn and self.where_fn() or "query", value)
     err.outcome = "none"  -- a query changes nothing
     return nil, err
   end

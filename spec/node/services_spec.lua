@@ -87,7 +87,10 @@ describe("services of three nodes", function()
       assert.equal(code, err.code)
       return err
     end
-    assert.equal("boom", is_code("apply_error", leader.counter.boom()).value)
+    local err = is_code("apply_error", leader.counter.boom())
+    assert.equal("counter.boom: boom", err.message)
+    assert.equal("boom", err.value)
+    assert.equal("counter.boom", err.where)
     assert.same({ why = "because" },
       is_code("refused", follower.counter.refuse()).value)
     is_code("unsupported", leader.counter.nope())

@@ -94,7 +94,8 @@ function Services:functions()
       machine:configure(configuration.appliers(config), entry)
       snapshot_soon(self)
     end,
-    query = function(request) return machine:query(request) end,
+    query = function(call) return machine:query(call) end,
+    where = function() return machine.where end,
     snapshot = function() return machine:snapshot() end,
     restore = function(bytes) machine:restore(bytes) end,
   }

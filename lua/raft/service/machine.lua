@@ -24,6 +24,7 @@ function M.new(definitions, id)
   return setmetatable({
     in_use = in_use.new(definitions, id),
     newest = { index = 0, term = 0, time = 0 },  -- command that was applied
+    where = "apply",  -- what runs, or ran last: "counter.add"
     told = {},  -- { service=, event=, values= } since they were taken last
   }, Machine)
 end
@@ -50,6 +51,7 @@ function APPLY.call(self, call, entry)
   if definition.atomic then
     state = plain.copy(state, "the state of service " .. name)
   end
+  self.where = name .. "." .. call[2]
   local now = moment.new(entry, used.version, "command")
   local value, why = in_use.run(now, fn, state, arguments_of(call))
   local is_refused = value == nil and why ~= nil
@@ -70,22 +72,26 @@ function Machine:apply(bytes, entry)
   local kind = request.kind(said)
   if not kind then return nil, "not a command of a service" end
   self.newest = { index = entry.index, term = entry.term, time = entry.time }
+  self.where = "apply"
   return APPLY[kind](self, said, entry)
 end
 
 --- Another configuration is committed.
 -- @param ids of those who apply commands, sorted
 function Machine:configure(ids, entry)
+  self.where = "apply"
   self.in_use:configure(ids, entry)
 end
 
 --- Answers a query: a result; or nil and why not.
 function Machine:query(call)
+  self.where = "query"
   if request.kind(call) ~= "call" then
     return nil, "not a query of a service"
   end
   local fn, used = self.in_use:query(call[1], call[2])
   if not fn then return nil, used end
+  self.where = call[1] .. "." .. call[2]
   local now = moment.new(self.newest, used.version, "query")
   return in_use.run(now, fn, used.state, arguments_of(call))
 end
