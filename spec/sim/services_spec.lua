@@ -232,6 +232,8 @@ describe("an upgrade of a service", function()
       for _, id in ipairs { "n1", "n2", "n3" } do upgrade(s, versions, id) end
       s:sleep(1000)
       assert.equal(1, version_at(s, "n1"))
+      assert.same({ account = { version = 2, in_use = 1,
+        lacking = { "n4" } } }, s:node("n1"):status().services)
       assert(s:node("n1"):remove("n4"))
       assert(s:wait(function() return version_at(s, "n1") == 2 end, 5000))
       assert(s:wait(function()

@@ -169,6 +169,11 @@
 ---| "new" | "starting" | "running" | "repairing" | "restoring" | "stopping"
 ---| "closed" | "failed"
 
+---@class raft.service_status
+---@field version integer of this node's definition
+---@field in_use integer? nil before it is
+---@field lacking string[] who has not announced that version
+
 ---@class raft.status
 ---@field id string
 ---@field cluster string
@@ -200,3 +205,4 @@
 ---@field version string
 ---@field transport table?
 ---@field failure raft.error?
+---@field services table<string, raft.service_status>?

@@ -169,6 +169,19 @@ local function described(definition)
     queries = set_of(definition.query_names) }
 end
 
+--- Of each service: the version of our definition, the one in use (nil: none
+-- yet), and who has not announced ours.
+function Services:status()
+  local in_use, all = self.machine.in_use, {}
+  for _, definition in ipairs(self.list) do
+    local name, version = definition.name, definition.version
+    local used = in_use.services[name]
+    all[name] = { version = version, in_use = used and used.version,
+      lacking = in_use.versions:lacking(name, version) }
+  end
+  return all
+end
+
 --- What there is, for those who have no definitions: name -> { version=,
 -- commands = { name = true }, queries = { name = true } }.
 function Services:descriptions()

@@ -69,6 +69,16 @@ local function all_of(self, service)
   return found, lacking
 end
 
+--- The members that have not announced this version, sorted.
+function Versions:lacking(service, version)
+  local ids = {}
+  for _, id in ipairs(self.members) do
+    local item = self:of(id, service)
+    if not item or item.version ~= version then ids[#ids + 1] = id end
+  end
+  return ids
+end
+
 --- Which version do those have who have announced any, and its first state?
 -- @return version, state as bytes, have all announced it?; or nil and why not
 function Versions:common(service)
