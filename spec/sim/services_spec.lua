@@ -101,6 +101,23 @@ describe("a service in a simulation", function()
     assert.truthy(errors.text(why):find("divergence", 1, true))
   end)
 
+  it("shows a query that changes the state", function()
+    local def = raft.service { name = "spy", init = function() return {} end,
+      commands = { go = function() end },
+      queries = { look = function(s) s.looks = (s.looks or 0) + 1 end } }
+    local s <close> = sim.new { seed = 1, nodes = 1,
+      node = function() return { service = def } end }
+    local ok, why = pcall(s.run, s, function()
+      local proxy = s:client():service("spy")
+      proxy.go()
+      proxy.look()
+      s:sleep(10)
+    end)
+    assert.is_false(ok)
+    assert.truthy(errors.text(why):find("queries: spy.look has changed the "
+      .. "state", 1, true))
+  end)
+
   it("is heard at every node, in order", function()
     local heard = {}
     local def = raft.service { name = "bell", init = function() return {} end,

@@ -59,6 +59,20 @@ local function observed(self, loop, apply)
   end
 end
 
+-- A query of services, which must not change the state, nor find anything in it
+-- that no snapshot could hold.
+local function unchanging(self, machine, query)
+  return function(request)
+    local before = machine:snapshot()
+    local value, why = query(request)
+    if machine:snapshot() ~= before then
+      self.sim.invariants:fail(self, "queries: %s has changed the state",
+        machine.where)
+    end
+    return value, why
+  end
+end
+
 --- The services of a node that was made with these options: what runs them is
 -- the code of that node, like an apply of its own.
 function M.observe(self, driver)
@@ -70,6 +84,7 @@ function M.observe(self, driver)
     "configure_fn" } do
     run[name] = code:wrap(run[name])
   end
+  run.query_fn = unchanging(self, driver.services.machine, run.query_fn)
 end
 
 -- How snapshots are taken, where the simulation says so and the user does not.
