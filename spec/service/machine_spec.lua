@@ -87,6 +87,7 @@ local function ends(fn, ...)
   local err = fault.value_of(why)
   assert.is_true(errors.is_error(err), tostring(why))
   assert.equal("unsupported", err.code)
+  assert.is_string(err.service)
   return err.message
 end
 
@@ -440,7 +441,7 @@ describe("service machine: a node ends that", function()
   it("lacks a command that all members have announced", function()
     local log = used(counter())
     local other = log:restored(counter { commands = {} })
-    assert.equal("service counter: the command add is in the log, and the "
+    assert.equal("service counter has the command add in the log, and the "
       .. "definition of this node has only none",
       ends(other.apply, other, "counter", "add", 5))
   end)

@@ -44,19 +44,20 @@ end
 
 ------------------------------------------------------------- what is there --
 
-local function unsupported(text, ...)
-  error(fault.new(errors.new("unsupported", text:format(...))), 0)
+-- This node ends, for it cannot do what is to be done with this service.
+local function unsupported(name, text, ...)
+  error(fault.new(errors.new("unsupported",
+    ("service %s %s"):format(name, text:format(...)), { service = name })), 0)
 end
 
 --- The definition that can run this version; without one this node ends.
 function InUse:definition_of(name, version)
   local found = self.definitions[name]
   if not found then
-    unsupported("service %s is in use, and this node has no definition of it",
-      name)
+    unsupported(name, "is in use, and this node has no definition of it")
   elseif found.version < version then
-    unsupported("service %s is in use at version %d, and this node has version "
-      .. "%d: start it with the newer definition", name, version, found.version)
+    unsupported(name, "is in use at version %d, and this node has version %d: "
+      .. "start it with the newer definition", version, found.version)
   end
   return found
 end
@@ -130,9 +131,9 @@ local function upgrading(self, name, version)
   local newest = self:definition_of(name, version)
   local definition = M.at_version(newest, version)
   if definition.version ~= version then
-    unsupported("service %s was upgraded to version %d here, and this node has "
-      .. "only version %d: start it with a definition that has the older one, "
-      .. "too", name, version, newest.version)
+    unsupported(name, "was upgraded to version %d here, and this node has only "
+      .. "version %d: start it with a definition that has the older one, too",
+      version, newest.version)
   end
   return definition
 end
@@ -194,8 +195,8 @@ local function begin_early(self, name, version)
   end
   local definition = self:definition_of(name, version)
   if definition.version ~= version then
-    unsupported("service %s begins with version %d, and this node has version "
-      .. "%d", name, version, definition.version)
+    unsupported(name, "begins with version %d, and this node has version %d",
+      version, definition.version)
   end
   begin(self, name, version, M.first_state(definition))
 end
@@ -228,9 +229,8 @@ function InUse:command(name, command, version)
   local can_run = not all or all[command]
   if fn and can_run then return fn, used, definition end
   if all and can_run then
-    unsupported("service %s: the command %s is in the log, and the definition "
-      .. "of this node has only %s", name, command,
-      list(definition.command_names))
+    unsupported(name, "has the command %s in the log, and the definition of "
+      .. "this node has only %s", command, list(definition.command_names))
   end
   -- A result, so nothing in it may be of this node alone.
   return nil, ("service %s, version %d: not all members have a command %s%s")
@@ -276,8 +276,8 @@ function InUse:take(t)
     local state, err = codec.decode(used.state)
     if err then error(err, 0) end
     if not state then
-      unsupported("service %s: this node was removed before it had version %d, "
-        .. "and has no state of it", name, used.version)
+      unsupported(name, "has no state here: this node was removed before it "
+        .. "had version %d", used.version)
     end
     services[name] = { version = used.version, refused = used.refused,
       state = state }
