@@ -457,6 +457,25 @@ describe("service machine: a node ends that", function()
     assert.equal(2, both.machine.in_use.services.counter.version)
   end)
 
+  it("was removed before it had what is in use, and runs on", function()
+    local log = setmetatable({ machine = machine.new({ counter() }, "n3"),
+      index = 0 }, Log)
+    log:configure("n1", "n2", "n3")
+    for _, id in ipairs { "n1", "n2", "n3" } do
+      log:announce(id, new(counter()))
+    end
+    log:announce("n1", new(v2()))
+    log:announce("n2", new(v2()))
+    log:configure("n1", "n2")  -- no end: it has no part in the upgrade
+    assert.equal("service counter is in use at version 2, and this node has "
+      .. "version 1: start it with the newer definition",
+      ends(log.apply, log, "counter", "add", 5))
+    local newer = new(v2())
+    assert.equal("service counter has no state here: this node was removed "
+      .. "before it had version 2",
+      ends(newer.machine.restore, newer.machine, log.machine:snapshot()))
+  end)
+
   it("begins with another version than the one who calls", function()
     assert.equal("service counter begins with version 1, and this node has "
       .. "version 2", ends(function() new(v2()):apply("counter", "add", 5) end))
