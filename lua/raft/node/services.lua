@@ -71,7 +71,8 @@ function Services:save(done)
   local newest = driver.storage.snapshots.newest
   local upto = newest and newest.index or 0
   local is_large = newest and newest.state_bytes > LAST_BYTES_MAX
-  if driver.options.volatile or is_large or driver.applied <= upto then
+  if driver.options.volatile or is_large or driver.applied <= upto
+    or view.is_stateless(driver) then
     return false
   end
   driver.snapshots:submit { answer = done,
