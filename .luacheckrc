@@ -5,6 +5,13 @@ self = false  -- a method need not use what it is called on
 exclude_files = { "build/", "lua_modules/", "luarocks/" }
 
 files["spec/**/*.lua"] = { std = "lua54+busted" }
+-- The guard puts these into the globals of a service.
+local service = { read_globals = { "entry", "emit" } }
+files["lua/raft/services/**/*.lua"] = service
+files["spec/service/**/*.lua"] = service
+files["spec/services/**/*.lua"] = service
+files["spec/**/services_spec.lua"] = service
+files["examples/**/*.lua"] = service
 files["rockspec/*.rockspec"] = { std = "rockspec" }
 files[".busted"] = { std = "lua54" }
 files[".luacheckrc"] = { std = "luacheckrc" }

@@ -17,7 +17,7 @@ local function blocks_of(path)
 end
 
 local DOCUMENTS <const> = { "README.md", "docs/API.md",
-  "docs/SIMULATION.md", "docs/OPERATIONS.md" }
+  "docs/SIMULATION.md", "docs/OPERATIONS.md", "docs/SERVICES.md" }
 
 describe("documents #house", function()
   it("README shows the script of examples/01_counter, which CI runs", function()
@@ -48,6 +48,26 @@ describe("documents #house", function()
       end
     end)
   end
+
+  it("docs/SERVICES.md shows a service that works", function()
+    local raft = require "raft"
+    local block = blocks_of("docs/SERVICES.md")[1]
+    local accounts = assert(load(block .. " return accounts", "=accounts", "t",
+      setmetatable({ raft = raft }, { __index = _G })))()
+    local node <close> = raft.node { id = "n1", volatile = true, log = false,
+      members = { n1 = "127.0.0.1:0" }, election_timeout = { 10, 20 },
+      service = accounts }
+    local heard
+    node.accounts.on("deposited", function(...) heard = { ... } end)
+    assert(node:start())
+    assert(node:ready())
+    assert.equal(5, node.accounts.deposit("ann", 5))
+    assert.equal(3, node.accounts.withdraw("ann", 2))
+    local _, err = node.accounts.withdraw("ann", 4)
+    assert.equal("refused: not enough", tostring(err))
+    assert.equal(3, node.accounts.balance("ann"))
+    assert.same({ "ann", 5 }, { heard[2], heard[3] })
+  end)
 
   it("docs/API.md names every error code", function()
     local text = read("docs/API.md")
@@ -107,8 +127,7 @@ describe("docs/API.md #house", function()
   it("has every option of raft.node, and none that is not there", function()
     local _, why = pcall(new_node, { xyzzyx = 1 })
     local names, known = names_in(why:match("known are ([^\n]*)"))
-    local later = { service = true, services = true, tls = true, http = true,
-      host = true }  -- host is for tests
+    local later = { tls = true, http = true, host = true }  -- host is for tests
     local said = {}
     for _, name in ipairs(column("option")) do
       assert.is_true(known[name], "no such option: " .. name)

@@ -1,6 +1,14 @@
 local options = require "raft.options"
 
+local service = require "raft.service"
+
 local function apply() end
+
+local counter = service.new { name = "counter",
+  init = function() return { n = 0 } end }
+local stateless = service.new { name = "none", init = apply }
+local faulty = service.new { name = "faulty",
+  init = function() error("boom", 0) end }
 
 -- The least that makes a node, with some options changed. `none` takes one
 -- away.
@@ -51,6 +59,13 @@ describe("options of a node", function()
       http = false,
       given = { election_timeout = false, leases = false, quorum = false },
     }, accepted())
+  end)
+
+  it("make one list of services", function()
+    local opts = accepted { apply = none, service = counter }
+    assert.equal(1, #opts.services)
+    assert.equal(counter, opts.services[1])
+    assert.is_false(opts.apply)
   end)
 
   it("leave what was given unchanged", function()
@@ -153,10 +168,23 @@ describe("options of a node", function()
     { { http = "h:1" }, "http: " .. later },
     { { http = "h" },
       'http: expected "host:port" (no host and port), got "h"' },
-    { { service = {} }, "service: " .. later },
-    { { service = 1 }, "service: expected a table, got 1" },
-    { { services = { {} } }, "services: " .. later },
-    { { services = { 1 } }, "services[1]: expected a table, got 1" },
+    { { service = {} },
+      "service: expected a service of raft.service, got a table" },
+    { { service = 1 }, "service: expected a service of raft.service, got 1" },
+    { { services = { {} } },
+      "services[1]: expected a service of raft.service, got a table" },
+    { { services = {} }, "services: expected a list, got a table" },
+    { { service = counter }, "apply: the state of a node with services is "
+      .. "theirs: it takes no apply" },
+    { { services = { counter }, apply = none, load = apply },
+      "load: the state of a node with services is theirs: it takes no load" },
+    { { services = { counter, counter }, apply = none },
+      "services[2]: service counter is there already" },
+    { { services = { counter }, service = counter, apply = none },
+      "services: there is a service already: give one of the two" },
+    { { services = { stateless }, apply = none }, "services[1]: init of "
+      .. "service none: expected a table as the state, got nil" },
+    { { service = faulty, apply = none }, "service: boom" },
     { { join = 1 }, 'join: expected true, or a list of "host:port" to ask, '
       .. "got 1" },
     { { leases = 1 }, "leases: expected true or false, got 1" },

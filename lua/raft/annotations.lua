@@ -39,6 +39,11 @@ function Node:read(opts, callback) end
 ---@return any, raft.error?
 function Node:query(request, opts, callback) end
 
+---@param name string
+---@param opts raft.service_opts?
+---@return raft.proxy
+function Node:service(name, opts) end
+
 ---@return string
 function Node:token() end
 
@@ -112,6 +117,9 @@ function raft.node(options) end
 ---@param options raft.client_options
 ---@return raft.client
 function raft.client(options) end
+---@param def raft.service_definition
+---@return raft.service
+function raft.service(def) end
 
 ---@param fn fun(): ...
 ---@param opts { signals: boolean?, uv: table? }?

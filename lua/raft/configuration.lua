@@ -27,6 +27,19 @@ function M.goal(member)
   return member.role
 end
 
+--- The ids of those who apply commands, sorted: all but witnesses. Of a joint
+-- one, those of both halves.
+function M.appliers(config)
+  local ids = {}
+  for id, member in pairs(config.members) do
+    local now, later = member.role, member.next_role
+    local applies = now and now ~= "witness" or later and later ~= "witness"
+    if applies then ids[#ids + 1] = id end
+  end
+  table.sort(ids)
+  return ids
+end
+
 --- Is a member what it shall be, in all halves?
 function M.is_reached(member)
   return member.role == M.goal(member)

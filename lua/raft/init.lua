@@ -8,6 +8,7 @@ local node = require "raft.node"
 local recover = require "raft.recover"
 local replay = require "raft.replay"
 local run = require "raft.run"
+local service = require "raft.service"
 local task = require "raft.task"
 local version = require "raft.version"
 
@@ -23,6 +24,7 @@ return {
   _VERSION = version,
   node = outside("node", node.new),
   client = outside("client", client.new),
+  service = outside("service", service.new),
   run = outside("run", run.run),
   spawn = outside("spawn", task.spawn),
   sleep = outside("sleep", task.sleep),

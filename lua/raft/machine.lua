@@ -7,6 +7,7 @@
 -- snapshot, restore, save and load, which any node may run at any time.
 local codec = require "raft.codec"
 local errors = require "raft.errors"
+local fault = require "raft.fault"
 
 local M = {}
 
@@ -30,6 +31,8 @@ function M.new(options)
   return setmetatable({
     apply_fn = options.apply,
     query_fn = options.query or false,
+    configure_fn = options.configure or false,
+    where_fn = options.where or false,  -- what ran when something was raised
     snapshot_fn = options.snapshot or false,  -- these two,
     restore_fn = options.restore or false,
     save_fn = options.save or false,          -- or these two, or none
@@ -38,18 +41,8 @@ function M.new(options)
   }, Machine)
 end
 
--- Deeper than any code that raises on purpose; the C stack ends at 200 calls.
-local DEEP <const> = 150
 local YIELDED <const> = "apply and query cannot yield"
 local MACHINES <const> = { apply = true, query = true }
-
--- A fault that other nodes need not have had: memory or the stack ran out. An
--- error of the user that only says so comes with a place, or from no depth.
-local function is_local(value)
-  if value == "not enough memory" then return true end
-  return type(value) == "string" and debug.getinfo(DEEP, "l") ~= nil
-    and value:find("stack overflow", 1, true) ~= nil
-end
 
 -- What to say depends on where apply is called from; that must not show.
 local function without_place(value)
@@ -60,7 +53,7 @@ end
 
 local function caught(value)
   return {
-    is_local = is_local(value),
+    is_local = fault.is_local(value),
     value = without_place(value),
     traceback = debug.traceback(nil, 2),
   }
@@ -99,26 +92,45 @@ local function call(what, fn, ...)
 end
 
 -- What the user's code raised, as an error value; a plain table is copied.
-local function error_of(what, fault)
-  local err = errors.caught(what, fault.value, fault.traceback)
-  if type(fault.value) == "table" and not errors.is_error(fault.value) then
-    err.value = M.copied(what, fault.value)
+local function error_of(what, raised)
+  local own = fault.value_of(raised.value)
+  if errors.is_error(own) then  -- ours, with its code
+    own.is_local = true
+    return own
   end
-  err.is_local = fault.is_local
+  local err = errors.caught(what, own or raised.value, raised.traceback)
+  if type(raised.value) == "table" and not errors.is_error(raised.value)
+    and not own then
+    err.value = M.copied(what, raised.value)
+  end
+  err.is_local = raised.is_local
   return err
+end
+
+-- Runs fn(what, entry) for an entry.
+local function run(self, fn, index, term, time, what)
+  local entry = self.entry
+  entry.index, entry.term, entry.time = index, term, time
+  local ok, value, extra = call("apply", fn, what, entry)
+  if ok then return true, value, extra end
+  local err = error_of(self.where_fn and self.where_fn() or "apply", value)
+  err.index = index
+  return false, err
 end
 
 --- Applies one command.
 -- @return true, result, why; or false and an error value. The error's
 --   `is_local` says that only this node had it: it must stop.
 function Machine:apply(index, term, time, command)
-  local entry = self.entry
-  entry.index, entry.term, entry.time = index, term, time
-  local ok, value, extra = call("apply", self.apply_fn, command, entry)
-  if ok then return true, value, extra end
-  local err = error_of("apply", value)
-  err.index = index
-  return false, err
+  return run(self, self.apply_fn, index, term, time, command)
+end
+
+--- Another configuration is committed: true, or false and an error value as
+-- of apply. Only services want to know of it.
+-- @param config its bytes
+function Machine:configure(index, term, time, config)
+  if not self.configure_fn then return true end
+  return run(self, self.configure_fn, index, term, time, config)
 end
 
 --- Answers a read-only request: result, or nil and an error value. It changes
@@ -130,7 +142,7 @@ function Machine:query(request)
   end
   local ok, value, extra = call("query", self.query_fn, request)
   if not ok then
-    local err = error_of("query", value)
+    local err = error_of(self.where_fn and self.where_fn() or "query", value)
     err.outcome = "none"  -- a query changes nothing
     return nil, err
   end
@@ -180,8 +192,8 @@ local function snapshot(self, add)
     err = not_a_string("snapshot: expected", value)
   end
   if err then return false, err end
-  local is_added, fault = pcall(add, value)
-  return is_added, fault
+  local is_added, failure = pcall(add, value)
+  return is_added, failure
 end
 
 --- Says the state, in pieces: add(piece), which may raise error values.

@@ -7,11 +7,13 @@ local Machine = require "raft.machine"
 local changing = require "raft.node.changing"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
+local face = require "raft.node.face"
 local inside = require "raft.node.inside"
 local life = require "raft.node.life"
 local option_rules = require "raft.options"
 local scheduler = require "raft.scheduler"
 local schema = require "raft.schema"
+local services = require "raft.node.services"
 local status = require "raft.node.status"
 local taking = require "raft.node.taking"
 local token = require "raft.token"
@@ -248,35 +250,15 @@ function Node:off(event, fn)
   return driver_of(self, "node:off").emitter:off(event, fn)
 end
 
+--- The proxy of a service of this node.
+-- @param opts timeout, consistency, at_least of its calls
+function Node:service(name, opts)
+  Machine.check_outside("node:service")
+  local proxy = services.of(driver_of(self, "node:service"), name, opts)
+  return proxy
+end
+
 ------------------------------------------------------------- construction --
-
-local function refuse_write(node, key)
-  local driver = inside.of(node)
-  local is_known = driver and (key == "id" or key == "cluster")
-  error(("node.%s: %s"):format(tostring(key), is_known and "read-only"
-    or "a node takes no fields"), 2)
-end
-
-local function to_text(node)
-  local driver = inside.of(node)
-  return ("raft.node %s (%s)"):format(driver.id, driver.state)
-end
-
--- Each node has a metatable of its own, so that its fields are read-only.
-local function metatable_of(driver)
-  local fields = setmetatable({
-    id = driver.id,
-    cluster = driver.options.cluster,
-    scheduler = scheduler.of(driver.uv),
-  }, { __index = Node })
-  return {
-    __index = fields,
-    __newindex = refuse_write,
-    __name = "raft.node",
-    __tostring = to_text,
-    __close = function(node) life.close(inside.of(node)) end,
-  }
-end
 
 --- A node; nothing is opened before start.
 -- @param options see docs/API.md
@@ -287,7 +269,7 @@ function M.new(options)
   local node = {}
   local driver = Driver.new(checked, node)
   inside.put(node, driver)
-  setmetatable(node, metatable_of(driver))
+  setmetatable(node, face.of(driver, Node))
   life.prepare(driver)
   driver.version = version
   return node

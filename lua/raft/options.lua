@@ -2,6 +2,7 @@
 -- before anything is opened. What comes out is a new table in which every
 -- option is set; `false` stands for "none".
 local configuration = require "raft.configuration"
+local given_services = require "raft.service.given"
 local kinds = require "raft.option_kinds"
 local members = require "raft.members"
 local quorum = require "raft.quorum"
@@ -91,9 +92,9 @@ local fields = schema.fields {
   { "listen", members.address },
   { "dir", schema.text },
   { "volatile", schema.boolean },
-  { "service", kinds.not_yet(schema.any_table) },
-  { "services", kinds.not_yet(list_of(schema.any_table)) },
-  { "apply", schema.callable, required = "a function(command, entry)" },
+  { "service", given_services.one },
+  { "services", given_services.list },
+  { "apply", schema.callable },
   { "query", schema.callable },
   { "snapshot", schema.callable },
   { "restore", schema.callable },
@@ -225,6 +226,7 @@ end
 local function node_options(t)
   local opts = fields(t, "")
   opts.on, opts.given = opts.on or {}, given(t)
+  given_services.check(opts)
   check_self(opts)
   check_dir(opts)
   check_snapshots(opts)

@@ -144,6 +144,7 @@ function Cluster:options_of(id, extra)
     for name, value in pairs(more) do opts[name] = value end
   end
   if opts.volatile then opts.dir = nil end
+  if opts.service or opts.services then opts.apply, opts.query = nil, nil end
   return opts
 end
 

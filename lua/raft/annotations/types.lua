@@ -49,6 +49,32 @@
 ---@field term integer
 ---@field time integer ms, the same on every node; never goes back
 
+--- What raft.service takes. In a command `entry` and `emit` are globals.
+---@class raft.service_definition
+---@field name string
+---@field init fun(): table the first state
+---@field commands table<string, fun(state: table, ...): any, any>?
+---@field queries table<string, fun(state: table, ...): any, any>?
+---@field version integer? 1 unless said otherwise
+---@field upgrade nil|fun(state: table, from: integer): table?
+---@field older raft.service[]? what runs while an older version is in use
+---@field atomic boolean? does a command that fails leave no trace?
+
+---@class raft.service
+---@field name string
+---@field version integer
+
+--- Commands and queries as functions; `p.add(5)` and `p:add(5)` are the same.
+---@class raft.proxy
+---@field on fun(event: string, fn: fun(...)): function
+---@field off fun(event: string, fn: fun(...)): boolean
+---@field [string] fun(...): any, raft.error?
+
+---@class raft.service_opts
+---@field timeout number|false|nil
+---@field consistency "linearizable"|"lease"|"stale"|nil
+---@field at_least string?
+
 ---@class raft.handlers
 ---@field role fun(role: string, term: integer)?
 ---@field leader fun(id: string?, address: string?, term: integer)?
@@ -75,7 +101,9 @@
 ---@field listen string?
 ---@field dir string? durable state; required unless volatile
 ---@field volatile boolean?
----@field apply fun(command: string, entry: raft.entry): any, any
+---@field service raft.service? in the place of apply
+---@field services raft.service[]?
+---@field apply nil|fun(command: string, entry: raft.entry): any, any
 ---@field query (fun(request: any): any, any)?
 ---@field snapshot (fun(): string)?
 ---@field restore fun(bytes: string)?
@@ -141,6 +169,11 @@
 ---| "new" | "starting" | "running" | "repairing" | "restoring" | "stopping"
 ---| "closed" | "failed"
 
+---@class raft.service_status
+---@field version integer of this node's definition
+---@field in_use integer? nil before it is
+---@field lacking string[] who has not announced that version
+
 ---@class raft.status
 ---@field id string
 ---@field cluster string
@@ -172,3 +205,4 @@
 ---@field version string
 ---@field transport table?
 ---@field failure raft.error?
+---@field services table<string, raft.service_status>?

@@ -40,6 +40,10 @@ function RUN.session(driver, index, term, time, request)
   end)
 end
 
+function RUN.config(driver, index, term, time, config)
+  return driver.machine:configure(index, term, time, config)
+end
+
 local function apply_one(driver, index)
   local kind, term, time, command = driver.core:entry(index)
   assert(kind, "an entry to apply is not there")

@@ -9,6 +9,7 @@ local Machine = require "raft.machine"
 local replica_state = require "raft.replica_state"
 local Health = require "raft.node.health"
 local Membership = require "raft.node.membership"
+local Services = require "raft.node.services"
 local Snapshots = require "raft.node.snapshots"
 local applying = require "raft.node.applying"
 local effects = require "raft.node.effects"
@@ -29,6 +30,9 @@ local Driver = { __name = "raft.driver" }
 Driver.__index = Driver
 
 local function add_parts(self)
+  self.services = Services.new(self) or false
+  self.machine = Machine.new(self.services and self.services:functions()
+    or self.options)
   self.proposals = proposals.new(self)
   self.reads = reads.new(self)
   self.transfers = transfers.new(self)
@@ -50,7 +54,9 @@ function M.new(options, node)
     core = false,             -- raft.core replica, while open
     storage = false, transport = false, clock = false,
     peers = false,            -- forming and greeting
-    machine = Machine.new(options), kept = replica_state.new(),
+    services = false,         -- in the place of apply; or none
+    machine = false,          -- the user's state
+    kept = replica_state.new(),  -- what we keep beside that
     state = "new",            -- as status() names it
     role = "follower",
     term = 0,
@@ -70,13 +76,11 @@ function M.new(options, node)
     is_replaying = false,     -- does start apply what the disk knows?
     repairing = false,        -- what damage took and is not back yet
     is_dirty = false,         -- has the core heard of anything since a flush?
-    is_flushing = false,
-    is_closed = false,
+    is_flushing = false, is_closed = false,
     is_drain_due = false,     -- will the scheduler deliver our events?
     failure = false,          -- the error that ended us
     last_places = false,      -- where the log stood when we ended
-    stopping = false,         -- the stop that is under way
-    stop_timer = false,       -- ends it at its deadline
+    stopping = false, stop_timer = false,  -- a stop; and its deadline
     stop_waiters = {},        -- functions to call once it has stopped
     deferred = ring.new(),    -- functions for the end of this turn
     loop_lag_ms = 0,          -- how late the loop woke us, of late

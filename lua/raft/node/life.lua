@@ -118,6 +118,7 @@ function STEPS.run(driver)
   driver.peers:try_form()
   driver.joining = Joining.new(driver)
   driver.joining:begin()
+  if driver.services then driver.services:begin() end
   return true
 end
 

@@ -55,8 +55,8 @@ end
 --- Once a turn, when nothing is half done: begins one that is due.
 function Snapshots:look()
   local driver = self.driver
-  if self.attempt or driver.state ~= "running" then return end
-  if not can_take(driver) then return end
+  local is_open = driver.state == "running" or driver.state == "stopping"
+  if self.attempt or not is_open or not can_take(driver) then return end
   self.asked = self.asked or self.growth:is_enough()
   if not self.asked or driver:now() < self.not_before then return end
   self:begin()

@@ -72,6 +72,7 @@ function M.of(driver)
     disk_ms = 0,
     version = driver.version,
     failure = driver.failure or nil,
+    services = driver.services and driver.services:status() or nil,
   }
   if is_open then
     fill_from_core(status, driver)

@@ -13,6 +13,8 @@ function M.new(driver, finish)
     finish = finish,
     hand_over_until = false,  -- now() after which nobody is waited for
     is_sent = false,          -- is somebody about to lead?
+    is_saving = false,        -- is a last snapshot on its way?
+    is_saved = false,         -- is there none to wait for any more?
     is_done = false,
   }, Stopping)
 end
@@ -42,10 +44,23 @@ function Stopping:has_handed_over()
   return not self.is_sent and self:tell(now)
 end
 
+-- A node with services leaves a snapshot: who starts it with newer ones applies
+-- nothing again by them that was applied by these.
+function Stopping:has_saved()
+  local driver = self.driver
+  if self.is_saved or self.is_saving then return self.is_saved end
+  self.is_saving = driver.services and driver.services:save(function()
+    self.is_saved = true
+    driver:wants_flush()
+  end)
+  self.is_saved = not self.is_saving
+  return self.is_saved
+end
+
 --- Goes on with it.
 function Stopping:look()
   if self.is_done or self:is_answering() then return end
-  if not self:has_handed_over() then return end
+  if not self:has_handed_over() or not self:has_saved() then return end
   self.is_done = true
   self.finish()
 end

@@ -102,8 +102,7 @@ local read_options = {
 
 local function method(name, args, is_read, options)
   Caller[name] = waiting.method {
-    name = "caller:" .. name, args = args, is_optional = name == "query",
-    options = options,
+    name = "caller:" .. name, args = args, options = options,
     start = function(self, opts, answer, argument)
       if name == "propose" then
         handle.check_command("caller:propose", argument)
@@ -116,6 +115,7 @@ end
 
 method("propose", 1, false)
 method("query", 1, true, read_options)
+Caller.query = handle.optional(Caller.query)
 method("read", 0, true, read_options)
 method("ready", 0, true)
 

@@ -3,6 +3,7 @@
 local Loop = require "raft.sim.loop"
 local client = require "raft.client"
 local handle = require "raft.sim.handle"
+local services = require "raft.sim.services"
 local token = require "raft.token"
 local waiting = require "raft.waiting"
 
@@ -85,7 +86,8 @@ local OPTIONAL <const> = { is_optional = true }
 local FOR_EVER <const> = { timeout = false }
 
 method("propose", 1, {}, { kind = "propose" })
-method("query", 1, READ, { kind = "query", is_optional = true })
+method("query", 1, READ, { kind = "query" })
+Client.query = handle.optional(Client.query)
 method("read", 0, READ, { kind = "read" })
 method("ready", 0, {})
 method("status", 1, {}, OPTIONAL)
@@ -96,6 +98,12 @@ method("add", 2, { "role", "priority", "force" }, FOR_EVER)
 method("remove", 1, { "force" }, FOR_EVER)
 method("change", 1, { "force", "quorum", "leases", "election_timeout_min" },
   FOR_EVER)
+
+--- The proxy of a service.
+function Client:service(name, opts)
+  local proxy = services.of_client(self, name, opts)
+  return proxy
+end
 
 --- A string that covers everything acknowledged to this client.
 function Client:token()

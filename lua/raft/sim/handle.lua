@@ -3,6 +3,7 @@
 -- node that dies meanwhile answers `closed`, outcome unknown.
 local errors = require "raft.errors"
 local schema = require "raft.schema"
+local services = require "raft.sim.services"
 local waiting = require "raft.waiting"
 
 local M = {}
@@ -94,6 +95,16 @@ function M.call(member, name, args, argument, opts, done)
   end, done)
 end
 
+--- A call whose request may be left out, and may be a table: so a lone table is
+-- the request, and no options.
+function M.optional(ask)
+  return function(self, ...)
+    local is_left_out = select("#", ...) == 0 or type((...)) == "function"
+    if is_left_out then return ask(self, nil, ...) end
+    return ask(self, ...)
+  end
+end
+
 local read_options = {
   { "consistency", schema.text, default = "linearizable" },
   { "at_least", schema.text },
@@ -101,8 +112,8 @@ local read_options = {
 
 forwarded("propose", { args = 1, kind = "propose",
   options = { { "forward", schema.boolean, default = true } } })
-forwarded("query", { args = 1, is_optional = true, kind = "query",
-  options = read_options })
+forwarded("query", { args = 1, kind = "query", options = read_options })
+Handle.query = M.optional(Handle.query)
 forwarded("read", { args = 0, kind = "read", options = read_options })
 forwarded("ready", { args = 0 })
 forwarded("transfer", { args = 1, is_optional = true })
@@ -154,6 +165,12 @@ for _, name in ipairs { "status", "leader", "is_leader", "members", "token",
   Handle[name] = function(self, ...) return member_of(self):ask(name, ...) end
 end
 
+--- The proxy of a service of the node.
+function Handle:service(name, opts)
+  local proxy = services.of_member(self, member_of(self), name, opts)
+  return proxy
+end
+
 --- For the waiting calls: where answers come.
 function Handle:defer(fn) member_of(self).sim.script.scheduler:defer(fn) end
 function Handle:report(err) member_of(self).sim.script.scheduler:report(err) end
@@ -161,7 +178,10 @@ function Handle:report(err) member_of(self).sim.script.scheduler:report(err) end
 --- The handle of a member.
 function M.new(member)
   local handle = setmetatable({ id = member.id }, {
-    __index = Handle,
+    __index = function(self, name)
+      if Handle[name] ~= nil then return Handle[name] end
+      return services.field(self, member, name)
+    end,
     __name = "raft.sim.node",
     __tostring = function()
       return ("raft.sim.node %s (%s)"):format(member.id, member.state)

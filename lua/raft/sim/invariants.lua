@@ -16,6 +16,7 @@
 --   acknowledged           what a client was told is on the disks of a quorum
 --   fresh                  a linearizable answer knows all that was
 --                          acknowledged before it was asked for
+--   queries                of services change nothing
 --   bounds                 on memory and queues
 --
 -- Beside these the core's own check of itself. The first that is broken is

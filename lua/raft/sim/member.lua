@@ -34,6 +34,8 @@ function M.new(sim, id, position)
     state = "new",
     boot = 0,            -- starts so far
     loop = false,        -- of the process that runs
+    code = false,        -- what its code sees
+    services = {},       -- what its node has: name -> description
     host = false,
     node = false,        -- its node object
     driver = false,      -- and what drives that
@@ -111,6 +113,7 @@ function Member:start()
   loop:enter(function()
     self.node = raft.node(node_options.of(self))
     self.driver = inside.of(self.node)
+    node_options.observe(self, self.driver)
     self.node:on("failed", function(err) self:failed(err) end)
     self.node:on("snapshot", function(info)
       self.sim.marks:see(info.mode and "snapshot" or "installed")

@@ -43,6 +43,8 @@ local function observed(self, loop, apply)
   local current = setmetatable({ index = 0, command = "" }, {
     __close = function(now, err)
       if err == nil or loop.is_dead then return end
+      -- What raft.machine has made of it says whether it is a result.
+      if type(err) == "table" and err.is_local then return end
       invariants:applied(self, now.index, now.command, false)
     end,
   })
@@ -57,6 +59,34 @@ local function observed(self, loop, apply)
   end
 end
 
+-- A query of services, which must not change the state, nor find anything in it
+-- that no snapshot could hold.
+local function unchanging(self, machine, query)
+  return function(request)
+    local before = machine:snapshot()
+    local value, why = query(request)
+    if machine:snapshot() ~= before then
+      self.sim.invariants:fail(self, "queries: %s has changed the state",
+        machine.where)
+    end
+    return value, why
+  end
+end
+
+--- The services of a node that was made with these options: what runs them is
+-- the code of that node, like an apply of its own.
+function M.observe(self, driver)
+  if not driver.services then return end
+  self.services = driver.services:descriptions()
+  local code, run = self.code, driver.machine
+  run.apply_fn = observed(self, self.loop, code:wrap(run.apply_fn))
+  for _, name in ipairs { "query_fn", "snapshot_fn", "restore_fn",
+    "configure_fn" } do
+    run[name] = code:wrap(run[name])
+  end
+  run.query_fn = unchanging(self, driver.services.machine, run.query_fn)
+end
+
 -- How snapshots are taken, where the simulation says so and the user does not.
 local function add_snapshots(options, drawn)
   if not drawn then return end
@@ -68,6 +98,7 @@ end
 function M.of(self)
   local code = Code.new(self.random:derive("code " .. self.boot), self.host,
     self.loop)
+  self.code = code
   local ctx = { uv = self.loop.uv, id = self.id, boot = self.boot,
     random = callable(self.random:derive("user " .. self.boot)) }
   local given = code:wrap(self.sim.options.node)(self.id, ctx)
