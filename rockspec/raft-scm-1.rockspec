@@ -96,6 +96,7 @@ build = {
     ["raft.client.options"] = "lua/raft/client/options.lua",
     ["raft.client.requests"] = "lua/raft/client/requests.lua",
     ["raft.client.search"] = "lua/raft/client/search.lua",
+    ["raft.client.services"] = "lua/raft/client/services.lua",
     ["raft.clock"] = "lua/raft/clock.lua",
     ["raft.codec"] = "lua/raft/codec.lua",
     ["raft.configuration"] = "lua/raft/configuration.lua",

@@ -12,6 +12,7 @@ local option_rules = require "raft.client.options"
 local raft_core = require "raft.core"
 local scheduler = require "raft.scheduler"
 local schema = require "raft.schema"
+local services = require "raft.client.services"
 local token = require "raft.token"
 local waiting = require "raft.waiting"
 
@@ -178,6 +179,22 @@ for name, spec in pairs(asking.METHODS) do
       asking.start(insides[self], ask, name, opts, answer, a, b, can_wait)
     end,
   })
+end
+
+-- Asks a node what a service has.
+local function describe(self)
+  return function(name, opts, done)
+    ask(self, opts, done, true, asking.service(name))
+  end
+end
+
+--- The proxy of a service of the nodes.
+-- @param opts timeout, consistency, at_least: of all calls through it
+function Client:service(name, opts)
+  Machine.check_outside("client:service")
+  local self_ = inside_of(self, "client:service")
+  local proxy = services.new(self, name, opts, describe(self_), 2)
+  return proxy
 end
 
 --- A string that covers everything acknowledged to this client object.

@@ -80,4 +80,9 @@ function Client:transfer(id, opts, callback) end
 ---@return table?, raft.error?
 function Client:take_snapshot(id, opts, callback) end
 
+---@param name string
+---@param opts raft.read_opts?
+---@return table proxy
+function Client:service(name, opts) end
+
 function Client:close() end

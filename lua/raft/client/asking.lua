@@ -57,6 +57,12 @@ local function body_of(name, spec, opts, a, b)
   return codec.encode { name = name, a = first, b = b, opts = said }
 end
 
+--- The request that asks what a service has.
+function M.service(name)
+  return { kind = "call", is_anywhere = true,
+    body = codec.encode { name = "service", a = name, opts = {} } }
+end
+
 -------------------------------------------------------------- other nodes --
 
 -- Asks one node on a connection of its own.

@@ -1,6 +1,7 @@
 --- What clients may ask a node beside proposing: its own methods, by name.
 local answers = require "raft.answers"
 local errors = require "raft.errors"
+local inside = require "raft.node.inside"
 
 local M = {}
 
@@ -33,6 +34,18 @@ function CALLS.transfer(node, said, done)
 end
 function CALLS.take_snapshot(node, said, done)
   node:take_snapshot(said.opts, done)
+end
+
+function CALLS.service(node, said, done)
+  local services = inside.of(node).services
+  local all = services and services:descriptions() or {}
+  local found = all[said.a]
+  if found then return done(nil, found) end
+  local names = {}
+  for name in pairs(all) do names[#names + 1] = name end
+  table.sort(names)
+  done(errors.new("unsupported", ("there is no service %s: there is %s"):format(
+    errors.text(said.a), #names > 0 and table.concat(names, ", ") or "none")))
 end
 
 -- Calls a method as a user would. What that raises is what the client gets.

@@ -29,9 +29,9 @@ local option_rule = schema.fields {
   { "at_least", schema.text },
 }
 
--- The arguments, packed, and the callback or nil. The proxy itself in front
--- comes from a colon. Level 3 is the user.
-local function split(proxy, ...)
+--- The arguments of a call, packed, and the callback or nil. The proxy itself
+-- in front comes from a colon. Level 3 is the user.
+function M.split(proxy, ...)
   local values = table.pack(...)
   if values.n > 0 and rawequal(values[1], proxy) then
     values = table.pack(select(2, ...))
@@ -50,7 +50,7 @@ end
 
 local function command(it, name)
   return function(...)
-    local values, callback = split(it.proxy, ...)
+    local values, callback = M.split(it.proxy, ...)
     local bytes = codec.encode(request.of(it.service, name, values, it.version),
       it.service .. "." .. name)
     return it.object:propose(bytes, it.propose_opts, callback)
@@ -59,7 +59,7 @@ end
 
 local function query(it, name)
   return function(...)
-    local values, callback = split(it.proxy, ...)
+    local values, callback = M.split(it.proxy, ...)
     return it.object:query(request.of(it.service, name, values), it.query_opts,
       callback)
   end
@@ -86,7 +86,7 @@ local answer_unknown = waiting.method {
 -- A name that is none: the answer to the call says so.
 local function unknown(it, name)
   return function(...)
-    local _, callback = split(it.proxy, ...)
+    local _, callback = M.split(it.proxy, ...)
     local err = errors.new("unsupported", ("service %s has no command or query "
       .. "%s: %s"):format(it.service, errors.text(name), it.words))
     return answer_unknown(it.object, err, {}, callback)
