@@ -85,8 +85,7 @@ function M.new(options, node)
     recorder = false,         -- of what the core is told; or none
     joining = false,          -- asks to be added
     proposals = false, reads = false, transfers = false, health = false,
-    membership = false, snapshots = false, shipping = false,
-    receiving = false,
+    membership = false, snapshots = false, shipping = false, receiving = false,
   }, Driver)
   add_parts(self)
   return self

@@ -108,28 +108,18 @@ function events.loaded(self, event)
     event.peer == "" and "itself" or event.peer)
 end
 
-local function commands_of(event)
-  return #format.split(event.commands)
+-- An event that brings commands of one kind.
+local function commands(text, kind)
+  return function(self, event)
+    self:say(text, self.id,
+      plural(#format.split(event.commands), kind .. "command"), event.token)
+  end
 end
 
-function events.propose(self, event)
-  self:say("%s is given %s", self.id, plural(commands_of(event), "command"))
-end
-
-function events.forward(self, event)
-  self:say("%s forwards %s (%d)", self.id,
-    plural(commands_of(event), "command"), event.token)
-end
-
-function events.propose_session(self, event)
-  self:say("%s is given %s", self.id,
-    plural(commands_of(event), "client command"))
-end
-
-function events.forward_session(self, event)
-  self:say("%s forwards %s (%d)", self.id,
-    plural(commands_of(event), "client command"), event.token)
-end
+events.propose = commands("%s is given %s", "")
+events.forward = commands("%s forwards %s (%d)", "")
+events.propose_session = commands("%s is given %s", "client ")
+events.forward_session = commands("%s forwards %s (%d)", "client ")
 
 function events.read(self, event)
   self:say("%s is asked for a read (%d)", self.id, event.token)
