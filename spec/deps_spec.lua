@@ -184,10 +184,26 @@ esac]]):format(root, refused, root, root, root))
       assert.matches("could not install strace", text)
     end)
 
+  it("installs no redis-server, which would run", function()
+    machine {}
+    apt_get([[
+case $* in *install*)
+  for name in redis-cli redis-benchmark; do
+    printf '#!/bin/sh\n' >]] .. root .. [[/bin/$name
+    chmod +x ]] .. root .. [[/bin/$name
+  done ;;
+esac]])
+    local text, code = deps("examples")
+    assert.are.equal(0, code)
+    assert.matches("installing redis%-tools", text)
+    assert.is_nil(asked():find("redis-server", 1, true))
+    assert.are.equal("", (deps("examples")))
+  end)
+
   it("refuses a word it does not know", function()
     machine {}
     local text, code = deps("everything")
     assert.are.equal(2, code)
-    assert.matches("run, test, lint, fuzz, all or proof", text)
+    assert.matches("run, test, lint, fuzz, all, proof or examples", text)
   end)
 end)

@@ -49,7 +49,7 @@ end
 function M.refusal(name)
   if settings[name:lower()] == nil then
     return ("ERR Unknown option or number of arguments for CONFIG SET - '%s'")
-      :format(name)
+      :format(resp.shown(name, -1))
   end
   return ("ERR CONFIG SET failed (possibly related to argument '%s') - can't "
     .. "set immutable config"):format(name)

@@ -112,7 +112,7 @@ local function conditions_of(arguments, at)
   for i = at, #arguments do
     local word = arguments[i]:lower()
     if not CONDITIONS[word] then
-      return nil, "ERR Unsupported option " .. arguments[i]
+      return nil, "ERR Unsupported option " .. resp.shown(arguments[i], -1)
     end
     is[word] = true
   end

@@ -9,7 +9,8 @@ M.NOT_INTEGER = "-ERR value is not an integer or out of range\r\n"
 function M.integer(text)
   local is_decimal = #text <= DIGITS_MAX
     and (text == "0" or text:find("^-?[1-9]%d*$"))
-  return is_decimal and math.tointeger(tonumber(text)) or nil
+  local n = is_decimal and tonumber(text)
+  return math.type(n) == "integer" and n or nil  -- a float has lost digits
 end
 
 --- The sum, or nil where 64 bits do not hold it.

@@ -4,6 +4,7 @@
 -- it is whole. It looks at no byte twice for long: what it has read of a large
 -- request it keeps, and before the next argument is whole it only collects.
 local inline = require "inline"
+local numbers = require "numbers"
 
 local M = {}
 
@@ -25,7 +26,12 @@ function M.integer(n) return ":" .. n .. "\r\n" end
 
 --- An error is one line, whatever is in the text.
 function M.error(text)
-  return "-" .. text:gsub("[\r\n]", " ") .. "\r\n"
+  return "-" .. text:gsub("[\r\n]+$", ""):gsub("[\r\n]", " ") .. "\r\n"
+end
+
+--- What a client sent, as far as Redis shows it: up to a zero byte.
+function M.shown(text, bytes_max)
+  return text:sub(1, bytes_max):match("^[^\0]*")
 end
 
 function M.bulk(text)
@@ -67,8 +73,7 @@ for n = 0, LENGTHS_KNOWN do lengths[tostring(n)] = n end
 local function number_in(text, max)
   local n = lengths[text]
   if n then return n end
-  if not text:find("^-?[1-9]%d*$") or #text > 19 then return false end
-  n = math.tointeger(tonumber(text))
+  n = numbers.integer(text)
   return n and n <= max and n or false
 end
 

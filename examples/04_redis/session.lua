@@ -95,7 +95,7 @@ local function group(name, inner)
     local found = inner[word]
     if not found then
       return resp.error(("ERR unknown subcommand '%s'. Try %s HELP.")
-        :format(arguments[2]:sub(1, SHOWN_BYTES), name:upper()))
+        :format(resp.shown(arguments[2], SHOWN_BYTES), name:upper()))
     elseif not has_words(found[1], arguments) then
       return wrong_count(name .. "|" .. word)
     end
@@ -172,14 +172,14 @@ end }
 
 -- In Redis' words, with the beginning of what was sent.
 local function unknown(arguments)
-  local shown, bytes = {}, 0
+  local words, bytes = {}, 0
   for i = 2, #arguments do
     if bytes >= SHOWN_BYTES then break end
-    local text = ("'%s' "):format(arguments[i]:sub(1, SHOWN_BYTES - bytes))
-    shown[#shown + 1], bytes = text, bytes + #text
+    local word = ("'%s' "):format(resp.shown(arguments[i], SHOWN_BYTES - bytes))
+    words[#words + 1], bytes = word, bytes + #word
   end
   return resp.error(("ERR unknown command '%s', with args beginning with: %s")
-    :format(arguments[1]:sub(1, SHOWN_BYTES), table.concat(shown)))
+    :format(resp.shown(arguments[1], SHOWN_BYTES), table.concat(words)))
 end
 
 --- The reply to a request that is no command on keys, or has not its words.

@@ -193,7 +193,7 @@ end
 
 -- A place counted from the start, from 0 on, or from the end, from -1 on.
 local function place(n, length)
-  return n < 0 and math.max(length + n, 0) or n
+  return n < 0 and math.max(length + n, 0) or math.min(n, length)
 end
 
 function M.getrange(keys, arguments)
@@ -202,8 +202,8 @@ function M.getrange(keys, arguments)
   if not first or not last then return numbers.NOT_INTEGER end
   local value = keys:get(arguments[2]) or ""
   if first < 0 and last < 0 and first > last then return resp.bulk("") end
-  local to = math.min(place(last, #value), #value - 1)
-  return resp.bulk(value:sub(place(first, #value) + 1, to + 1))
+  return resp.bulk(value:sub(place(first, #value) + 1,
+    place(last, #value) + 1))
 end
 
 ---------------------------------------------------------------------- change --
