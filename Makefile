@@ -178,6 +178,7 @@ asan:  ## the specs again, the C module under ASan and UBSan
 
 .PHONY: examples
 examples: build  ## runs every example's own check, examples/*/check.lua
+	@tools/deps examples
 	@$(SUM) --check $(patsubst %,"$(LUA) %",\
 	  $(shell find examples -name check.lua -perm -u+x 2>/dev/null | sort))
 
