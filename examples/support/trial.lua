@@ -97,8 +97,8 @@ local function collect(process, pipe, field)
   end))
 end
 
---- Starts `lua5.4 ...` in the trial's directory.
-function Trial:start(...)
+-- Starts a program in the trial's directory.
+local function start(trial, program, ...)
   local out, err = uv.new_pipe(false), uv.new_pipe(false)
   local process = setmetatable({
     name = table.concat({ ... }, " "),
@@ -112,13 +112,30 @@ function Trial:start(...)
     process.status, process.signal = status, signal
     process.handle:close()
   end
-  process.handle = assert(uv.spawn(interpreter(), {
-    args = { ... }, cwd = self.dir, stdio = { nil, out, err },
+  process.handle = assert(uv.spawn(program, {
+    args = { ... }, cwd = trial.dir, stdio = { nil, out, err },
   }, ended))
   collect(process, out, "text")
   collect(process, err, "errors")
-  self.processes[#self.processes + 1] = process
+  trial.processes[#trial.processes + 1] = process
   return process
+end
+
+--- Starts `lua5.4 ...` in the trial's directory.
+function Trial:start(...)
+  return start(self, interpreter(), ...)
+end
+
+--- Starts a program of the system, from a path that `has` found.
+function Trial:start_program(path, ...)
+  return start(self, path, ...)
+end
+
+--- The path of a program of the system, or nil.
+function Trial:has(name)
+  for dir in os.getenv("PATH"):gmatch("[^:]+") do
+    if uv.fs_access(dir .. "/" .. name, "X") then return dir .. "/" .. name end
+  end
 end
 
 --- Its complete lines so far.
@@ -191,6 +208,12 @@ function Trial:equal(expected, found, what)
     tostring(expected), tostring(found))
 end
 
+--- Leaves something out, and says why.
+function Trial:skip(why)
+  self.skipped = self.skipped + 1
+  print("SKIPPED: " .. why)
+end
+
 -- Ends all that was started, in whatever state it is.
 local function clean(trial)
   for _, process in ipairs(trial.processes) do process:kill("sigkill") end
@@ -220,12 +243,14 @@ function M.run(body)
     processes = {},            -- all that were started
     passed = 0,
     failed = 0,
+    skipped = 0,
   }, Trial)
   local ok, err = xpcall(body, debug.traceback, trial)
   if not ok then trial:check(false, "%s", err) end
   clean(trial)
   if trial.failed > 0 then show_all(trial) end
-  print(("%d passed, %d failed"):format(trial.passed, trial.failed))
+  print(("%d passed, %d failed, %d skipped"):format(trial.passed, trial.failed,
+    trial.skipped))
   os.exit(trial.failed == 0)
 end
 
