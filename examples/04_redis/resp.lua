@@ -8,6 +8,8 @@ local numbers = require "numbers"
 
 local M = {}
 
+local match <const>, sub <const> = string.match, string.sub  -- of the hot loop
+
 local BULK_MAX <const> = 8 << 20    -- bytes of one argument
 local REQUEST_MAX <const> = 8 << 20 -- bytes of one request, all in all
 local COUNT_MAX <const> = 1 << 20   -- arguments of one request
@@ -88,8 +90,11 @@ end
 
 -- The beginning of a request: how many arguments it has.
 function Parser:begin(bytes, at)
-  local text, next_at = line_at(bytes, at, "mbulk count string")
-  if not text then return nil, next_at end
+  local text, next_at = bytes:match("^%*(%d+)\r\n()", at)
+  if not text then
+    text, next_at = line_at(bytes, at, "mbulk count string")
+    if not text then return nil, next_at end
+  end
   local count = number_in(text, COUNT_MAX)
   if not count then return nil, "invalid multibulk length" end
   if count > 0 then
@@ -98,8 +103,9 @@ function Parser:begin(bytes, at)
   return next_at
 end
 
--- The head of an argument: its length, and where it begins.
-function Parser:head(bytes, at)
+-- The head of an argument that is not short and whole: its length, and where
+-- it begins; nil: it has not arrived; nil and a text: it never may.
+local function head_at(bytes, at)
   local text, from = line_at(bytes, at, "bulk count string")
   if not text then return nil, from end
   if bytes:byte(at) ~= 36 then  -- "$"
@@ -107,27 +113,29 @@ function Parser:head(bytes, at)
   end
   local length = number_in(text, BULK_MAX)
   if not length or length < 0 then return nil, "invalid bulk length" end
-  if self.size + length > REQUEST_MAX then return nil, "too big request" end
   return length, from
 end
 
--- Arguments, as many as are there; the last one completes the request.
+-- Arguments, as many as are there; the last one completes the request. Most
+-- are short: they take one match and one look into a table.
 function Parser:continue(bytes, at, take)
   local arguments, missing = self.arguments, self.missing
-  local count = #arguments
+  local size, count = self.size - at, #arguments
+  local why
   while missing > 0 do
-    local length, from = self:head(bytes, at)
-    if not length then return at, from end
+    local digits, from = match(bytes, "^%$(%d+)\r\n()", at)
+    local length = lengths[digits or ""]
+    if not length then length, from = head_at(bytes, at) end
+    if not length then why = from break end
     local next_at = from + length + 2
-    if next_at > #bytes + 1 then
-      self.wanted = next_at - at
-      return at
-    end
+    if size + next_at > REQUEST_MAX then why = "too big request" break end
+    if next_at > #bytes + 1 then self.wanted = next_at - at break end
     count, missing = count + 1, missing - 1
-    arguments[count] = bytes:sub(from, next_at - 3)
-    self.size, self.missing = self.size + next_at - at, missing
+    arguments[count] = sub(bytes, from, next_at - 3)
     at = next_at
   end
+  self.size, self.missing = size + at, missing
+  if missing > 0 then return at, why end
   self.arguments = false
   take(arguments, self.size)
   return at
