@@ -13,6 +13,7 @@ local M = {}
 
 local REQUESTS_BYTES <const> = 512 << 10  -- not answered, before it must wait
 local REPLIES_BYTES <const> = 1 << 20     -- not fetched, before it must wait
+local TURN_BYTES <const> = 64 << 10       -- replies without raft, in one turn
 
 local Connection = { __name = "redis.connection" }
 Connection.__index = Connection
@@ -74,9 +75,19 @@ local function send_segment(self)
   end)
 end
 
-local function answer_here(self, arguments)
-  self.requests:drop(1)
-  self.replies[#self.replies + 1] = session.answer(self, arguments)
+-- Answers those that do not need raft. Where their replies become many, others
+-- come first: it goes on once these are written.
+local function answer_here(self)
+  local bytes = 0
+  local kind, arguments = self.requests:peek()
+  while kind == "here" and bytes < TURN_BYTES do
+    self.requests:drop(1)
+    local reply = session.answer(self, arguments)
+    self.replies[#self.replies + 1] = reply
+    bytes = bytes + #reply
+    kind, arguments = self.requests:peek()
+  end
+  self.is_full = bytes >= TURN_BYTES
 end
 
 -- Ends it once there is nothing left to be said.
@@ -90,18 +101,20 @@ local function look_for_end(self)
   if not ok then self:close() end  -- the other end is gone
 end
 
+-- What is done next.
+local function go_on(self)
+  if self.requests:peek() == "here" then
+    answer_here(self)
+  else
+    send_segment(self)
+  end
+end
+
 --- Answers what can be answered.
 function Connection:work()
-  local requests = self.requests
   while not self.is_waiting and not self.is_full
-    and not requests:is_empty() do
-    local kind, arguments = requests:peek()
-    if kind == "here" then
-      answer_here(self, arguments)
-      requests = self.requests
-    else
-      send_segment(self)
-    end
+    and not self.requests:is_empty() do
+    go_on(self)
   end
   self:write()
   self:mind_reading()

@@ -254,6 +254,27 @@ describe("examples/04_redis, the server", function()
       assert.is_true(connection.is_reading)
     end)
 
+    it("of replies that need nobody else, and of time for them", function()
+      local client <close> = connect()
+      local count <const> = 3000
+      client:send("COMMAND\r\n")
+      local size = #client:wait(1)[1]
+      client.socket:read_stop()
+      client:send(("COMMAND\r\n"):rep(count))
+      local connection = next(server.clients)
+      helper.wait_until(function()
+        return connection.is_full and not connection.requests:is_empty()
+      end)
+      local other <close> = connect()
+      assert.equal("+PONG\r\n", other:ask("PING\r\n")[1])
+      assert.is_true(connection.requests.last - connection.requests.first
+        > count // 2)
+      assert.is_true(connection.socket:get_write_queue_size() < 2 << 20)
+      local bytes = 0
+      client.socket:read_start(function(_, chunk) bytes = bytes + #chunk end)
+      helper.wait_until(function() return bytes == count * size end, 15000)
+    end)
+
     it("of clients", function()
       server.clients_max = 2
       local first <close> = connect()
