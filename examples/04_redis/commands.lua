@@ -60,9 +60,8 @@ function M.all()
   return all
 end
 
---- Has it as many words as it needs?
-function M.has_words(command, arguments)
-  local words = command.words
+--- Has a request so many words, or where negative, so many at least?
+function M.has_words(words, arguments)
   if words < 0 then return #arguments >= -words end
   return #arguments == words
 end

@@ -29,7 +29,7 @@ local function kind_of(arguments)
     name = name:lower()
     command = commands.find(name)
   end
-  if not command or not commands.has_words(command, arguments) then
+  if not command or not commands.has_words(command.words, arguments) then
     return "here"
   end
   arguments[1] = name

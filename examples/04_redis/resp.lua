@@ -31,6 +31,12 @@ function M.error(text)
   return "-" .. text:gsub("[\r\n]+$", ""):gsub("[\r\n]", " ") .. "\r\n"
 end
 
+--- What is said of a command that has too few words, or too many.
+function M.wrong_count(name)
+  return M.error(("ERR wrong number of arguments for '%s' command")
+    :format(name))
+end
+
 --- What a client sent, as far as Redis shows it: up to a zero byte.
 function M.shown(text, bytes_max)
   return text:sub(1, bytes_max):match("^[^\0]*")

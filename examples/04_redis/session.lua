@@ -3,28 +3,21 @@
 local commands = require "commands"
 local config = require "config"
 local info = require "info"
+local numbers = require "numbers"
 local resp = require "resp"
 
 local M = {}
 
+local INT_MAX <const> = 0x7fffffff
+local INT_MIN <const> = -INT_MAX - 1
 local SHOWN_BYTES <const> = 128  -- of what a client sent, in an error
 
 local here = {}  -- name -> { words, function(client, arguments) -> reply }
 
-local function wrong_count(name)
-  return resp.error(("ERR wrong number of arguments for '%s' command")
-    :format(name))
-end
-
-local function has_words(words, arguments)
-  if words < 0 then return #arguments >= -words end
-  return #arguments == words
-end
-
 ------------------------------------------------------------------- greetings --
 
 here.ping = { -1, function(_, arguments)
-  if #arguments > 2 then return wrong_count("ping") end
+  if #arguments > 2 then return resp.wrong_count("ping") end
   return arguments[2] and resp.bulk(arguments[2]) or resp.simple("PONG")
 end }
 
@@ -41,9 +34,11 @@ here.reset = { 1, function(client)
 end }
 
 here.select = { 2, function(_, arguments)
-  local number = math.tointeger(tonumber(arguments[2]))
-  if not number then
-    return resp.error("ERR value is not an integer or out of range")
+  local number = numbers.integer(arguments[2])
+  if not number then return numbers.NOT_INTEGER end
+  if number > INT_MAX or number < INT_MIN then
+    return resp.error(("ERR value is out of range, value must between %d and "
+      .. "%d"):format(INT_MIN, INT_MAX))
   elseif number ~= 0 then
     return resp.error("ERR DB index is out of range")
   end
@@ -96,8 +91,8 @@ local function group(name, inner)
     if not found then
       return resp.error(("ERR unknown subcommand '%s'. Try %s HELP.")
         :format(resp.shown(arguments[2], SHOWN_BYTES), name:upper()))
-    elseif not has_words(found[1], arguments) then
-      return wrong_count(name .. "|" .. word)
+    elseif not commands.has_words(found[1], arguments) then
+      return resp.wrong_count(name .. "|" .. word)
     end
     return found[2](client, arguments)
   end }
@@ -185,10 +180,12 @@ end
 --- The reply to a request that is no command on keys, or has not its words.
 function M.answer(client, arguments)
   local name = arguments[1]:lower()
-  if commands.find(name) then return wrong_count(name) end
+  if commands.find(name) then return resp.wrong_count(name) end
   local command = here[name]
   if not command then return unknown(arguments) end
-  if not has_words(command[1], arguments) then return wrong_count(name) end
+  if not commands.has_words(command[1], arguments) then
+    return resp.wrong_count(name)
+  end
   return command[2](client, arguments)
 end
 

@@ -129,19 +129,14 @@ local function set_all(keys, arguments)
   for i = 2, #arguments, 2 do keys:set(arguments[i], arguments[i + 1]) end
 end
 
-local function wrong_count(name)
-  return resp.error(("ERR wrong number of arguments for '%s' command")
-    :format(name))
-end
-
 function M.mset(keys, arguments)
-  if #arguments % 2 == 0 then return wrong_count("mset") end
+  if #arguments % 2 == 0 then return resp.wrong_count("mset") end
   set_all(keys, arguments)
   return resp.OK
 end
 
 function M.msetnx(keys, arguments)
-  if #arguments % 2 == 0 then return wrong_count("msetnx") end
+  if #arguments % 2 == 0 then return resp.wrong_count("msetnx") end
   for i = 2, #arguments, 2 do
     if keys:get(arguments[i]) then return ZERO end
   end
