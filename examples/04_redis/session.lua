@@ -165,6 +165,10 @@ end }
 
 -------------------------------------------------------------- no command --
 
+-- A page in a browser can send such lines to anybody, us too, and behind them
+-- what looks like commands: as in Redis, nobody reads it.
+local HTTP <const> = { post = true, ["host:"] = true }
+
 -- In Redis' words, with the beginning of what was sent.
 local function unknown(arguments)
   local words, bytes = {}, 0
@@ -182,6 +186,10 @@ function M.answer(client, arguments)
   local name = arguments[1]:lower()
   if commands.find(name) then return resp.wrong_count(name) end
   local command = here[name]
+  if HTTP[name] then
+    client:finish()
+    return ""
+  end
   if not command then return unknown(arguments) end
   if not commands.has_words(command[1], arguments) then
     return resp.wrong_count(name)

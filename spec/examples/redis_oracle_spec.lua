@@ -293,6 +293,7 @@ describe("examples/04_redis beside redis-server #house", function()
       "*1\r\n$9000000\r\n", "*1\r\n$\r\n", "*2\r\n$4\r\nECHO\r\n:1\r\n",
       'ECHO "a\r\n', "ECHO 'a\r\n", 'ECHO "a"b\r\n', "ECHO 'a'b\r\n",
       "PING\r\n*1\r\n$4\r\nPING\r\n*x\r\nPING\r\n", "QUIT\r\nPING\r\n",
+      "POST / HTTP/1.1\r\nPING\r\n", "Host: me\r\nPING\r\n",
       ("x"):rep(70000), "*" .. ("1"):rep(70000),
       "*1\r\n$" .. ("1"):rep(70000),
     } do
