@@ -158,6 +158,21 @@ local function check_kill(t, nodes, known)
   for _, id in ipairs(IDS) do check_known(t, known, id, "after a kill") end
 end
 
+-- One of three is no majority: it says so, and still tells of itself.
+local function check_alone(t, id)
+  local path, port = t:has("redis-cli"), port_of(t, id)
+  local write = t:start_program(path, "-p", port, "set", "alone", "1")
+  local read = t:start_program(path, "-p", port, "get", "colour")
+  t:check(cli(t, id, "info"):find("raft_id:" .. id, 1, true),
+    "INFO needs nobody else")
+  write:wait()
+  read:wait()
+  t:check(write.text:find("^CLUSTERDOWN .*; it may have been done"),
+    "what a write is told without a majority: %s", write.text)
+  t:check(read.text:find("^CLUSTERDOWN .*; nothing was done"),
+    "what a read is told without a majority: %s", read.text)
+end
+
 trial.run(function(t)
   if not t:has("redis-cli") or not t:has("redis-benchmark") then
     return t:skip("redis-cli and redis-benchmark are not here "
@@ -172,7 +187,10 @@ trial.run(function(t)
   local known = { keys = {}, n = 0, open = 0, count = 0 }
   check_kill(t, nodes, known)
 
-  for _, id in ipairs(IDS) do nodes[id]:kill("sigkill") end
+  nodes.n1:kill("sigkill")
+  nodes.n2:kill("sigkill")
+  check_alone(t, "n3")
+  nodes.n3:kill("sigkill")
   for _, id in ipairs(IDS) do nodes[id]:wait() end
   for _, id in ipairs(IDS) do nodes[id] = start(t, id) end
   for _, id in ipairs(IDS) do
