@@ -24,7 +24,8 @@ local list <const> = {
   flushdb = { -1, "write" }, keys = { 2, "scan" }, persist = { 2, "write" },
   pexpire = { -3, "write" }, pexpireat = { -3, "write" },
   pexpiretime = { 2, "read" }, pttl = { 2, "read" }, rename = { 3, "write" },
-  renamenx = { 3, "write" }, touch = { -2, "scan" }, ttl = { 2, "read" },
+  renamenx = { 3, "write" }, scan = { -2, "scan" },
+  touch = { -2, "scan" }, ttl = { 2, "read" },
   type = { 2, "read" }, unlink = { -2, "write" },
 }
 

@@ -35,6 +35,38 @@ function M.keys(keys, arguments)
   return resp.bulks(keys:names(glob.matcher(arguments[2])))
 end
 
+local scan = {}  -- word -> function(options, value): an error, or nothing
+
+function scan.match(options, pattern)
+  options.fits = glob.matcher(pattern)
+end
+
+function scan.count(_, text)
+  local count = numbers.integer(text)
+  if not count then return numbers.NOT_INTEGER end
+  if count < 1 then return SYNTAX end
+end
+
+function scan.type(options, name)
+  options.is_string = name:lower() == "string"
+end
+
+-- All keys at once, so there is no cursor but 0.
+function M.scan(keys, arguments)
+  if not arguments[2]:find("^%d*$") then
+    return resp.error("ERR invalid cursor")
+  end
+  local options = { fits = glob.matcher("*"), is_string = true }
+  for i = 3, #arguments, 2 do
+    local set, value = scan[arguments[i]:lower()], arguments[i + 1]
+    if not set or not value then return SYNTAX end
+    local err = set(options, value)
+    if err then return err end
+  end
+  local names = options.is_string and keys:names(options.fits) or {}
+  return resp.array { resp.bulk("0"), resp.bulks(names) }
+end
+
 function M.dbsize(keys)
   keys:need_all()
   return resp.integer(keys.count)

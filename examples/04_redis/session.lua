@@ -98,7 +98,25 @@ local function group(name, inner)
   end }
 end
 
+-- A line of CLIENT LIST.
+local function line_of(client)
+  local peer = client.socket:getpeername() or { ip = "?", port = 0 }
+  return ("id=%d addr=%s:%d laddr=%s:%d name=%s db=0 resp=2\n"):format(
+    client.id, peer.ip, peer.port, client.server.host, client.server.port,
+    client.name)
+end
+
+local function list_of(server)
+  local clients, lines = {}, {}
+  for client in pairs(server.clients) do clients[#clients + 1] = client end
+  table.sort(clients, function(a, b) return a.id < b.id end)
+  for i, client in ipairs(clients) do lines[i] = line_of(client) end
+  return table.concat(lines)
+end
+
 here.client = group("client", {
+  info = { 2, function(client) return resp.bulk(line_of(client)) end },
+  list = { 2, function(client) return resp.bulk(list_of(client.server)) end },
   id = { 2, function(client) return resp.integer(client.id) end },
   getname = { 2, function(client)
     return resp.bulk(client.name ~= "" and client.name or nil)

@@ -321,6 +321,18 @@ describe("examples/04_redis, the server", function()
         client:ask(request("INFO", "keyspace"))[1])
     end)
 
+    it("with its clients", function()
+      local first <close> = connect()
+      local second <close> = connect()
+      first:ask(request("CLIENT", "SETNAME", "me"))
+      second:ask("PING\r\n")
+      local own = first:ask(request("CLIENT", "INFO"))[1]
+      assert.matches("id=1 addr=127.0.0.1:%d+ laddr=127.0.0.1:%d+ name=me db=0",
+        own)
+      local all = second:ask(request("CLIENT", "LIST"))[1]
+      assert.matches("id=1 .-\nid=2 .-\n", all)
+    end)
+
     it("to HELLO", function()
       local client <close> = connect()
       local text = client:ask(request("HELLO", "2"))[1]
