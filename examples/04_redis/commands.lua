@@ -48,9 +48,17 @@ for name, spec in pairs(list) do
   assert(commands[name].run, name)
 end
 
+local shouted = {}  -- the same by their names in capitals, as most write them
+for name, command in pairs(commands) do shouted[name:upper()] = command end
+
 --- The command of this name, in small letters; or nil.
 function M.find(name)
   return commands[name]
+end
+
+--- The same, however it is written.
+function M.find_any(name)
+  return shouted[name] or commands[name] or commands[name:lower()]
 end
 
 --- All of them, in order of name.

@@ -23,16 +23,11 @@ end
 
 -- What is no command on keys, or not said in so many words, is answered here.
 local function kind_of(arguments)
-  local name = arguments[1]
-  local command = commands.find(name)
-  if not command then
-    name = name:lower()
-    command = commands.find(name)
-  end
+  local command = commands.find_any(arguments[1])
   if not command or not commands.has_words(command.words, arguments) then
     return "here"
   end
-  arguments[1] = name
+  arguments[1] = command.name
   return command.kind
 end
 
