@@ -117,7 +117,7 @@ end
 function M.next(t, key)
   check_table(t, "next")
   if key == nil then return begin(t) end
-  key = math.tointeger(key) or key
+  if math.type(key) == "float" then key = math.tointeger(key) or key end
   local walk = sorted_walk(t)
   local place = walk and place_of(walk, key)
   if not place then
