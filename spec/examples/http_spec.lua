@@ -211,7 +211,10 @@ describe("the HTTP server of an example, with slow clients,", function()
   end)
 
   it("does not count the time that an answer takes", function()
-    local server <close> = listen { client_ms = 10 }
+    local server <close> = listen { client_ms = 300, handle = function()
+      raft.sleep(400)
+      return { status = 200, body = "/slow " }
+    end }
     assert.equal("/slow", bodies(ask(server, get("/slow"))))
   end)
 
