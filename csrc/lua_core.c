@@ -426,12 +426,13 @@ static void push_peer(lua_State *L, const struct raft_peer_status *p) {
       [RAFT_REPLICATE] = "replicate",
       [RAFT_SNAPSHOT] = "snapshot",
   };
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 8);
   lua_pushstring(L, states[p->state]);
   lua_setfield(L, -2, "state");
   set(L, "match", p->match);
   set(L, "next", p->next);
   set(L, "heard", p->heard);
+  set(L, "digest_index", p->sum.index), set(L, "digest", p->sum.digest);
   lua_pushboolean(L, p->is_leaving);
   lua_setfield(L, -2, "is_leaving");
 }
@@ -472,6 +473,7 @@ static int core_status(lua_State *L) {
   set(L, "stored", s.stored);
   set(L, "commit", s.commit);
   set(L, "applied", s.applied);
+  set(L, "agreed", s.agreed);
   set(L, "memory_first", s.memory_first);
   set(L, "snapshot", s.snapshot);
   set(L, "config_index", s.config_index);
@@ -541,6 +543,7 @@ static void open_core(lua_State *L) {
       {"read", core_read},
       {"read_lease", core_read_lease},
       {"avoid", core_avoid},
+      {"results", raft_lua_results},
       {"form", core_form},
       {"change", core_change},
       {"unreachable", core_unreachable},

@@ -26,7 +26,7 @@ M.rooms = {
   -- One file per concern of the paper.
   { name = "roles", files = { "raft.c", "election", "replication",
     "forward", "membership", "reconfig", "witness", "repair", "snapshot",
-    "read", "lease", "status", "transfer" },
+    "read", "lease", "status", "transfer", "results" },
     knows = { "contract", "leaves", "replica" } },
 
   -- Reads everything, and is read by nobody in the core.

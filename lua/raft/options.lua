@@ -4,6 +4,7 @@
 local configuration = require "raft.configuration"
 local members = require "raft.members"
 local quorum = require "raft.quorum"
+local results = require "raft.results"
 local schema = require "raft.schema"
 
 local M = {}
@@ -132,6 +133,8 @@ local fields = schema.fields {
   { "on", handlers },
   { "uv", schema.any_table },
   { "host", schema.any_table },
+  { "compare_every", schema.integer(1, 1 << 20, "entries"),
+    default = results.EVERY },  -- for tests; the same on all nodes
   { "record", schema.text },
   { "tls", not_yet(schema.or_false(schema.any_table)) },
   { "http", not_yet(schema.or_false(members.address)) },

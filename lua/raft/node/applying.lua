@@ -40,6 +40,12 @@ function RUN.session(driver, index, term, time, request)
   end)
 end
 
+-- The core compares with the others what applying has come to.
+local function compare(driver, index)
+  driver:step(driver.core:results(driver:now(), index,
+    driver.kept.results:check(index)))
+end
+
 local function apply_one(driver, index)
   local kind, term, time, command = driver.core:entry(index)
   assert(kind, "an entry to apply is not there")
@@ -50,10 +56,15 @@ local function apply_one(driver, index)
     ok, value, extra = runs(driver, index, term, time, command)
     if not ok and value.is_local then return driver:fail(value) end
     if not ok and not driver.is_replaying then driver:report(value) end
+    driver.kept.results:add(ok, value, extra)
   elseif runs or kind == "stripped" then
     ok, value = false, no_result(driver)
   end
   driver.applied = index
+  if index % driver.options.compare_every == 0
+    and not driver.lacks_commands then
+    compare(driver, index)
+  end
   if driver.proposals:are_waiting() then
     driver.proposals:applied(index, term, ok, value, extra)
   end
@@ -86,6 +97,14 @@ end
 
 ----------------------------------------------------------------- snapshots --
 
+-- The core compares what the state came with at once, not at the next index.
+local function tell_results(driver)
+  local kept = driver.kept.results
+  if kept.checked == 0 then return end
+  driver:step(driver.core:results(driver:now(), kept.checked,
+    kept.checked_digest))
+end
+
 -- The machine takes over the state of this file: true, or false and an error.
 -- Where commands lack there is none, and the machine stays what it is.
 local function load(driver, info)
@@ -106,6 +125,7 @@ local function load(driver, info)
   reader:close()
   if err then err.file = err.file or info.path end
   if ok and err then driver:warn(err) end
+  if ok then tell_results(driver) end
   return ok, err
 end
 

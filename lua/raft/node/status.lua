@@ -1,4 +1,5 @@
 --- What node:status() tells: numbers and names, all copies.
+local divergence = require "raft.node.divergence"
 local view = require "raft.node.view"
 
 local M = {}
@@ -72,6 +73,7 @@ function M.of(driver)
     disk_ms = 0,
     version = driver.version,
     failure = driver.failure or nil,
+    diverged = divergence.status(driver),
   }
   if is_open then
     fill_from_core(status, driver)

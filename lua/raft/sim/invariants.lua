@@ -239,10 +239,18 @@ function Invariants:applied(member, index, command, ok, value, extra)
   local result = comparable(ok, value, extra)
   if self.results[index] == nil then
     self.results[index] = result
-  elseif self.results[index] ~= result then
+  elseif self.results[index] ~= result
+    and not self.sim.options.may_diverge then
     self:fail(member, "divergence: apply gave another result than on another "
       .. "node at entry %d, command %q", index, command)
   end
+end
+
+--- A node says that results differ. Here they did not, or it was said above.
+function Invariants:diverged(member, info)
+  if self.sim.options.may_diverge then return end
+  self:fail(member, "a false alarm: results are said to differ at %d",
+    info.index)
 end
 
 --- A client was told the result of a proposal.
