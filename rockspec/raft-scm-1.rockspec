@@ -256,6 +256,9 @@ build = {
     ["raft.transport.sockets"] = "lua/raft/transport/sockets.lua",
     ["raft.transport.throttle"] = "lua/raft/transport/throttle.lua",
     ["raft.transport.watch"] = "lua/raft/transport/watch.lua",
+    ["raft.verify"] = "lua/raft/verify.lua",
+    ["raft.verify.log"] = "lua/raft/verify/log.lua",
+    ["raft.verify.run"] = "lua/raft/verify/run.lua",
     ["raft.version"] = "lua/raft/version.lua",
     ["raft.waiting"] = "lua/raft/waiting.lua",
     -- tools/rockspec.lua --write: to here

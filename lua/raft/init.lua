@@ -8,6 +8,7 @@ local recover = require "raft.recover"
 local replay = require "raft.replay"
 local run = require "raft.run"
 local task = require "raft.task"
+local verify = require "raft.verify"
 local version = require "raft.version"
 
 -- Inside apply and query only what computes is allowed: the codec.
@@ -26,6 +27,7 @@ return {
   sleep = outside("sleep", task.sleep),
   recover = outside("recover", recover.run),
   replay = outside("replay", replay.run),
+  verify = outside("verify", verify.run),
   is_error = errors.is_error,
   codec = { encode = codec.encode, decode = codec.decode },
 }
