@@ -244,10 +244,9 @@ uint64_t raft_quorum_value(const struct raft_config *c,
 uint64_t raft_quorum_majority(const struct raft_config *c,
                               const uint64_t *values) {
   assert(values != NULL);
-  uint64_t value = half_majority(c, RAFT_OLD, values);
-  if (!c->joint) return value;
-  uint64_t other = half_majority(c, RAFT_NEW, values);
-  return value < other ? value : other;
+  uint64_t old = half_majority(c, RAFT_OLD, values);
+  uint64_t new = c->joint ? half_majority(c, RAFT_NEW, values) : old;
+  return old < new ? old : new;
 }
 
 uint32_t raft_quorum_voters(const struct raft_config *c) {
