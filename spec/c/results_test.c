@@ -229,6 +229,23 @@ static void without_a_majority_all_hear_of_it_and_none_is_named(void) {
   }
 }
 
+/* N3 comes late, and has let go of what the others are asked for. */
+static void the_first_index_is_asked_for(void) {
+  struct cluster *c = led(5);
+  cluster_stray(c, N2, 3, 1);
+  cluster_stray(c, N3, 3, 2);
+  cluster_isolate(c, N3, true);
+  cluster_isolate(c, N5, true);
+  commands(c, N1, 9);
+  EQ(c->nodes[N1].raft->results.asked, 4);
+  cluster_isolate(c, N3, false);
+  cluster_run(c, 100);
+  EQ(raft_find_peer(c->nodes[N1].raft, c->nodes[N2].id)->differs, 4);
+  EQ(raft_find_peer(c->nodes[N1].raft, c->nodes[N3].id)->differs, 6);
+  EQ(c->nodes[N1].raft->results.asked, 4);
+  alone_end(c);
+}
+
 /* Who would make the majority is away: first nobody knows, then all do. */
 static void a_majority_that_comes_late_counts(void) {
   struct cluster *c = led(3);
@@ -414,6 +431,7 @@ int main(void) {
   CASE(a_learner_that_differs_hears_of_it_and_decides_nothing);
   CASE(a_witness_makes_no_majority);
   CASE(without_a_majority_all_hear_of_it_and_none_is_named);
+  CASE(the_first_index_is_asked_for);
   CASE(a_majority_that_comes_late_counts);
   CASE(what_an_installed_snapshot_brings_is_no_difference);
   CASE(only_what_is_applied_has_results);
