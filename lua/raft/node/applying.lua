@@ -41,9 +41,9 @@ function RUN.session(driver, index, term, time, request)
 end
 
 -- The core compares with the others what applying has come to.
-local function compare(driver, index)
-  driver:step(driver.core:results(driver:now(), index,
-    driver.kept.results:check(index)))
+local function compare(driver, index, digest)
+  local ok, code = driver:step(driver.core:results(driver:now(), index, digest))
+  assert(ok or driver.is_closed, code)
 end
 
 local function apply_one(driver, index)
@@ -63,7 +63,7 @@ local function apply_one(driver, index)
   driver.applied = index
   if index % driver.options.compare_every == 0
     and not driver.lacks_commands then
-    compare(driver, index)
+    compare(driver, index, driver.kept.results:check(index))
   end
   if driver.proposals:are_waiting() then
     driver.proposals:applied(index, term, ok, value, extra)
@@ -97,14 +97,6 @@ end
 
 ----------------------------------------------------------------- snapshots --
 
--- The core compares what the state came with at once, not at the next index.
-local function tell_results(driver)
-  local kept = driver.kept.results
-  if kept.checked == 0 then return end
-  driver:step(driver.core:results(driver:now(), kept.checked,
-    kept.checked_digest))
-end
-
 -- The machine takes over the state of this file: true, or false and an error.
 -- Where commands lack there is none, and the machine stays what it is.
 local function load(driver, info)
@@ -125,7 +117,10 @@ local function load(driver, info)
   reader:close()
   if err then err.file = err.file or info.path end
   if ok and err then driver:warn(err) end
-  if ok then tell_results(driver) end
+  local kept = driver.kept.results  -- compared now, not at the next index
+  if ok and kept.checked > 0 then
+    compare(driver, kept.checked, kept.checked_digest)
+  end
   return ok, err
 end
 
