@@ -298,15 +298,56 @@ static const char *check_outbox(const struct raft_outbox *o, raft_seq newest) {
   return NULL;
 }
 
+static const char *check_result_of(const struct raft *r,
+                                   const struct raft_progress *p) {
+  if (p->differs != 0 && p->differs <= p->agreed)
+    return "a peer agrees where it differs";
+  if (p->agreed > r->apply_handed) return "a peer agrees with what is to come";
+  if (p->differs > r->apply_handed) return "a peer differs in what is to come";
+  if (p->is_diverged_told && p->differs == 0)
+    return "it was told of a peer that does not differ";
+  return NULL;
+}
+
+static const char *check_results(const struct raft *r) {
+  const struct raft_results *s = &r->results;
+  if (s->count > RAFT_SUMS_MAX) return "too many digests of results";
+  raft_index before = 0;
+  for (uint32_t i = 0; i < s->count; i++) {
+    if (s->own[i].index <= before) return "digests of results do not ascend";
+    before = s->own[i].index;
+  }
+  if (before > r->apply_handed) return "results of what is not applied";
+  if (s->agreed > r->apply_handed) return "agreed on what is to come";
+  if (s->asked == 0 && s->asked_at != 0) return "a time of no question";
+  if (s->split != 0 && s->split <= s->agreed)
+    return "no majority where there is one";
+  if (s->verdict.index != 0 && s->verdict.index <= s->agreed)
+    return "a majority is said to differ where it agrees";
+  if (s->is_verdict_told && s->verdict.index == 0)
+    return "a verdict was told that is none";
+  const char *broken = NULL;
+  for (uint32_t i = 0; broken == NULL && i < r->peer_count; i++)
+    broken = check_result_of(r, &r->peers[i]);
+  return broken;
+}
+
 const char *raft_check(const struct raft *r) {
   assert(r != NULL);
   const char *(*const checks[])(const struct raft *) = {
-      check_marks, check_snapshots,
-      check_hard,  check_repair,
-      check_role,  check_ballot,
-      check_ack,   check_config,
-      check_holes, check_times,
-      check_reads, r->state == RAFT_LEADER ? check_leader : check_follower,
+      check_marks,
+      check_snapshots,
+      check_hard,
+      check_repair,
+      check_role,
+      check_ballot,
+      check_ack,
+      check_config,
+      check_holes,
+      check_times,
+      check_results,
+      check_reads,
+      r->state == RAFT_LEADER ? check_leader : check_follower,
   };
   const char *broken = raft_log_check(&r->log);
   for (size_t i = 0; broken == NULL && i < sizeof checks / sizeof *checks; i++)

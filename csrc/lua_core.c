@@ -379,22 +379,11 @@ static int core_deadline(lua_State *L) {
 /* core:entry(index) -> kind, term, time, payload; nothing when not here. Of
  * kind "stripped" it is where a witness has no command. */
 static int core_entry(lua_State *L) {
-  static const char *const kinds[] = {
-      [RAFT_ENTRY_NOOP] = "noop",
-      [RAFT_ENTRY_COMMAND] = "command",
-      [RAFT_ENTRY_CONFIG] = "config",
-      [RAFT_ENTRY_SESSION] = "session",
-  };
   struct raft_lua_core *c = raft_lua_check_core(L, 1);
   lua_Integer index = luaL_checkinteger(L, 2);
   struct raft_entry e;
   if (index <= 0 || !raft_entry_at(c->r, (raft_index)index, &e)) return 0;
-  bool is_stripped = (e.flags & RAFT_ENTRY_STRIPPED) != 0;
-  lua_pushstring(L, is_stripped ? "stripped" : kinds[e.kind]);
-  lua_pushinteger(L, (lua_Integer)e.term);
-  lua_pushinteger(L, (lua_Integer)e.time);
-  lua_pushlstring(L, (const char *)e.payload, e.size);
-  return 4;
+  return raft_lua_push_entry(L, &e);
 }
 
 static int core_term_at(lua_State *L) {
@@ -426,12 +415,14 @@ static void push_peer(lua_State *L, const struct raft_peer_status *p) {
       [RAFT_REPLICATE] = "replicate",
       [RAFT_SNAPSHOT] = "snapshot",
   };
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 8);
   lua_pushstring(L, states[p->state]);
   lua_setfield(L, -2, "state");
   set(L, "match", p->match);
   set(L, "next", p->next);
   set(L, "heard", p->heard);
+  set(L, "digest_index", p->sum.index);
+  set(L, "digest", p->sum.digest);
   lua_pushboolean(L, p->is_leaving);
   lua_setfield(L, -2, "is_leaving");
 }
@@ -472,6 +463,7 @@ static int core_status(lua_State *L) {
   set(L, "stored", s.stored);
   set(L, "commit", s.commit);
   set(L, "applied", s.applied);
+  set(L, "agreed", s.agreed);
   set(L, "memory_first", s.memory_first);
   set(L, "snapshot", s.snapshot);
   set(L, "config_index", s.config_index);
@@ -541,6 +533,7 @@ static void open_core(lua_State *L) {
       {"read", core_read},
       {"read_lease", core_read_lease},
       {"avoid", core_avoid},
+      {"results", raft_lua_results},
       {"form", core_form},
       {"change", core_change},
       {"unreachable", core_unreachable},

@@ -46,13 +46,14 @@ void raft_lua_name_members(lua_State *L, int core_index);
 
 int raft_lua_effects(lua_State *L); /* core:effects() */
 
-/* lua_snapshot.c: events and questions about snapshots. */
+/* lua_snapshot.c: events and questions about snapshots and results. */
 struct raft_snapshot raft_lua_check_snapshot(lua_State *L, int arg);
 int raft_lua_snapshot_made(lua_State *L);
 int raft_lua_snapshot_received(lua_State *L);
 int raft_lua_snapshot_meta(lua_State *L);
 int raft_lua_compacted(lua_State *L);
 int raft_lua_shipped(lua_State *L);
+int raft_lua_results(lua_State *L);
 int raft_lua_reader(lua_State *L);  /* core:reader(name, incarnation) */
 int raft_lua_receive(lua_State *L); /* core:receive(now, reader, chunk) */
 void raft_lua_open_reader(lua_State *L);

@@ -13,6 +13,7 @@
  *     "ship",      after, peer, index, is_bare
  *     "install",   after, index, term
  *     "compact",   after, index
+ *     "diverged",  after, index, id or false, agreed, majority, own
  *
  * An effect is consumed only after its values were pushed, so that a failed
  * push loses nothing: the next call of effects() goes on where it stopped.
@@ -28,7 +29,7 @@ static const char *const kind_names[] = {
     [RAFT_FX_READ] = "read",       [RAFT_FX_ROLE] = "role",
     [RAFT_FX_CONFIG] = "config",   [RAFT_FX_FORWARDED] = "forwarded",
     [RAFT_FX_SHIP] = "ship",       [RAFT_FX_INSTALL] = "install",
-    [RAFT_FX_COMPACT] = "compact",
+    [RAFT_FX_COMPACT] = "compact", [RAFT_FX_DIVERGED] = "diverged",
 };
 
 static size_t parts_size(const struct raft_effect *fx, uint32_t count) {
@@ -124,6 +125,13 @@ static int push_ship(lua_State *L, const struct raft_effect *fx) {
   return 3;
 }
 
+static int push_diverged(lua_State *L, const struct raft_effect *fx) {
+  lua_pushinteger(L, (lua_Integer)fx->diverged.index);
+  raft_lua_push_name(L, 1, fx->diverged.id);
+  lua_pushinteger(L, (lua_Integer)fx->diverged.agreed);
+  return 3 + push_integers(L, fx->diverged.majority, fx->diverged.own);
+}
+
 static int push_details(lua_State *L, const struct raft_effect *fx,
                         uint32_t joined) {
   switch (fx->kind) {
@@ -139,6 +147,7 @@ static int push_details(lua_State *L, const struct raft_effect *fx,
   case RAFT_FX_INSTALL:
     return push_integers(L, fx->install.index, fx->install.term);
   case RAFT_FX_COMPACT: lua_pushinteger(L, (lua_Integer)fx->compact); return 1;
+  case RAFT_FX_DIVERGED: return push_diverged(L, fx);
   case RAFT_FX_NONE: break;
   }
   return 0;

@@ -52,6 +52,11 @@ raft_lua_push_recovery(lua_State *L, struct raft_wal_state *state);
 void raft_lua_check_config(lua_State *L, int arg, struct raft_config *out);
 void raft_lua_push_config(lua_State *L, const struct raft_config *c);
 
+/* Pushes kind, term, time and payload of an entry. Of kind "stripped" it is
+ * where a witness has no command. Returns 4. */
+struct raft_entry;
+int raft_lua_push_entry(lua_State *L, const struct raft_entry *e);
+
 /* The code of an error for Lua: RAFT_E_CORRUPT -> "corrupt". */
 const char *raft_lua_code(int error);
 

@@ -1,8 +1,10 @@
-/* lua_snapshot.c - what a core is told of snapshots, and what it says of one.
+/* lua_snapshot.c - what a core is told of the state: of snapshots, and what it
+ * says of one; of results.
  *
  *   core:snapshot_made(now, t)       core:snapshot_received(now, t)
  *   core:compacted(now, index)       core:shipped(now, peer, index, is_done)
  *   core:snapshot_meta() -> t | nil, "busy"
+ *   core:results(now, index, digest)
  *
  * t = { index=, term=, time=, config_index=, config = encoded bytes, is_bare= }
  *
@@ -94,5 +96,14 @@ int raft_lua_shipped(lua_State *L) {
   ev.shipped.peer = raft_id_of(luaL_checkstring(L, 3));
   ev.shipped.index = (raft_index)luaL_checkinteger(L, 4);
   ev.shipped.is_done = lua_toboolean(L, 5) != 0;
+  return raft_lua_step(L, c, &ev);
+}
+
+int raft_lua_results(lua_State *L) {
+  struct raft_lua_core *c = raft_lua_check_core(L, 1);
+  struct raft_event ev =
+      raft_lua_event(c, RAFT_EV_RESULTS, raft_lua_check_ms(L, 2));
+  ev.results.index = (raft_index)luaL_checkinteger(L, 3);
+  ev.results.digest = (uint64_t)luaL_checkinteger(L, 4);
   return raft_lua_step(L, c, &ev);
 }

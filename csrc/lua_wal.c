@@ -27,6 +27,8 @@
  *     wal:before(bytes)    the newest index behind which so much lies, or 0
  *     core.wal_cut(bytes, first_there, offset, rest, first, last, bytes_max)
  *                                                  entries, last | nil, code
+ *     core.wal_entry(entries, at)     where the next one begins, index, kind,
+ *                                     term, time, payload | nil, code
  */
 #include "lua_raft.h"
 
@@ -384,6 +386,34 @@ static int wal_cut(lua_State *L) {
   return 2;
 }
 
+int raft_lua_push_entry(lua_State *L, const struct raft_entry *e) {
+  static const char *const kinds[] = {
+      [RAFT_ENTRY_NOOP] = "noop",
+      [RAFT_ENTRY_COMMAND] = "command",
+      [RAFT_ENTRY_CONFIG] = "config",
+      [RAFT_ENTRY_SESSION] = "session",
+  };
+  bool is_stripped = (e->flags & RAFT_ENTRY_STRIPPED) != 0;
+  lua_pushstring(L, is_stripped ? "stripped" : kinds[e->kind]);
+  lua_pushinteger(L, (lua_Integer)e->term);
+  lua_pushinteger(L, (lua_Integer)e->time);
+  lua_pushlstring(L, (const char *)e->payload, e->size);
+  return 4;
+}
+
+static int wal_entry(lua_State *L) {
+  struct raft_slice entries = check_slice(L, 1);
+  uint64_t at = check_u64(L, 2, 1);
+  luaL_argcheck(L, at <= entries.size, 2, "behind the end");
+  struct raft_entry e;
+  int error = raft_entry_decode(entries.data + at - 1,
+                                entries.size - (size_t)at + 1, &e);
+  if (error != RAFT_OK) return raft_lua_fail(L, error);
+  lua_pushinteger(L, (lua_Integer)(at + raft_entry_bytes(&e)));
+  lua_pushinteger(L, (lua_Integer)e.index);
+  return 2 + raft_lua_push_entry(L, &e);
+}
+
 /* core.wal_span(entries) -> first, last; nothing when there are none. */
 static int wal_span(lua_State *L) {
   struct raft_slice entries = check_slice(L, 1);
@@ -509,6 +539,7 @@ static const luaL_Reg WAL_METHODS[] = {
 static const luaL_Reg FUNCTIONS[] = {
     {"wal_new", wal_new},
     {"wal_cut", wal_cut},
+    {"wal_entry", wal_entry},
     {"wal_span", wal_span},
     {"wal_batch_bytes", wal_batch_bytes},
     {"identity_encode", identity_encode},

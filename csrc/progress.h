@@ -41,6 +41,11 @@ struct raft_progress {
   raft_ms wall;             /* the wall clock it last reported; 0 unknown */
   bool is_avoiding;         /* it said that it is no heir, or lacks entries */
   bool has_holes;           /* it lacks commands of entries that it has */
+  struct raft_sum sum;      /* of its results, as it told us last */
+  raft_index agreed;        /* newest of these that was as ours; 0 none */
+  raft_index differs;       /* first one behind it that was not; 0 none.
+                               Invariant: 0, or > agreed */
+  bool is_diverged_told;    /* by a DIVERGED effect. Only of one that differs */
   uint64_t incarnation;     /* of the directory that spoke last; 0 none */
   raft_index lap_end;       /* it catches up to here, 0: need not.
                                 Invariant: <= last of the leader's log */

@@ -134,6 +134,19 @@ static uint64_t half_value(const struct raft_config *c, enum raft_half half,
   return counted_value(c, half, voters, values);
 }
 
+static uint64_t half_majority(const struct raft_config *c, enum raft_half half,
+                              const uint64_t *values) {
+  uint32_t full = half_full(c, half);
+  uint64_t sorted[RAFT_MEMBERS_MAX];
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < c->count; i++)
+    if ((full & bit(i)) != 0) sorted[n++] = values[i];
+  assert(n == bit_count(full));
+  if (n == 0) return 0;
+  sort_descending(sorted, n);
+  return sorted[n / 2];
+}
+
 /* ---- may this rule be in force? ------------------------------------------ */
 
 static const char *check_sizes(const struct raft_rule *rule, uint32_t n) {
@@ -226,6 +239,14 @@ uint64_t raft_quorum_value(const struct raft_config *c,
   if (!c->joint) return value;
   uint64_t other = half_value(c, RAFT_NEW, values);
   return value < other ? value : other; /* both halves must have reached it */
+}
+
+uint64_t raft_quorum_majority(const struct raft_config *c,
+                              const uint64_t *values) {
+  assert(values != NULL);
+  uint64_t old = half_majority(c, RAFT_OLD, values);
+  uint64_t new = c->joint ? half_majority(c, RAFT_NEW, values) : old;
+  return old < new ? old : new;
 }
 
 uint32_t raft_quorum_voters(const struct raft_config *c) {

@@ -36,6 +36,12 @@ enum raft_tally raft_quorum_tally(const struct raft_config *c, uint32_t granted,
  * members that do not count it is not read. 0 when there is no quorum. */
 uint64_t raft_quorum_value(const struct raft_config *c, const uint64_t *values);
 
+/* The largest value that a strict majority of those with a state has reached,
+ * in each half: of the VOTERs, whatever the rule. What learners and witnesses
+ * have is not read. 0 when nobody has a state. */
+uint64_t raft_quorum_majority(const struct raft_config *c,
+                              const uint64_t *values);
+
 /* Mask of the members that count in either half. */
 uint32_t raft_quorum_voters(const struct raft_config *c);
 

@@ -318,6 +318,7 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
     return RAFT_OK;
   case RAFT_EV_TRANSFER: return transfer(r, ev);
   case RAFT_EV_AVOID: return raft_on_avoid(r, ev->avoid);
+  case RAFT_EV_RESULTS: return raft_on_results(r, &ev->results);
   case RAFT_EV_SPACE: r->is_out_of_space = !ev->has_space; return RAFT_OK;
   case RAFT_EV_COMPACTED: return raft_on_compacted(r, ev->compacted);
   case RAFT_EV_SNAPSHOT_MADE: return raft_on_snapshot_made(r, ev->snapshot);
@@ -497,6 +498,7 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   emit_apply(r);
   if (is_role_told) raft_emit_reads(r);
   raft_emit_compact(r);
+  raft_emit_diverged(r);
   raft_log_evict(&r->log, r->options.memory_bytes_max, r->applied);
   struct raft_outbox full = r->out;
   r->out = r->taken;

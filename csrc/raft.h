@@ -45,6 +45,7 @@ typedef uint64_t raft_ms;    /* milliseconds, monotonic or wall by its name */
 #define RAFT_INFLIGHT_MAX  2   /* append messages under way to one peer */
 #define RAFT_STORES_MAX    4   /* store batches under way */
 #define RAFT_READS_MAX     4   /* reads that wait for one quorum round */
+#define RAFT_SUMS_MAX      3   /* digests of results, the newest ones */
 #define RAFT_BLOCK_BYTES   512 /* one block of the log in memory */
 #else
 #define RAFT_MEMBERS_MAX   32 /* masks of members are 32 bits wide */
@@ -54,6 +55,7 @@ typedef uint64_t raft_ms;    /* milliseconds, monotonic or wall by its name */
 #define RAFT_INFLIGHT_MAX  64
 #define RAFT_STORES_MAX    64
 #define RAFT_READS_MAX     4096
+#define RAFT_SUMS_MAX      64
 #define RAFT_BLOCK_BYTES   262144
 #endif
 #define RAFT_IDENTITY_BYTES     16
@@ -207,6 +209,13 @@ struct raft_recovery {
   raft_term lost_term;
 };
 
+/* What applying has come to, up to an entry: a function of the log alone, so it
+ * is the same on every node, or one of them has another state. */
+struct raft_sum {
+  raft_index index; /* 0: there is none */
+  uint64_t digest;  /* of the results of all entries up to here */
+};
+
 /* ---- birth --------------------------------------------------------------- */
 
 struct raft_options {
@@ -263,7 +272,8 @@ void raft_digest(const struct raft *r, uint64_t out[2]);
   X(SPACE)                                                                     \
   X(SHIPPED)                                                                   \
   X(READ_LEASE)                                                                \
-  X(AVOID)
+  X(AVOID)                                                                     \
+  X(RESULTS)
 
 enum raft_event_kind {
   RAFT_EV_NONE = 0,
@@ -327,6 +337,9 @@ struct raft_event {
     } shipped;
     bool avoid; /* AVOID: true: we are no target of a transfer (we stop, or
                    our disk hangs), false: we are again */
+    struct raft_sum results; /* RESULTS: ours at an index that is applied, or
+                                about to be reported so; at the same indexes on
+                                every node. Who has no state reports none */
     const struct raft_config *form; /* identity and incarnations filled */
     raft_id unreachable;            /* sends to this peer were dropped */
     struct {                        /* TRANSFER: leadership goes to another */
@@ -361,7 +374,8 @@ int64_t raft_step(struct raft *r, const struct raft_event *ev);
   X(FORWARDED)                                                                 \
   X(SHIP)                                                                      \
   X(INSTALL)                                                                   \
-  X(COMPACT)
+  X(COMPACT)                                                                   \
+  X(DIVERGED)
 
 enum raft_effect_kind {
   RAFT_FX_NONE = 0,
@@ -432,9 +446,18 @@ struct raft_effect {
       raft_index index;
       raft_term term;
     } install;
-    raft_index compact; /* COMPACT: entries up to here are in a snapshot, and
+    raft_index compact;  /* COMPACT: entries up to here are in a snapshot, and
                            no member waits for them. To let them go, report
                            COMPACTED, then remove them */
+    struct {             /* DIVERGED: applying has come to different results */
+      raft_index index;  /* the first one compared where they differ */
+      raft_id id;        /* whose are others than the majority's: ours, or
+                            those of a member that we lead; 0: there is no
+                            majority, so nobody knows whose are right */
+      raft_index agreed; /* up to here they are the majority's; 0 unknown */
+      uint64_t majority; /* the digest at index; 0 with id 0 */
+      uint64_t own;      /* ours there; 0: too old to know */
+    } diverged;
   };
   /* STORE: the encoded entries. SEND: the frame(s). In this order. */
   uint32_t part_count;
@@ -469,10 +492,11 @@ enum raft_progress_state {
 struct raft_peer_status {
   raft_id id;
   enum raft_progress_state state;
-  raft_index match; /* known to be durable there and equal to ours */
-  raft_index next;  /* the next entry to send */
-  raft_ms heard;    /* when it last spoke; 0 never */
-  bool is_leaving;  /* no member any more: it is being told so */
+  raft_index match;    /* known to be durable there and equal to ours */
+  raft_index next;     /* the next entry to send */
+  raft_ms heard;       /* when it last spoke; 0 never */
+  struct raft_sum sum; /* the newest of its results that it told us of */
+  bool is_leaving;     /* no member any more: it is being told so */
 };
 
 struct raft_status {
@@ -484,12 +508,13 @@ struct raft_status {
   raft_index memory_first; /* oldest entry in memory */
   raft_index snapshot;     /* the newest snapshot covers up to here; 0 none */
   raft_index config_index; /* of the configuration in force; 0 none */
-  bool is_settled;     /* is it committed, and every member what it shall be? */
-  bool is_repairing;   /* does the log lack what damage took? */
-  bool has_lease;      /* could a lease serve a read now? */
-  raft_id heir;        /* leadership is on its way to this member; 0 none */
-  bool is_leaving;     /* a leader that is to be no voter: proposals are BUSY */
-  size_t memory_bytes; /* of the log in memory, blocks as allocated */
+  bool is_settled;   /* is it committed, and every member what it shall be? */
+  bool is_repairing; /* does the log lack what damage took? */
+  bool has_lease;    /* could a lease serve a read now? */
+  raft_id heir;      /* leadership is on its way to this member; 0 none */
+  raft_index agreed; /* our results are the majority's up to here; 0 unknown */
+  bool is_leaving;   /* a leader that is to be no voter: proposals are BUSY */
+  size_t memory_bytes;  /* of the log in memory, blocks as allocated */
   size_t pending_bytes; /* appended here and not yet committed */
   uint32_t read_count;  /* reads that wait for a quorum */
   uint32_t peer_count;  /* leader only */

@@ -10,6 +10,7 @@
  *   transfer.c     leadership handed over                    [Thesis 3.10]
  *   witness.c      logs without commands, for who keeps none
  *   repair.c       a log that damage has cut short
+ *   results.c      do all nodes come to the same results?
  *   snapshot.c     snapshots made, received, shipped, and what may go then
  *   forward.c      proposals: our own, and those of followers
  *
@@ -91,6 +92,24 @@ struct raft_snapshots {
                              Invariant: only while installing */
 };
 
+/* What applying has come to, here and elsewhere: results.c. */
+struct raft_results {
+  uint32_t count;                     /* Invariant: <= RAFT_SUMS_MAX */
+  struct raft_sum own[RAFT_SUMS_MAX]; /* the newest of ours. Invariant: indexes
+                             ascend from above 0 to apply_handed at most */
+  raft_index agreed;     /* ours are a majority's up to here; 0 unknown.
+                             Invariant: <= apply_handed */
+  raft_index asked;      /* of which index ours are wanted; 0 none. Leader: the
+                             first where somebody differs and none is right */
+  raft_ms asked_at;      /* leader: since when. Invariant: 0 without asked */
+  raft_index split;      /* the first where no majority was found in time; 0
+                             none. Invariant: 0, or > agreed */
+  raft_index split_told; /* by a DIVERGED effect */
+  struct raft_sum verdict; /* a majority has this, and we something else; index
+                             0: not that we know. Invariant: else > agreed */
+  bool is_verdict_told;    /* likewise. Invariant: only with a verdict */
+};
+
 struct raft {
   struct raft_options options;
   bool is_started;
@@ -146,6 +165,7 @@ struct raft {
                                      committed */
 
   struct raft_snapshots snapshots;
+  struct raft_results results;
 
   struct raft_ballot ballot;
   struct raft_ack ack;
@@ -307,6 +327,20 @@ bool raft_is_repairing(const struct raft *r);
 void raft_repair_grown(struct raft *r);
 /* The newest entry that others may believe us to have. */
 struct raft_place raft_repair_place(const struct raft *r);
+
+/* results.c */
+int raft_on_results(struct raft *r, const struct raft_sum *sum);
+void raft_results_reset(struct raft *r); /* the state becomes another one */
+struct raft_sum raft_results_report(const struct raft *r);
+void raft_on_verdict(struct raft *r, const struct raft_message *m);
+void raft_results_lead(struct raft *r);
+void raft_compare_results(struct raft *r);
+void raft_results_tick(struct raft *r); /* with each heartbeat */
+void raft_on_sum(struct raft *r, struct raft_progress *p,
+                 const struct raft_message *m);
+void raft_put_verdict(const struct raft *r, const struct raft_progress *p,
+                      struct raft_message *m);
+void raft_emit_diverged(struct raft *r); /* at take */
 
 /* snapshot.c */
 int raft_on_snapshot_made(struct raft *r, const struct raft_snapshot *s);

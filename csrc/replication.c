@@ -114,6 +114,7 @@ void raft_refuse_append(struct raft *r, raft_id to,
   reply.append_reply.round = m->term == r->term ? m->append.round : 0;
   reply.append_reply.wall = r->wall;
   reply.append_reply.flags = reply_flags(r);
+  reply.append_reply.sum = raft_results_report(r);
   raft_send(r, to, raft_hard_after(r), &reply);
 }
 
@@ -194,6 +195,7 @@ void raft_on_append(struct raft *r, raft_id from,
   raft_become_follower(r, r->term, from);
   r->leader_heard = r->now;
   raft_set_election_timer(r);
+  raft_on_verdict(r, m);
   if (!is_joining(r, m) && r->is_out_of_space) {
     /* To refuse is to ask for what is missing, which we could not take. */
     owe_ack(r, from, r->commit, m);
@@ -221,6 +223,7 @@ static void send_ack(struct raft *r, raft_index index, raft_seq after) {
   m.append_reply.round = r->ack.round;
   m.append_reply.wall = r->wall;
   m.append_reply.flags = reply_flags(r);
+  m.append_reply.sum = raft_results_report(r);
   raft_send(r, r->ack.to, after, &m);
 }
 
@@ -263,6 +266,7 @@ static struct raft_message append_after(struct raft *r,
   m.append.prev_term = raft_log_term(&r->log, m.append.prev_index);
   m.append.commit = r->commit;
   m.append.round = r->read_round;
+  raft_put_verdict(r, p, &m);
   p->commit_sent = r->commit;
   p->round_sent = r->read_round;
   if (!r->round_is_sent) raft_lease_round_sent(r);
@@ -430,6 +434,7 @@ void raft_lead(struct raft *r) {
   r->read_round = 0;
   r->round_is_sent = false;
   raft_lease_reset(r);
+  raft_results_lead(r);
   if (r->config.leases) raft_open_round(r); /* the no-op begins a lease */
   r->ack = (struct raft_ack){0};
   raft_peers_reset(r);
@@ -473,6 +478,7 @@ void raft_leader_tick(struct raft *r) {
     return;
   }
   r->heartbeat_due = r->now + raft_heartbeat(r);
+  raft_results_tick(r);
   if (r->config.leases) raft_open_round(r); /* its answers prolong it */
   for (uint32_t i = 0; i < r->peer_count; i++) {
     raft_ship_tick(&r->peers[i]);
@@ -560,6 +566,7 @@ void raft_on_append_reply(struct raft *r, const struct raft_event *ev,
   p->has_holes = (m->append_reply.flags & RAFT_REPLY_HOLES) != 0;
   uint64_t round = m->append_reply.round;
   if (round > p->round_acked && round <= p->round_sent) p->round_acked = round;
+  raft_on_sum(r, p, m);
   if (!m->append_reply.accepted)
     take_refusal(r, p, m);
   else

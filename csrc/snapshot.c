@@ -259,6 +259,7 @@ int64_t raft_on_snapshot_received(struct raft *r,
   }
   take_log(r, s, &config);
   raft_holes_filled(r, s);
+  raft_results_reset(r);
   own->index = own->installing = s->index;
   own->term = s->term;
   own->time = s->time;

@@ -19,6 +19,7 @@ static void copy_peers(const struct raft *r, struct raft_status *out) {
         .match = p->match,
         .next = p->next,
         .heard = p->heard,
+        .sum = p->sum,
         .is_leaving = p->leaving_index != 0,
     };
   }
@@ -48,6 +49,7 @@ void raft_status(const struct raft *r, struct raft_status *out) {
       .read_count = r->read_count,
       .has_lease = raft_has_lease(r),
       .heir = r->heir,
+      .agreed = r->results.agreed,
       .is_leaving = r->state == RAFT_LEADER && raft_is_leaving(r),
       .bad_frames = r->bad_frames,
   };
@@ -160,6 +162,10 @@ static void add_peer(struct raft_digest_state *d,
     raft_digest_u64(d, p->flights[at].last);
     raft_digest_u64(d, p->flights[at].bytes);
   }
+  if (p->sum.index == 0) return; /* then there is nothing of results */
+  const uint64_t sums[] = {p->sum.index, p->sum.digest, p->agreed, p->differs,
+                           p->is_diverged_told};
+  add_many(d, sums, sizeof sums / sizeof *sums);
 }
 
 static void add_reads(struct raft_digest_state *d, const struct raft *r) {
@@ -169,6 +175,24 @@ static void add_reads(struct raft_digest_state *d, const struct raft *r) {
     const uint64_t values[] = {read->token, read->from, read->round,
                                read->index};
     add_many(d, values, sizeof values / sizeof *values);
+  }
+}
+
+/* Where nobody reports any the digest is as if there were no results. */
+static void add_results(struct raft_digest_state *d,
+                        const struct raft_results *s) {
+  assert(s->count <= RAFT_SUMS_MAX);
+  const uint64_t values[] = {
+      s->count,         s->agreed,         s->asked,
+      s->asked_at,      s->split,          s->split_told,
+      s->verdict.index, s->verdict.digest, s->is_verdict_told,
+  };
+  bool is_empty = s->count == 0 && s->asked == 0 && s->split == 0;
+  if (is_empty) return;
+  add_many(d, values, sizeof values / sizeof *values);
+  for (uint32_t i = 0; i < s->count; i++) {
+    raft_digest_u64(d, s->own[i].index);
+    raft_digest_u64(d, s->own[i].digest);
   }
 }
 
@@ -276,6 +300,7 @@ void raft_digest(const struct raft *r, uint64_t out[2]) {
   raft_digest_begin(&d);
   add_scalars(&d, r);
   add_snapshots(&d, &r->snapshots);
+  add_results(&d, &r->results);
   add_log(&d, &r->log);
   add_config(&d, &r->config, r->config_index);
   add_config(&d, &r->config_before, r->config_before_index);

@@ -101,6 +101,10 @@ static void put_append(struct raft_out *out, const struct raft_message *m) {
   raft_out_u64(out, m->append.commit);
   raft_out_u64(out, m->append.round);
   raft_out_u32(out, m->append.count);
+  if (m->append.verdict == RAFT_VERDICT_NONE) return;
+  raft_out_u8(out, m->append.verdict);
+  raft_out_u64(out, m->append.sum.index);
+  raft_out_u64(out, m->append.sum.digest);
 }
 
 static void get_append(struct raft_in *in, struct raft_message *m) {
@@ -111,6 +115,25 @@ static void get_append(struct raft_in *in, struct raft_message *m) {
   m->append.commit = raft_in_u64(in);
   m->append.round = raft_in_u64(in);
   m->append.count = raft_in_u32(in);
+  if (raft_in_left(in) == 0) return;
+  m->append.verdict = raft_in_u8(in);
+  m->append.sum.index = raft_in_u64(in);
+  m->append.sum.digest = raft_in_u64(in);
+  if (m->append.verdict == RAFT_VERDICT_NONE) raft_in_refuse(in);
+}
+
+/* Does a verdict name its place, and the digest of a majority only? */
+static bool is_sound_verdict(const struct raft_message *m) {
+  assert(m->kind == RAFT_MSG_APPEND);
+  const struct raft_sum *sum = &m->append.sum;
+  if (!raft_frame_is_number(sum->index)) return false;
+  switch (m->append.verdict) {
+  case RAFT_VERDICT_NONE: return sum->index == 0 && sum->digest == 0;
+  case RAFT_VERDICT_ASKED:
+  case RAFT_VERDICT_SPLIT: return sum->index != 0 && sum->digest == 0;
+  case RAFT_VERDICT_MAJORITY: return sum->index != 0;
+  default: return false;
+  }
 }
 
 static bool is_sound_append(const struct raft_message *m) {
@@ -122,6 +145,7 @@ static bool is_sound_append(const struct raft_message *m) {
   if (!raft_frame_is_number(m->append.prev_index + m->append.count))
     return false;
   if (!raft_frame_is_number(m->append.commit)) return false;
+  if (!is_sound_verdict(m)) return false;
   if (m->append.count == 0) return m->tail.size == 0;
   return m->append.count <= m->tail.size / RAFT_ENTRY_HEADER_BYTES;
 }
@@ -137,6 +161,9 @@ static void put_append_reply(struct raft_out *out,
   raft_out_u64(out, m->append_reply.wall);
   raft_out_u8(out, m->append_reply.accepted);
   raft_out_u8(out, m->append_reply.flags);
+  if (m->append_reply.sum.index == 0) return;
+  raft_out_u64(out, m->append_reply.sum.index);
+  raft_out_u64(out, m->append_reply.sum.digest);
 }
 
 static void get_append_reply(struct raft_in *in, struct raft_message *m) {
@@ -149,6 +176,10 @@ static void get_append_reply(struct raft_in *in, struct raft_message *m) {
   m->append_reply.wall = raft_in_u64(in);
   m->append_reply.accepted = raft_in_bool(in);
   m->append_reply.flags = raft_in_u8(in);
+  if (raft_in_left(in) == 0) return;
+  m->append_reply.sum.index = raft_in_u64(in);
+  m->append_reply.sum.digest = raft_in_u64(in);
+  if (m->append_reply.sum.index == 0) raft_in_refuse(in);
 }
 
 static bool is_sound_append_reply(const struct raft_message *m) {
@@ -157,7 +188,8 @@ static bool is_sound_append_reply(const struct raft_message *m) {
   const unsigned known =
       RAFT_REPLY_AVOID | RAFT_REPLY_REPAIRING | RAFT_REPLY_HOLES;
   if ((m->append_reply.flags & ~known) != 0) return false;
-  return raft_frame_is_number(m->append_reply.index) &&
+  return raft_frame_is_number(m->append_reply.sum.index) &&
+         raft_frame_is_number(m->append_reply.index) &&
          raft_frame_is_number(m->append_reply.hint_index) &&
          raft_frame_is_number(m->append_reply.hint_term);
 }

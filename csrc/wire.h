@@ -12,9 +12,10 @@
  *
  * The tail (entries, commands) carries its own checksums and is not covered
  * twice. A kind with bit 0x80 is optional: a node that does not know it drops
- * the frame and keeps the connection. Fixed fields may grow at their end:
- * `head` tells where the tail begins. The header up to `head` is the same in
- * all versions to come, so that a newer node can be told apart from noise.
+ * the frame and keeps the connection. Fixed fields may grow at their end, and
+ * the last ones may be left out: `head` tells where the tail begins. The header
+ * up to `head` is the same in all versions to come, so that a newer node can be
+ * told apart from noise.
  *
  * Terms and indexes are below 2^63: their sums cannot wrap.
  */
@@ -67,6 +68,14 @@ enum raft_reply_flags {
   RAFT_REPLY_HOLES = 4, /* its log lacks commands: it is, or was, a witness */
 };
 
+/* What a leader says of results, and of which index. */
+enum raft_verdict {
+  RAFT_VERDICT_NONE = 0,
+  RAFT_VERDICT_ASKED = 1,    /* some differ: what are yours? */
+  RAFT_VERDICT_SPLIT = 2,    /* the same, and no majority was found in time */
+  RAFT_VERDICT_MAJORITY = 3, /* a majority has this digest */
+};
+
 struct raft_message {
   uint8_t kind;   /* enum raft_message_kind */
   uint32_t group; /* 0 until groups share a transport */
@@ -91,8 +100,11 @@ struct raft_message {
       raft_index prev_index;
       raft_term prev_term;
       raft_index commit;
-      uint64_t round; /* read round to confirm; 0 none */
-      uint32_t count; /* entries in the tail */
+      uint64_t round;      /* read round to confirm; 0 none */
+      uint32_t count;      /* entries in the tail */
+      uint8_t verdict;     /* enum raft_verdict. NONE: the two below are 0, and
+                              none of the three is written */
+      struct raft_sum sum; /* what it is about; digest 0 without a majority */
     } append;
     struct {
       bool accepted;
@@ -103,6 +115,7 @@ struct raft_message {
       uint64_t round;        /* echo of the newest read round seen; 0 none */
       raft_ms wall;          /* our wall clock */
       uint8_t flags;         /* enum raft_reply_flags */
+      struct raft_sum sum; /* of our results; index 0: none, and not written */
     } append_reply;
     struct {
       uint64_t token;

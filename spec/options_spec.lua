@@ -55,7 +55,8 @@ describe("options of a node", function()
       snapshot_bytes = 67108864, election_timeout = { min = 500, max = 1000 },
       heartbeat = 100, quorum = false, leases = false,
       max_command_bytes = 1048576, max_pending_bytes = 67108864, log = "warn",
-      on = {}, uv = false, host = false, record = false, tls = false,
+      on = {}, uv = false, host = false, compare_every = 1024,
+      record = false, tls = false,
       http = false,
       given = { election_timeout = false, leases = false, quorum = false },
     }, accepted())
@@ -158,6 +159,8 @@ describe("options of a node", function()
     { { on = { leader = 1 } }, "on.leader: expected a function, got 1" },
     { { uv = "luv" }, 'uv: expected a table, got "luv"' },
     { { host = 1 }, "host: expected a table, got 1" },
+    { { compare_every = 0 }, "compare_every: expected an integer from 1 to "
+      .. "1048576 (entries), got 0" },
     { { listen = "x" }, 'listen: expected "host:port" (no host and port), got '
       .. '"x"' },
     { { listen = "::1:7101" }, 'listen: expected "host:port" (an IPv6 address '

@@ -26,7 +26,7 @@ M.rooms = {
   -- One file per concern of the paper.
   { name = "roles", files = { "raft.c", "election", "replication",
     "forward", "membership", "reconfig", "witness", "repair", "snapshot",
-    "read", "lease", "status", "transfer" },
+    "read", "lease", "status", "transfer", "results" },
     knows = { "contract", "leaves", "replica" } },
 
   -- Reads everything, and is read by nobody in the core.
@@ -95,8 +95,9 @@ M.floors = {
   { "raft.transport*", "raft.link*", uv = true,
     may = { M.base, "raft.transport*", "raft.link*" } },
   { "raft.clock", may = { M.base }, uv = true },
-  -- Opens a directory, offline.
-  { "raft.recover", may = { M.base, "raft.storage.offline", "luv" } },
+  -- Open a directory, offline.
+  { "raft.recover", "raft.verify", may = { M.base, "raft.storage.offline",
+    "luv" } },
   -- Reads a file through luv, offline.
   { "raft.replay*", may = { M.base, "raft.storage.files", "luv" } },
   -- Runs coroutines on the loop; looks luv up when none was handed to it.

@@ -161,6 +161,17 @@ function raft.is_error(value) end
 ---@return table? account, raft.error?
 function raft.recover(dir, opts) end
 
+---@class raft.verify_opts
+---@field node (fun(dir: string): table)? the options of a node, made anew
+---@field apply (fun(dir: string): function)? a fresh apply
+---@field uv table?
+
+---@param dir_a string
+---@param dir_b string
+---@param opts raft.verify_opts?
+---@return true?, table|raft.error account
+function raft.verify(dir_a, dir_b, opts) end
+
 ---@param path string
 ---@param opts { trace: fun(line: string)?, uv: table? }?
 ---@return table?, raft.error?

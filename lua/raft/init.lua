@@ -10,6 +10,7 @@ local replay = require "raft.replay"
 local run = require "raft.run"
 local service = require "raft.service"
 local task = require "raft.task"
+local verify = require "raft.verify"
 local version = require "raft.version"
 
 -- Inside apply and query only what computes is allowed: the codec.
@@ -30,6 +31,7 @@ return {
   sleep = outside("sleep", task.sleep),
   recover = outside("recover", recover.run),
   replay = outside("replay", replay.run),
+  verify = outside("verify", verify.run),
   is_error = errors.is_error,
   codec = { encode = codec.encode, decode = codec.decode },
 }

@@ -6,6 +6,7 @@ local given_services = require "raft.service.given"
 local kinds = require "raft.option_kinds"
 local members = require "raft.members"
 local quorum = require "raft.quorum"
+local results = require "raft.results"
 local schema = require "raft.schema"
 
 local M = {}
@@ -116,6 +117,8 @@ local fields = schema.fields {
   { "on", handlers },
   { "uv", schema.any_table },
   { "host", schema.any_table },
+  { "compare_every", schema.integer(1, 1 << 20, "entries"),
+    default = results.EVERY },  -- for tests; the same on all nodes
   { "record", schema.text },
   { "tls", kinds.not_yet(schema.or_false(schema.any_table)) },
   { "http", kinds.not_yet(schema.or_false(members.address)) },

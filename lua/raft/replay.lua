@@ -130,6 +130,10 @@ function play.space(player, event)
   return player.core:space(event.now, event.has_space == 1)
 end
 
+function play.results(player, event)
+  return player.core:results(event.now, event.index, event.digest)
+end
+
 function play.avoid(player, event)
   return player.core:avoid(event.now, event.is_avoiding == 1)
 end

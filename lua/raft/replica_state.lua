@@ -1,10 +1,12 @@
---- What every node keeps beside the user's state: the sessions of clients. It
--- follows from the log as the user's state does, and stands in front of that in
--- every snapshot.
+--- What every node keeps beside the user's state: what applying has come to,
+-- and the sessions of clients. It follows from the log as the user's state
+-- does, and stands in front of that in every snapshot.
 --
---   size u32 | bytes of the sessions | the user's state
+--   digests of results, 24 bytes | size u32 | bytes of the sessions
+--   | the user's state
 local answers = require "raft.answers"
 local errors = require "raft.errors"
+local results = require "raft.results"
 local session_entry = require "raft.session_entry"
 local sessions = require "raft.sessions"
 
@@ -20,6 +22,7 @@ State.__index = State
 function M.new(limits)
   return setmetatable({
     limits = limits or false,
+    results = results.new(),
     sessions = sessions.new(limits),
   }, State)
 end
@@ -67,6 +70,7 @@ end
 
 --- Says what is kept: add(piece).
 function State:save(add)
+  add(self.results:encode())
   local bytes = self.sessions:encode()
   add(SIZE_FORMAT:pack(#bytes))
   add(bytes)
@@ -78,7 +82,7 @@ local function take(read, held, count)
   while size < count do
     local piece = read()
     if not piece then
-      error(errors.new("corrupt", "a snapshot ends within the sessions"), 0)
+      error(errors.new("corrupt", "a snapshot ends before the state"), 0)
     end
     pieces[#pieces + 1], size = piece, size + #piece
   end
@@ -89,12 +93,13 @@ end
 --- Takes over what read() -> piece begins with. Raises error values.
 -- @return a function like read, of the user's state
 function State:load(read)
-  local head, rest = take(read, "", SIZE_BYTES)
-  local bytes
+  local digests, head, rest, bytes
+  digests, rest = take(read, "", results.BYTES)
+  head, rest = take(read, rest, SIZE_BYTES)
   bytes, rest = take(read, rest, (SIZE_FORMAT:unpack(head)))
   local kept, err = sessions.decode(bytes, self.limits or nil)
   if not kept then error(err, 0) end
-  self.sessions = kept
+  self.sessions, self.results = kept, results.decode(digests)
   return function()
     if rest == "" then return read() end
     local piece = rest

@@ -62,10 +62,11 @@ static void read_everywhere(struct cluster *c) {
 }
 
 /* Forming, electing, writing, forwarding, reading, truncating, loading for a
- * follower and for applying, crashing, cloning. */
+ * follower and for applying, crashing, cloning; one differs in its results. */
 static struct cluster *live(uint64_t fail_in, bool is_poor) {
   struct cluster *c = cluster_new(&(struct cluster_options){
       .is_poor = is_poor,
+      .results_every = 3,
       .nodes = 3,
       .unformed = 1,
       .seed = 3,
@@ -79,6 +80,7 @@ static struct cluster *live(uint64_t fail_in, bool is_poor) {
   cluster_run(c, 1000);
   uint32_t leader = (uint32_t)cluster_leader(c);
   uint32_t other = (leader + 1) % 3;
+  cluster_stray(c, 3 - leader - other, 10, 1);
   write_some(c, leader, 12);
   EQ(cluster_forward(c, other, "from a follower"), RAFT_OK);
   forward_many(c, other);

@@ -242,6 +242,37 @@ static void finds_the_largest_value_of_a_quorum(void) {
   CHECK(tried > N_MAX * ROUNDS);
 }
 
+static uint64_t majority_of(const struct raft_config *c,
+                            const uint64_t *values) {
+  uint64_t best = 0;
+  for (uint32_t i = 0; i < c->count; i++) {
+    bool is_majority = true;
+    for (int half = 0; half <= (c->joint ? 1 : 0); half++) {
+      uint32_t all = 0;
+      uint32_t in = 0;
+      for (uint32_t k = 0; k < c->count; k++) {
+        if (c->members[k].role[half] != RAFT_ROLE_VOTER) continue;
+        all++;
+        in += values[k] >= values[i];
+      }
+      is_majority = is_majority && 2 * in > all;
+    }
+    if (is_majority && values[i] > best) best = values[i];
+  }
+  return best;
+}
+
+/* Whatever the rule, and whoever else votes. */
+static void finds_what_most_of_those_with_a_state_have(void) {
+  for (uint32_t n = 1; n <= N_MAX; n++)
+    for (int round = 0; round < ROUNDS; round++) {
+      struct raft_config c = drawn(n);
+      uint64_t values[RAFT_MEMBERS_MAX];
+      draw_values(values, n);
+      EQ(raft_quorum_majority(&c, values), majority_of(&c, values));
+    }
+}
+
 static void counts_up_to_the_last_position(void) {
   struct raft_config c = voters(RAFT_MEMBERS_MAX);
   uint64_t values[RAFT_MEMBERS_MAX];
@@ -362,6 +393,7 @@ int main(void) {
   CASE(tallies_every_outcome);
   CASE(tallies_many_members);
   CASE(finds_the_largest_value_of_a_quorum);
+  CASE(finds_what_most_of_those_with_a_state_have);
   CASE(counts_up_to_the_last_position);
   CASE(finds_nothing_where_nobody_votes);
   CASE(asks_both_halves);

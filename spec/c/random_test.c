@@ -160,6 +160,14 @@ static void some_shipment(struct cluster *c, uint32_t node) {
   }
 }
 
+/* One at the most: then nobody else may be said to differ. */
+static void some_straying(struct cluster *c, uint32_t node) {
+  for (uint32_t i = 0; i < c->count; i++)
+    if (c->nodes[i].has_strayed) return;
+  if (c->count < 3 || draw(c, 8) != 0) return;
+  cluster_stray(c, node, c->nodes[node].performed + 1, 7);
+}
+
 static void some_cut(struct cluster *c, uint32_t node) {
   uint32_t other = draw(c, c->count);
   if (other != node) c->cut[node][other] = draw(c, 3) == 0;
@@ -238,6 +246,7 @@ static const struct {
     {4, some_swap},     {4, some_poverty},    {8, some_rot},
     {6, some_snapshot}, {3, some_compaction}, {20, some_shipment},
     {2, some_avoiding}, {4, some_transfer},   {60, some_change},
+    {1, some_straying},
 };
 
 static void act(struct cluster *c) {
@@ -311,6 +320,7 @@ static struct cluster *make(uint64_t seed) {
   if (test_random(&random) % 2) o.tail_max = 3;
   if (test_random(&random) % 4 == 0) o.pending_bytes_max = 300;
   o.leases = test_random(&random) % 2 == 0;
+  o.results_every = (uint32_t)(test_random(&random) % 4);
   has_changes = test_random(&random) % 2 == 0;
   if (has_changes) {
     o.strangers = 1 + (uint32_t)(test_random(&random) % 2);
@@ -361,7 +371,7 @@ static void meets_every_kind_of_trouble(void) {
   SEEN(rots), SEEN(repairs), SEEN(leases), SEEN(transfers);
   SEEN(snapshots), SEEN(ships), SEEN(installs), SEEN(compactions), SEEN(resets);
   SEEN(changes), SEEN(refused_changes), SEEN(joints), SEEN(settled);
-  SEEN(bare_installs), SEEN(holes);
+  SEEN(bare_installs), SEEN(holes), SEEN(sums), SEEN(agreed);
 #undef SEEN
 }
 

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define ROOM    1024
-#define SAMPLES 10
+#define SAMPLES 12
 
 struct buffer {
   uint8_t data[ROOM];
@@ -91,6 +91,20 @@ static const struct sample samples[SAMPLES] = {
       .term = 5,
       .read = {.context = 77, .index = 13}}},
     {"frame_ping", {.kind = RAFT_MSG_PING}},
+    {"frame_append_verdict",
+     {.kind = RAFT_MSG_APPEND,
+      .term = 5,
+      .append = {.prev_index = 7,
+                 .prev_term = 3,
+                 .commit = 6,
+                 .verdict = RAFT_VERDICT_MAJORITY,
+                 .sum = {4, 0xa1a2a3a4a5a6a7a8u}}}},
+    {"frame_append_reply_sum",
+     {.kind = RAFT_MSG_APPEND_REPLY,
+      .term = 5,
+      .append_reply = {.accepted = true,
+                       .index = 7,
+                       .sum = {6, 0xb1b2b3b4b5b6b7b8u}}}},
 };
 
 /* The sample with what cannot be written down as a constant. */
@@ -287,6 +301,7 @@ static void fields_may_grow_at_their_end(void) {
   struct raft_message want;
   struct raft_message got;
   for (int i = 0; i < SAMPLES; i++) {
+    if (i == 2 || i == 3) continue; /* leave out their last ones: 10, 11 */
     encode_sample(i, &b);
     grown = b;
     memmove(grown.data + b.head + 13, b.data + b.head, b.size - b.head);
@@ -309,7 +324,11 @@ static void a_shorter_head_is_refused(void) {
   for (int i = 0; i < SAMPLES; i++) {
     encode_sample(i, &b);
     size_t whole = b.head;
+    size_t plain = whole; /* without what may be left out */
+    if (i == 10) plain -= 17;
+    if (i == 11) plain -= 16;
     for (b.head = 8; b.head < whole; b.head++) {
+      if (plain < whole && b.head == plain) continue;
       b.size = b.head;
       mend(&b);
       bool is_short = b.head < RAFT_FRAME_HEADER_BYTES || verdict(i) == RAFT_OK;

@@ -203,6 +203,7 @@ local calls = {
     return some "strings", 1, 4096, byte() * 8, 1 + byte() % 4, 1 + byte(), 99
   end,
   wal_span = function() return some "entries" end,
+  wal_entry = function() return some "entries", 1 + byte() % 64 end,
   wal_batch_bytes = function() return byte() * byte() end,
   identity_encode = function() return identity() end,
   identity_decode = function() return some "strings" end,
@@ -213,6 +214,9 @@ local calls = {
     return some "cores", now(), some "readers", chunk()
   end,
   ["core:stored"] = function() return some "cores", now(), some "seqs" end,
+  ["core:results"] = function()
+    return some "cores", now(), byte() % 8, byte() % 3
+  end,
   ["core:applied"] = function() return some "cores", now(), byte() % 8 end,
   ["core:loaded"] = function()
     return some "cores", now(), byte() % 2 == 0 and "n2", byte() % 8,

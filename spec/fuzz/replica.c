@@ -15,6 +15,7 @@
 #include "cluster.h"
 #include "config.h"
 #include "entry.h"
+#include "fields.h"
 #include "frame_repair.h"
 #include "fuzz.h"
 #include "test.h"
@@ -63,14 +64,6 @@ static struct raft_config make_config(struct raft_in *in, uint8_t flags) {
   }
   raft_config_sort(&c);
   return c;
-}
-
-/* Around a number that means something, or anything at all. */
-static uint64_t near(struct raft_in *in, uint64_t base) {
-  uint8_t how = raft_in_u8(in);
-  if (how >= 248) return fuzz_number(in);
-  uint64_t v = base + how % 8 - 3;
-  return v > base + 8 ? 0 : v; /* below 0? */
 }
 
 /* Entries from `first` on: of near terms, of all kinds, some of them broken. */
@@ -185,6 +178,7 @@ static void keep(struct life *l, const struct raft_effect *fx) {
   case RAFT_FX_READ:
   case RAFT_FX_ROLE:
   case RAFT_FX_CONFIG:
+  case RAFT_FX_DIVERGED:
   case RAFT_FX_FORWARDED: break;
   case RAFT_FX_INSTALL:
     if (l->apply_count < PENDING_MAX) l->applies[l->apply_count++] = *fx;
@@ -223,6 +217,14 @@ static void report_stored(struct life *l) {
   DEMAND(step(l, &ev) == RAFT_OK);
 }
 
+/* One of three results, so that others agree at times. */
+static void report_results(struct life *l, raft_index index) {
+  struct raft_event ev = {.kind = RAFT_EV_RESULTS};
+  ev.results.index = index;
+  ev.results.digest = index % 3;
+  DEMAND(step(l, &ev) == RAFT_OK);
+}
+
 /* Applies what is handed out and durable, and reports it. */
 static void report_applied(struct life *l) {
   struct raft_event ev = {.kind = RAFT_EV_APPLIED};
@@ -238,6 +240,7 @@ static void report_applied(struct life *l) {
   }
   memmove(l->applies, l->applies + 1, --l->apply_count * sizeof *l->applies);
   DEMAND(step(l, &ev) == RAFT_OK);
+  report_results(l, ev.applied);
 }
 
 /* Hands entries back that look right, or do not. */
@@ -267,7 +270,7 @@ static void load_unasked(struct life *l) {
   raft_status(l->r, &s);
   if (raft_in_u8(l->in) % 2 == 1)
     ev.loaded.peer = raft_id_of(names[1 + raft_in_u8(l->in) % 4]);
-  ev.loaded.first = 1 + near(l->in, s.applied) % (INT64_MAX - 8u);
+  ev.loaded.first = 1 + fuzz_near(l->in, s.applied) % (INT64_MAX - 8u);
   raft_term term = raft_term_at(l->r, ev.loaded.first);
   size_t size = make_entries(l, ev.loaded.first, raft_in_u8(l->in) % 3,
                              term > 0 ? term : 1, bytes);
@@ -292,8 +295,8 @@ static void receive_snapshot(struct life *l) {
   raft_status(l->r, &now);
   struct raft_config c = make_config(l->in, raft_in_u8(l->in));
   struct raft_snapshot s = {
-      .index = near(l->in, raft_in_u8(l->in) % 2 ? now.last : now.commit),
-      .term = near(l->in, now.term),
+      .index = fuzz_near(l->in, raft_in_u8(l->in) % 2 ? now.last : now.commit),
+      .term = fuzz_near(l->in, now.term),
       .time = l->now,
       .config = {config, raft_config_encode(&c, config)},
       .is_bare = c.leases,
@@ -308,7 +311,7 @@ static void let_go(struct life *l) {
   struct raft_event ev = {.kind = RAFT_EV_COMPACTED};
   uint8_t how = raft_in_u8(l->in);
   ev.compacted = l->compact / (1 + how % 4);
-  if (how >= 240) ev.compacted = near(l->in, l->compact);
+  if (how >= 240) ev.compacted = fuzz_near(l->in, l->compact);
   DEMAND(step(l, &ev) == RAFT_OK || how >= 240);
 }
 
@@ -381,46 +384,6 @@ static void lack_memory(struct life *l) {
 
 /* ---- messages ------------------------------------------------------------ */
 
-static void put_numbers(struct raft_out *out, struct raft_in *in, uint64_t base,
-                        int count) {
-  for (int i = 0; i < count; i++)
-    raft_out_u64(out, near(in, base));
-}
-
-/* The fields of a kind, each near to what it would be. */
-static void put_fields(struct life *l, uint8_t kind,
-                       const struct raft_status *s, struct raft_out *out) {
-  switch ((enum raft_message_kind)kind) {
-  case RAFT_MSG_VOTE:
-    raft_out_u64(out, near(l->in, s->term));
-    raft_out_u64(out, near(l->in, s->last));
-    raft_out_u64(out, near(l->in, s->term));
-    raft_out_u64(out, raft_in_u8(l->in));
-    raft_out_u16(out, raft_in_u16(l->in) & 0x0101);
-    return;
-  case RAFT_MSG_APPEND_REPLY:
-    put_numbers(out, l->in, s->last, 2);
-    put_numbers(out, l->in, s->term, 1);
-    put_numbers(out, l->in, 3, 2);
-    raft_out_u8(out, raft_in_u8(l->in) & 1);
-    return;
-  case RAFT_MSG_PROPOSE_REPLY:
-    put_numbers(out, l->in, s->last, 2);
-    raft_out_u32(out, 0u - raft_in_u8(l->in) % 15);
-    return;
-  case RAFT_MSG_READ:
-  case RAFT_MSG_READ_REPLY: put_numbers(out, l->in, s->commit, 2); return;
-  case RAFT_MSG_NONE:
-  case RAFT_MSG_HELLO:
-  case RAFT_MSG_REFUSE:
-  case RAFT_MSG_VOTE_REPLY: /* see answer_vote */
-  case RAFT_MSG_APPEND:     /* see append */
-  case RAFT_MSG_TIMEOUT_NOW:
-  case RAFT_MSG_PROPOSE: /* raw ones find their way */
-  case RAFT_MSG_PING: return;
-  }
-}
-
 static void hear(struct life *l, const uint8_t *frame, size_t size) {
   uint8_t who = raft_in_u8(l->in);
   struct raft_event ev = {.kind = RAFT_EV_RECEIVE};
@@ -451,8 +414,8 @@ static void some_message(struct life *l) {
   struct raft_out out = {frame + RAFT_FRAME_HEADER_BYTES, frame + sizeof frame};
   raft_status(l->r, &s);
   uint8_t kind = RAFT_MSG_VOTE + raft_in_u8(l->in) % 8;
-  raft_term term = near(l->in, s.term);
-  put_fields(l, kind, &s, &out);
+  raft_term term = fuzz_near(l->in, s.term);
+  fuzz_fields(l->in, kind, &s, &out);
   hear_kind(l, kind, term, frame, &out, 0);
 }
 
@@ -476,18 +439,20 @@ static void append(struct life *l) {
   struct raft_status s;
   struct raft_out out = {frame + RAFT_FRAME_HEADER_BYTES, frame + sizeof frame};
   raft_status(l->r, &s);
-  raft_index prev = near(l->in, raft_in_u8(l->in) % 2 == 0 ? s.last : s.commit);
+  raft_index prev =
+      fuzz_near(l->in, raft_in_u8(l->in) % 2 == 0 ? s.last : s.commit);
   raft_term prev_term = raft_term_at(l->r, prev);
   uint8_t how = raft_in_u8(l->in);
-  if (how >= 224) prev_term = near(l->in, prev_term);
-  raft_term term = how % 8 == 7 ? near(l->in, s.term) : s.term;
+  if (how >= 224) prev_term = fuzz_near(l->in, prev_term);
+  raft_term term = how % 8 == 7 ? fuzz_near(l->in, s.term) : s.term;
   if (how % 8 == 6) term = s.term + 1;
   uint32_t count = raft_in_u8(l->in) % 5;
   raft_out_u64(&out, prev);
   raft_out_u64(&out, prev_term);
-  raft_out_u64(&out, near(l->in, s.commit));
+  raft_out_u64(&out, fuzz_near(l->in, s.commit));
   raft_out_u64(&out, raft_in_u8(l->in));
   raft_out_u32(&out, count);
+  if (how % 16 == 13) fuzz_verdict(l->in, how / 16, s.applied, &out);
   size_t tail = 0;
   const uint64_t terms = INT64_MAX - 1u; /* an entry is of 1 to this one */
   if (prev < INT64_MAX - 8u && term - 1 < terms) {
@@ -550,7 +515,7 @@ static void start(struct life *l, uint8_t flags) {
   if ((flags & UNFORMED) == 0) {
     size_t size = make_log(l, &rec, runs, bytes);
     size_t from = 0;
-    rec.commit = near(l->in, rec.last);
+    rec.commit = fuzz_near(l->in, rec.last);
     rec.tail_first = 1;
     struct raft_entry e;
     while ((flags & SHORT_TAIL) != 0 && rec.tail_first < rec.last) {

@@ -1,11 +1,12 @@
 -- What is applied where commands lack: with parts that are counted, not real.
 local applying = require "raft.node.applying"
+local results = require "raft.results"
 
 -- A driver whose log is a list of { kind, command }.
 local function new_driver(log)
   local driver = { applied = 0, apply_last = #log, void_upto = 0,
     is_closed = false, lacks_commands = false, ran = {}, answers = {},
-    state = "running", id = "n1", options = {} }
+    state = "running", id = "n1", options = { compare_every = 1024 } }
   driver.core = {
     entry = function(_, index)
       return log[index][1], 1, 100 + index, log[index][2]
@@ -33,6 +34,8 @@ local function new_driver(log)
     self.refused = self.refused + 1
     self.code = make_error().code
   end
+  driver.kept = { results = results.new(),
+    load = function(_, read) return read end }
   driver.snapshots = { installed = function() end }
   driver.logger = { info = function() end }
   driver.storage = { snapshots = {} }

@@ -53,6 +53,7 @@ end
 local function cluster(list)
   local world = World.new(1)
   local sim = { ids = {}, members = {}, world = world, marks = Marks.new(),
+    options = { may_diverge = false },
     trace = Trace.new(world, false) }
   for _, m in ipairs(list) do
     sim.ids[#sim.ids + 1] = m.id
@@ -194,6 +195,12 @@ describe("the invariants", function()
   breaks("a lost directory that is let in",
     "directories: one that is lost is let in by n2",
     { member("n1", { lost = { 5 }, links = { n2 = { phase = "open" } } }) })
+
+  breaks("a false alarm of results that differ",
+    "a false alarm: results are said to differ at 32",
+    { member("n1", {}) }, function(invariants, list)
+      invariants:diverged(list[1], { index = 32 })
+    end)
 
   it("count the disk of a node that fails, dies and starts again", function()
     local s <close> = raft_sim.new { seed = 1, nodes = 3, node = counter,

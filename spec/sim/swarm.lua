@@ -25,6 +25,7 @@ local TRANSFER_MS <const> = 4000   -- at most, between two transfers
 local LEASES <const> = os.getenv "LEASES" == "1"
 local SNAPSHOTS <const> = os.getenv "SNAPSHOTS"  -- the mode, or nil
 local SNAPSHOT_BYTES <const> = 2000  -- of log: some twenty entries
+local COMPARE_EVERY <const> = 16    -- entries; a run has some hundreds
 local LEASE_PPM <const> = 50000    -- two such clocks differ by a tenth
 
 M.MARKS = { "election", "lost_election", "refused_pre_vote", "deposed",
@@ -50,6 +51,7 @@ function M.node()
   end
   return {
     leases = LEASES,
+    compare_every = COMPARE_EVERY,
     snapshot = function() return codec.encode(data) end,
     restore = function(bytes) data = codec.decode(bytes) end,
     snapshot_mode = SNAPSHOTS,

@@ -75,13 +75,20 @@
 ---@field consistency "linearizable"|"lease"|"stale"|nil
 ---@field at_least string?
 
+---@class raft.divergence
+---@field index integer the first compared index where results differ
+---@field agreed integer the newest compared one where they did not; 0 unknown
+---@field id string? who differs from the majority; nil: there is none
+---@field majority string? its digest
+---@field digests table<string, string> id -> digest, as far as known
+
 ---@class raft.handlers
 ---@field role fun(role: string, term: integer)?
 ---@field leader fun(id: string?, address: string?, term: integer)?
 ---@field membership fun(members: table<string, raft.member>, index: integer)?
 ---@field applied fun(index: integer)?
 ---@field snapshot fun(info: raft.snapshot)?
----@field diverged fun(info: table)?
+---@field diverged fun(info: raft.divergence)?
 ---@field repaired fun(first: integer, last: integer)?
 ---@field drain fun()?
 ---@field warning fun(err: raft.error)?

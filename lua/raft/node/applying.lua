@@ -44,6 +44,12 @@ function RUN.config(driver, index, term, time, config)
   return driver.machine:configure(index, term, time, config)
 end
 
+-- The core compares with the others what applying has come to.
+local function compare(driver, index, digest)
+  local ok, code = driver:step(driver.core:results(driver:now(), index, digest))
+  assert(ok or driver.is_closed, code)
+end
+
 local function apply_one(driver, index)
   local kind, term, time, command = driver.core:entry(index)
   assert(kind, "an entry to apply is not there")
@@ -54,10 +60,15 @@ local function apply_one(driver, index)
     ok, value, extra = runs(driver, index, term, time, command)
     if not ok and value.is_local then return driver:fail(value) end
     if not ok and not driver.is_replaying then driver:report(value) end
+    if kind ~= "config" then driver.kept.results:add(ok, value, extra) end
   elseif runs or kind == "stripped" then
     ok, value = false, no_result(driver)
   end
   driver.applied = index
+  if index % driver.options.compare_every == 0
+    and not driver.lacks_commands then
+    compare(driver, index, driver.kept.results:check(index))
+  end
   if driver.proposals:are_waiting() then
     driver.proposals:applied(index, term, ok, value, extra)
   end
@@ -110,6 +121,10 @@ local function load(driver, info)
   reader:close()
   if err then err.file = err.file or info.path end
   if ok and err then driver:warn(err) end
+  local kept = driver.kept.results  -- compared now, not at the next index
+  if ok and kept.checked > 0 then
+    compare(driver, kept.checked, kept.checked_digest)
+  end
   return ok, err
 end
 

@@ -52,8 +52,8 @@ function M.new(options, node)
     uv = options.uv,
     host = false, logger = false, emitter = false,
     core = false,             -- raft.core replica, while open
-    storage = false, transport = false, clock = false,
-    peers = false,            -- forming and greeting
+    storage = false, transport = false, clock = false, shipping = false,
+    peers = false, receiving = false, joining = false, gateway = false,
     services = false,         -- in the place of apply; or none
     machine = false,          -- the user's state
     kept = replica_state.new(),  -- what we keep beside that
@@ -70,6 +70,7 @@ function M.new(options, node)
     apply_last = 0,           -- what may be applied
     void_upto = 0,            -- no apply up to here counts: see applying.lua
     lacks_commands = false,   -- is the state none, as a witness's?
+    diverged = false,         -- where its results left the majority's
     acknowledged = 0,         -- index that covers all that users were told
     has_turns = false,        -- does the loop call us?
     is_wall_fresh = false,    -- was the core told the time in this turn?
@@ -86,10 +87,8 @@ function M.new(options, node)
     loop_lag_ms = 0,          -- how late the loop woke us, of late
     started_at = 0,           -- now() at start
     recorder = false,         -- of what the core is told; or none
-    joining = false,          -- asks to be added
     proposals = false, reads = false, transfers = false, health = false,
-    membership = false, snapshots = false, shipping = false,
-    receiving = false, gateway = false,
+    membership = false, snapshots = false,
   }, Driver)
   add_parts(self)
   return self

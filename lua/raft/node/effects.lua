@@ -3,6 +3,7 @@
 -- An effect is performed once all batches it waits for are durable; until then
 -- it is held. Only sends overtake; stores, applies and reads keep the order of
 -- their birth.
+local divergence = require "raft.node.divergence"
 local ring = require "raft.ring"
 
 local M = {}
@@ -81,6 +82,8 @@ end
 function perform.config(driver, index)
   driver.membership:in_force(index)
 end
+
+perform.diverged = divergence.heard
 
 function perform.ship(driver, peer, index, is_bare)
   driver.shipping:ship(peer, index, is_bare)

@@ -36,7 +36,7 @@ local function tell_core(self)
 end
 
 --- From now on there is this reason to avoid leadership, or no more.
--- @param name disk, space, loop, block or stop
+-- @param name disk, space, loop, block, diverged or stop
 function Health:set(name, is_so)
   self.reasons[name] = is_so or nil
   tell_core(self)

@@ -222,6 +222,8 @@ StandIn.avoid = telling("avoid", function(now, is_avoiding)
   return now, is_avoiding and 1 or 0
 end)
 
+StandIn.results = telling("results", as_is)
+
 StandIn.transfer = telling("transfer", function(now, to, token)
   return now, to or "", token or 0
 end)

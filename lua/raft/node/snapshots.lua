@@ -9,6 +9,7 @@
 -- that grows. Each waiter is answered once.
 local Growth = require "raft.node.growth"
 local errors = require "raft.errors"
+local view = require "raft.node.view"
 
 local M = {}
 
@@ -47,8 +48,10 @@ local function note_time(self, at)
   if at and (not self.soonest or at < self.soonest) then self.soonest = at end
 end
 
--- A witness has no state, and needs nobody who says it.
+-- A witness has no state, and needs nobody who says it. A state that is not
+-- the others' shall not outlive this process.
 local function can_take(driver)
+  if driver.diverged then return false end
   return driver.machine:has_snapshots() or driver.lacks_commands
 end
 
@@ -88,7 +91,9 @@ end
 
 --- One now: { answer=, deadline= }.
 function Snapshots:submit(waiter)
-  if not can_take(self.driver) then
+  if self.driver.diverged then
+    return waiter.answer(view.diverged_error(self.driver, false))
+  elseif not can_take(self.driver) then
     return waiter.answer(errors.new("unsupported", "this node has no snapshot "
       .. "function: give raft.node snapshot and restore, or save and load"))
   end

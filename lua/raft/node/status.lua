@@ -1,4 +1,5 @@
 --- What node:status() tells: numbers and names, all copies.
+local divergence = require "raft.node.divergence"
 local view = require "raft.node.view"
 
 local M = {}
@@ -73,6 +74,7 @@ function M.of(driver)
     version = driver.version,
     failure = driver.failure or nil,
     services = driver.services and driver.services:status() or nil,
+    diverged = divergence.status(driver),
   }
   if is_open then
     fill_from_core(status, driver)

@@ -77,8 +77,19 @@ function M.is_stateless(driver)
   return M.is_witness(driver) or driver.lacks_commands
 end
 
---- nil, or the error for who asks for what only a state can answer.
+--- The error for who asks a node whose results are not the majority's.
+-- @param is_sent is it in a log, or on its way to one?
+function M.diverged_error(driver, is_sent)
+  local info = driver.diverged
+  return errors.new("diverged", ("%s has come to other results than a majority "
+    .. "at entry %d: ask another member"):format(driver.id, info.index),
+    { index = info.index, outcome = is_sent and "unknown" or "none" })
+end
+
+--- nil, or the error for who asks for what only a state can answer that is
+-- none, or not the others'.
 function M.has_no_state(driver)
+  if driver.diverged then return M.diverged_error(driver, false) end
   if not M.is_stateless(driver) then return nil end
   local why = M.is_witness(driver) and "is a witness and has no state"
     or "was a witness in this directory, which lacks commands"

@@ -49,6 +49,7 @@ local EVENTS <const> = {
   { "change", "i8i8s4i8B", "now", "token", "config", "based_on", "is_forced" },
   { "propose_session", "i8s4", "now", "commands" },
   { "forward_session", "i8i8s4", "now", "token", "commands" },
+  { "results", "i8i8i8", "now", "index", "digest" },
 }
 
 local PREFIX <const> = "<Bs1"

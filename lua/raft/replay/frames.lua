@@ -57,12 +57,22 @@ local function vote_reply(term, body)
     is_pre == 1 and "the pre-vote" or "the vote", for_term, term)
 end
 
+local VERDICTS <const> = { ", asks for results at %d",
+  ", no majority for results at %d", ", results at %d are %016x" }
+
+-- What a leader says of results, if it does.
+local function verdict_of(body, at)
+  if at > #body then return "" end
+  local verdict, index, digest = ("<BI8i8"):unpack(body, at)
+  return VERDICTS[verdict]:format(index, digest)
+end
+
 local function append(term, body, tail)
-  local index, prev_term, commit, round = ("<I8I8I8I8I4"):unpack(body)
+  local index, prev_term, commit, round, _, at = ("<I8I8I8I8I4"):unpack(body)
   local entries = M.entries(tail)
-  return ("append in term %d after %d/t%d%s, commit %d%s"):format(term, index,
+  return ("append in term %d after %d/t%d%s, commit %d%s%s"):format(term, index,
     prev_term, entries[1] and ": " .. M.entry_words(entries) or "", commit,
-    round > 0 and ", read round " .. round or "")
+    round > 0 and ", read round " .. round or "", verdict_of(body, at))
 end
 
 -- By its flags: why leadership shall not come to who answers.
@@ -70,9 +80,13 @@ local AVOIDING <const> = { ", is no heir", ", repairs its log",
   ", repairs its log, is no heir" }
 
 local function append_reply(term, body)
-  local index, hint, hint_term, round, _, is_accepted, flags =
+  local index, hint, hint_term, round, _, is_accepted, flags, at =
     ("<I8I8I8I8I8BB"):unpack(body)
   local suffix = AVOIDING[flags] or ""
+  if at <= #body then
+    suffix = ("%s, results at %d are %016x"):format(suffix,
+      ("<I8i8"):unpack(body, at))
+  end
   if is_accepted == 1 then
     return ("has all up to %d%s%s"):format(index,
       round > 0 and ", read round " .. round or "", suffix)

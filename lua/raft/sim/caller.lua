@@ -38,7 +38,8 @@ end
 local function may_try_again(err, is_read)
   if err.code == "failed" or err.code == "closed" or err.code == "not_leader"
     or err.code == "busy" or err.code == "lost" or err.code == "unsupported"
-  then  -- of these the last: it is a witness
+    or err.code == "diverged"
+  then  -- of these the last: a witness, or one whose state is another
     return is_read or err.outcome == "none"
   end
   return is_read and (err.code == "timeout" or err.code == "unknown")

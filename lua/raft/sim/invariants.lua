@@ -223,6 +223,13 @@ end
 --- A node has applied the command of this index.
 Invariants.applied = commands.applied
 
+--- A node says that results differ. Here they did not, or it was said above.
+function Invariants:diverged(member, info)
+  if self.sim.options.may_diverge then return end
+  self:fail(member, "a false alarm: results are said to differ at %d",
+    info.index)
+end
+
 --- A client was told the result of a proposal.
 function Invariants:told(member)
   self:told_upto(member, member.driver and member.driver.acknowledged or 0)

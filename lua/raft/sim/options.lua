@@ -97,6 +97,7 @@ local fields = schema.fields {
   { "snapshots", snapshots },
   { "crash", schema.one_of { "power", "process" }, default = "power" },
   { "may_fail", schema.boolean, default = false },
+  { "may_diverge", schema.boolean, default = false },
   { "priority", priorities, default = {} },
   { "trace", sink, default = false },
 }

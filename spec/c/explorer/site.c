@@ -204,6 +204,7 @@ static void perform(struct site *s, struct site_held *h, struct site_net *net) {
   case RAFT_FX_SHIP:
   case RAFT_FX_INSTALL:
   case RAFT_FX_COMPACT:
+  case RAFT_FX_DIVERGED:
   case RAFT_FX_NONE: site_note(s, "an effect that nothing asked for"); break;
   }
   blob_drop(h->bytes);

@@ -543,6 +543,7 @@ static void perform_apply(struct cluster *c, uint32_t node,
     if (n->disk.last < i)
       cluster_note(c, node, "applied before it was durable");
     n->performed = i;
+    cluster_results(c, node, i);
   }
   cluster_say(c, "%s applies %s", n->name,
               range(fx->apply.first, fx->apply.last));
@@ -663,6 +664,7 @@ static void perform(struct cluster *c, uint32_t node, struct cluster_held *h) {
     if (!c->nodes[node].keeps_log)
       (void)cluster_compact(c, node, h->fx.compact);
     break;
+  case RAFT_FX_DIVERGED: cluster_diverged(c, node, &h->fx); break;
   case RAFT_FX_NONE: cluster_note(c, node, "an effect of no kind"); break;
   }
 }

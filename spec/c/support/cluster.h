@@ -38,6 +38,7 @@ struct cluster_options {
   size_t memory_bytes_max;                                 /* 0: 1 MiB */
   uint32_t tail_max; /* entries that a recovery hands over; 0: all */
   bool leases;
+  uint32_t results_every; /* results are reported at these indexes; 0: none */
   bool is_poor;     /* clones try each step and each turn with every allocation
                    failing that it makes (cluster_poor.c) */
   uint64_t fail_in; /* the allocation that fails; 0: none */
@@ -108,6 +109,13 @@ struct cluster_read {
   raft_index floor; /* what it must not miss */
 };
 
+struct cluster_diverged { /* a DIVERGED effect */
+  raft_index index;
+  raft_id id;
+  raft_index agreed;
+  uint64_t majority, own;
+};
+
 struct cluster_node {
   struct raft *raft; /* NULL: it is down */
   raft_id id;
@@ -130,6 +138,11 @@ struct cluster_node {
   raft_ms deadline;
   struct cluster_read reads[64];
   uint32_t read_count;
+  raft_index strays_at; /* its results are others from there on; 0: never */
+  uint64_t strays_to;   /* which ones: who has the same here has the same */
+  bool has_strayed;     /* was it ever so? */
+  struct cluster_diverged diverged[8]; /* what it was told, the first ones */
+  uint32_t diverged_count;
   bool has_void_reads;          /* did it lose its state while some waited? */
   raft_id votes[CLUSTER_TERMS]; /* whom it promised, by term */
 };
@@ -158,6 +171,7 @@ struct cluster_counts { /* what a run has met */
   uint64_t changes, refused_changes; /* by leaders */
   uint64_t joints, settled; /* configurations that came into force somewhere */
   uint64_t bare_installs, holes; /* snapshots and commands of witnesses */
+  uint64_t sums, agreed;         /* reported; shared with a majority */
 };
 
 struct cluster {
@@ -239,6 +253,13 @@ bool cluster_flush(struct cluster *c, uint32_t node);
 
 /* Completes and reports `count` writes of those under way. */
 void cluster_disk(struct cluster *c, uint32_t node, uint32_t count);
+
+/* From this index on its results are others: those named so. */
+void cluster_stray(struct cluster *c, uint32_t node, raft_index from,
+                   uint64_t to);
+
+/* The digest of the results that this node has come to at `index`. */
+uint64_t cluster_sum(const struct cluster *c, uint32_t node, raft_index index);
 
 /* Reports what was applied, where that is held. */
 void cluster_applied(struct cluster *c, uint32_t node);

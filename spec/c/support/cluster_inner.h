@@ -31,6 +31,12 @@ void cluster_choose_snapshot(struct cluster *c, uint32_t node);
 raft_index cluster_newest_hole(const struct cluster_disk *d);
 struct raft_snapshot cluster_view(const struct cluster_snapshot *file);
 
+/* Results: reports those of an entry just applied, notes what is told of them
+ * (cluster_results.c). */
+void cluster_results(struct cluster *c, uint32_t node, raft_index index);
+void cluster_diverged(struct cluster *c, uint32_t node,
+                      const struct raft_effect *fx);
+
 /* Steps a frame that has arrived. */
 int64_t cluster_hear(struct cluster *c, uint32_t node, uint32_t from,
                      struct raft_slice frame);

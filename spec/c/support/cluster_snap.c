@@ -254,6 +254,7 @@ void cluster_install(struct cluster *c, uint32_t node,
   if (index > c->commit || fx->install.term != c->committed[index])
     cluster_note(c, node, "installed what is not committed");
   n->performed = index;
+  n->strays_at = 0; /* the state is another's; of those only sound ones ship */
   if (d->newest.is_bare)
     cluster_lose_state(c, node);
   else

@@ -52,6 +52,26 @@ return {
       end)
     end },
 
+  -- Each of two has results of its own, and neither is a majority.
+  { number = 92, name = "half_of_the_voters_say_who_is_right", bug = "92",
+    reason = "was stopped, and nobody knows who is right",
+    run = function()
+      local function node(id)
+        return { compare_every = 8, apply = function() return id end,
+          query = function() return id end }
+      end
+      on_cluster({ nodes = 2, node = node, may_diverge = true },
+        function(s, client)
+          for _ = 1, 20 do client:propose("1") end
+          s:sleep(3000)
+          for _, id in ipairs(s.ids) do
+            if not s:node(id):query("who") then
+              error(id .. " was stopped, and nobody knows who is right", 0)
+            end
+          end
+        end)
+    end },
+
   { number = 43, name = "a_disk_hangs_and_its_leader_goes_on", bug = "43",
     reason = "no write: timeout",
     run = function()

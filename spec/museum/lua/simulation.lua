@@ -50,6 +50,30 @@ local function read_behind_a_cut()
   end)
 end
 
+-- A counter whose results are another node's business, too: answer(id, total)
+-- is what apply returns. They are compared at every eighth entry.
+local function comparing(answer)
+  return function(id)
+    local made = pieces.counter()
+    local apply = made.apply
+    made.compare_every = 8
+    made.apply = function(command) return answer(id, apply(command)) end
+    return made
+  end
+end
+
+-- Enough commands that results are compared. Who is found to be wrong
+-- meanwhile does not say what became of one.
+local function compare(s, client)
+  for _ = 1, 20 do
+    local _, err = client:propose("1")
+    if err and err.code ~= "diverged" and err.code ~= "apply_error" then
+      error(err, 0)
+    end
+  end
+  s:sleep(3000)  -- longer than a majority is waited for
+end
+
 -- What the simulation says of a run, or nil.
 local function complaint_of(story)
   local ok, err = pcall(story)
@@ -76,6 +100,39 @@ return {
         end
         s:sleep(1000)
       end)
+    end },
+
+  { number = 92, name = "who_has_parted_serves_on",
+    reason = "it serves what no other has",
+    bug = { "raft.node.divergence", "stop_serving", function()
+      return function() end
+    end },
+    run = function()
+      local wrong = {}
+      local node = comparing(function(id, total)
+        return wrong[id] and -total or total
+      end)
+      on_cluster({ node = node, may_diverge = true }, function(s, client)
+        local id = pieces.others(s, s:leader())[1]
+        wrong[id] = true
+        compare(s, client)
+        if s:node(id):query("total") then
+          error("it serves what no other has", 0)
+        end
+      end)
+    end },
+
+  { number = 92, name = "the_text_of_a_failure_is_a_result",
+    reason = "a false alarm: results are said to differ",
+    bug = { "raft.results", "add", function(original)
+      return function(self, ok, value, why)
+        if ok then return original(self, ok, value, why) end
+        return original(self, true, value.message)
+      end
+    end },
+    run = function()
+      local node = comparing(function(id) error("no room on " .. id) end)
+      on_cluster({ node = node }, compare)
     end },
 
   { number = 89, name = "the_local_clock_says_what_has_expired",
