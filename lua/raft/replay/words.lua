@@ -59,6 +59,25 @@ end
 
 local events = {}
 
+-- What is said of a node in one line, and the fields that are in it.
+local LINES <const> = {
+  stored = { "%s has batch %d on disk", "seq" },
+  applied = { "%s has applied all up to %d", "index" },
+  read = { "%s is asked for a read (%d)", "token" },
+  read_lease = { "%s is asked for a read, by a lease if it has one (%d)",
+    "token" },
+  unreachable = { "%s cannot reach %s", "peer" },
+  compacted = { "%s lets go of all up to %d", "index" },
+  results = { "%s has come to %016x at %d", "digest", "index" },
+}
+
+for name, line in pairs(LINES) do
+  local text, first, second = table.unpack(line)
+  events[name] = function(self, event)
+    self:say(text, self.id, event[first], event[second])
+  end
+end
+
 function events.new(self, event)
   local options = codec.decode(event.options)
   self.id = options.id
@@ -94,14 +113,6 @@ function events.receive(self, event)
   end
 end
 
-function events.stored(self, event)
-  self:say("%s has batch %d on disk", self.id, event.seq)
-end
-
-function events.applied(self, event)
-  self:say("%s has applied all up to %d", self.id, event.index)
-end
-
 function events.loaded(self, event)
   self:say("%s reads entries %s for %s", self.id,
     frames.entry_words(frames.entries(event.entries)),
@@ -119,10 +130,6 @@ for what, suffix in pairs { command = "", ["client command"] = "_session" } do
   events["forward" .. suffix] = function(self, event)
     self:say("%s forwards %s (%d)", self.id, commands(event), event.token)
   end
-end
-
-function events.read(self, event)
-  self:say("%s is asked for a read (%d)", self.id, event.token)
 end
 
 function events.form(self, event)
@@ -146,10 +153,6 @@ function events.change(self, event)
     event.token)
 end
 
-function events.unreachable(self, event)
-  self:say("%s cannot reach %s", self.id, event.peer)
-end
-
 function events.space(self, event)
   self:say("%s has %s", self.id,
     event.has_space == 1 and "room on its disk again" or "a full disk")
@@ -171,18 +174,9 @@ function events.snapshot_received(self, event)
     place(codec.decode(event.snapshot)), takes and ", and takes it" or "")
 end
 
-function events.compacted(self, event)
-  self:say("%s lets go of all up to %d", self.id, event.index)
-end
-
 function events.shipped(self, event)
   self:say("%s has shipped its snapshot of %d to %s: %s", self.id, event.index,
     event.peer, event.is_done == 1 and "done" or "failed")
-end
-
-function events.read_lease(self, event)
-  self:say("%s is asked for a read, by a lease if it has one (%d)", self.id,
-    event.token)
 end
 
 function events.avoid(self, event)
@@ -263,6 +257,11 @@ end
 
 function effects.compact(self, _, index)
   self:say("%s may let go of all up to %d", self.id, index)
+end
+
+function effects.diverged(self, _, index, id, agreed)
+  self:say("%s hears that results differ at %d, not before %d: %s", self.id,
+    index, agreed + 1, id and "those of " .. id or "no majority")
 end
 
 function effects.forwarded(self, _, token, verdict, index, term)
