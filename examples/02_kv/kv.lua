@@ -3,22 +3,14 @@
 --   lua5.4 kv.lua put KEY VALUE...    lua5.4 kv.lua get KEY
 --   lua5.4 kv.lua del KEY             lua5.4 kv.lua status
 --
--- Any node will do: it asks one after the other until one answers. The exit
--- status is 0 when all is well, 1 when there is no such key or nothing was
--- done, 2 when nobody can say whether it was done.
+-- The exit status is 0 when all is well, 1 when there is no such key or nothing
+-- was done, 2 when nobody can say whether it was done.
 package.path = (arg[0]:match("^(.*/)") or "./") .. "?.lua;" .. package.path
-local cluster = require "cluster"
-local lines = require "lines"
-local uv = require "luv"
+local raft = require "raft"
+local members = require "cluster"
+local store = require "store"
 
-local USAGE <const> = "usage: lua5.4 kv.lua put KEY VALUE | get KEY | del KEY"
-  .. " | status"
-local WORDS <const> = { put = 3, get = 2, del = 2, status = 1 }
-local WRITES <const> = { put = true, del = true }
-
-local ids = {}
-for id in pairs(cluster) do ids[#ids + 1] = id end
-table.sort(ids)
+local TIMEOUT_MS <const> = 10000
 
 local exit_status = 0
 
@@ -27,61 +19,52 @@ local function fail(text, status)
   exit_status = status
 end
 
--- What a node replied to the request: ok, value ..., none, error ...
-local function show(request, reply)
-  local kind, rest = reply:match("^(%l+) ?(.*)$")
-  if kind == "ok" then
-    print("ok")
-  elseif kind == "value" then
-    print(rest)
-  elseif kind == "none" then
+-- What came of a request, and what it is worth.
+local function show(result, err)
+  if err then
+    fail(tostring(err), err.outcome == "unknown" and 2 or 1)
+  elseif not result then
     fail("no such key", 1)
   else
-    local is_open = rest:find("^unknown:") or rest:find("^timeout:")
-    fail(rest, is_open and WRITES[request] and 2 or 1)
+    print(result == true and "ok" or result)
   end
 end
 
--- Asks the i-th node, and the next one if it cannot be reached. A write that
--- was sent and not answered may have been done: it is not sent again.
-local function ask_from(i, request, line)
-  local id = ids[i]
-  if not id then return fail("no node answers", 1) end
-  lines.ask(cluster[id].clients, line, function(err, result)
-    if not err then return show(request, result) end
-    local was_sent = result
-    if was_sent and WRITES[request] then
-      return fail(("%s: %s; it may have been done"):format(id, err), 2)
-    end
-    ask_from(i + 1, request, line)
-  end)
+local requests = {}  -- name -> function(client, key, value)
+
+function requests.put(client, key, value)
+  show(client:propose(store.command("put", key, value)))
 end
 
--- A line for each node from the i-th on, for those that do not answer too.
-local function status_from(i)
-  local id = ids[i]
-  if not id then return end
-  lines.ask(cluster[id].clients, "status", function(err, reply)
-    if err then
-      print(("%s does not answer: %s"):format(id, err))
-    else
-      show("status", reply)
-    end
-    status_from(i + 1)
-  end)
+function requests.del(client, key)
+  show(client:propose(store.command("del", key)))
 end
 
-local name = arg[1]
+function requests.get(client, key)
+  show(client:query(key))
+end
+
+function requests.status(client)
+  for _, id in ipairs { "n1", "n2", "n3" } do
+    local s, err = client:status(id, { timeout = 1000 })
+    print(s and ("%s %s term=%d leader=%s commit=%d applied=%d"):format(s.id,
+      s.role, s.term, s.leader or "none", s.commit, s.applied)
+      or ("%s does not answer: %s"):format(id, err.message))
+  end
+end
+
+local WORDS <const> = { put = 3, get = 2, del = 2, status = 1 }
+
+local name, key = arg[1], arg[2]
 local is_usable = WORDS[name] and #arg >= WORDS[name]
-  and (name == "put" or #arg == WORDS[name])
-  and not (arg[2] or ""):find("%s") and arg[2] ~= ""
-  and not table.concat(arg):find("[\r\n]")
-if not is_usable then
-  fail(USAGE .. "\nA key is one word, a value one line.", 1)
-elseif name == "status" then
-  status_from(1)
+  and (name == "put" or #arg == WORDS[name]) and key ~= ""
+if is_usable then
+  raft.run(function()
+    local client <close> = raft.client { cluster = "kv", members = members,
+      timeout = TIMEOUT_MS }
+    requests[name](client, key, table.concat(arg, " ", 3))
+  end)
 else
-  ask_from(1, name, table.concat(arg, " "))
+  fail("usage: lua5.4 kv.lua put KEY VALUE | get KEY | del KEY | status", 1)
 end
-uv.run()
 os.exit(exit_status)

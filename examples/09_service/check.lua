@@ -1,7 +1,7 @@
 #!/usr/bin/env lua5.4
 --- Runs the service as its README says: three processes, one of them killed.
 --
---   lua5.4 examples/03_service/check.lua
+--   lua5.4 examples/09_service/check.lua
 package.path = (arg[0]:match("^(.*/)") or "./") .. "../../?.lua;"
   .. package.path
 local trial = require "examples.support.trial"
