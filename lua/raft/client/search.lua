@@ -13,7 +13,8 @@ local M = {}
 
 local HEAD_ID <const> = 1        -- of the request for the head
 local PATIENCE_MS <const> = 1500 -- with a node that knows of no leader
-local AVOID_MS <const> = 1000    -- a leader that could not be reached
+local AVOID_MS <const> = 1000    -- a leader that could not be reached,
+local AVOID_MS_MAX <const> = 60000  -- twice as long each time
 local DIAL_MIN_MS <const> = 20
 local DIAL_MAX_MS <const> = 1000
 local MOVES_FREE <const> = 2     -- from node to node without a wait
@@ -30,7 +31,7 @@ function M.new(client, addresses)
     addresses = table.move(addresses, 1, #addresses, 1, {}),
     place = 0,          -- of the address that was dialed last
     connection = false, -- the one there is, in whatever state
-    avoided = {},       -- address -> now() until which we do not go there
+    avoided = {},       -- address -> { till =, ms = }: not gone to before that
     backoff = Backoff.new(DIAL_MIN_MS, DIAL_MAX_MS),
     timer = false,      -- ends a wait, or our patience
     moves = 0,          -- since somebody was of use
@@ -100,6 +101,13 @@ local function wait_and_dial(self)
   after(self, delay, function() dial_next(self) end)
 end
 
+-- There is nobody there, or not for us.
+local function avoid(self, where)
+  local known = self.avoided[where]
+  local ms = known and math.min(2 * known.ms, AVOID_MS_MAX) or AVOID_MS
+  self.avoided[where] = { till = self.client.sockets:now() + ms, ms = ms }
+end
+
 --- The connection has ended.
 function Search:closed(where, reason, refusal)
   local was_open = self.connection and self.connection.head ~= false
@@ -108,9 +116,7 @@ function Search:closed(where, reason, refusal)
     { address = where, reason = reason })
   self.connection = false
   stop_timer(self)
-  if not was_open then
-    self.avoided[where] = self.client.sockets:now() + AVOID_MS
-  end
+  if not was_open then avoid(self, where) end
   self.refusals = refusal and self.refusals + 1 or 0
   self.refusal = refusal or false
   self.client:lost()
@@ -131,6 +137,7 @@ end
 
 function Search:opened(connection)
   self.refusals = 0
+  self.avoided[connection.where] = nil
   connection:send(frames.encode("head", HEAD_ID, 0, ""))
   connection:flush()
 end
@@ -151,8 +158,8 @@ end
 
 -- For how many ms we do not go there.
 local function avoided_for(self, where)
-  local till = self.avoided[where]
-  return till and math.max(0, till - self.client.sockets:now()) or 0
+  local known = self.avoided[where]
+  return known and math.max(0, known.till - self.client.sockets:now()) or 0
 end
 
 -- Nobody leads, as far as this node knows: it is given some time.
