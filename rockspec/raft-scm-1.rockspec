@@ -98,6 +98,7 @@ build = {
     ["raft.client.requests"] = "lua/raft/client/requests.lua",
     ["raft.client.search"] = "lua/raft/client/search.lua",
     ["raft.client.services"] = "lua/raft/client/services.lua",
+    ["raft.client.verdicts"] = "lua/raft/client/verdicts.lua",
     ["raft.clock"] = "lua/raft/clock.lua",
     ["raft.codec"] = "lua/raft/codec.lua",
     ["raft.configuration"] = "lua/raft/configuration.lua",

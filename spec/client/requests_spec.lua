@@ -123,7 +123,8 @@ describe("requests of a client", function()
       "unknown", "diverged", "unsupported" } do
       local what = "w" .. i
       ask(client, "command", what, told)
-      answer(client, #client.sent, false, failure(code))
+      answer(client, #client.sent, false, failure(code,
+        { reason = code == "unsupported" and "stateless" or nil }))
       assert.is_nil(told[what])
       client.time = client.time + 1000
       client.requests:dispatch()
@@ -131,7 +132,7 @@ describe("requests of a client", function()
       answer(client, #client.sent, true, true)
       assert.is_true(told[what])
     end
-    assert.equal(1, client.misled)
+    assert.equal(5, client.misled)
   end)
 
   it("wait a little before they go again", function()
@@ -147,12 +148,14 @@ describe("requests of a client", function()
 
   it("are answered what the state machine said", function()
     open()
-    for _, code in ipairs { "apply_error", "refused", "bad_value" } do
+    for _, code in ipairs { "apply_error", "refused", "bad_value",
+      "unsupported" } do
       ask(client, "command", code, told)
       answer(client, #client.sent, false, failure(code))
     end
     assert.same({ first = "done", apply_error = "apply_error unknown",
-      refused = "refused unknown", bad_value = "bad_value none" }, told)
+      refused = "refused unknown", bad_value = "bad_value none",
+      unsupported = "unsupported none" }, told)
   end)
 
   it("sent once into a session that is gone go into another", function()

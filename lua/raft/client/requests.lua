@@ -12,18 +12,13 @@ local errors = require "raft.errors"
 local frames = require "raft.client.frames"
 local limits = require "raft.client.limits"
 local ring = require "raft.ring"
+local verdicts = require "raft.client.verdicts"
 
 local M = {}
 
 local SESSION_MS <const> = 600000
 local PAUSE_MS <const> = 20      -- before something is tried again
 local REQUEST_BYTES <const> = 64 -- what one weighs beside its body
-
--- Codes that come from the state machine: an answer. All others are of a node,
--- and another one may do better.
-local FINAL <const> = { apply_error = true, refused = true, bad_value = true,
-  too_large = true, session_expired = true, reentrant = true,
-  bad_membership = true }
 
 local Requests = { __name = "raft.client.requests" }
 Requests.__index = Requests
@@ -89,14 +84,11 @@ end
 
 -- A node has refused: what is to be done?
 local function refused(self, request, err)
-  if err.reason == "expired" and request.kind == "command" then
-    return expired(self, request, err)
-  elseif err.code == "not_leader" then
-    self.client.search:misled()
-  elseif FINAL[err.code] or request.kind == "call" and not err.retry then
-    return self:answer(request, err)
-  end
+  local verdict = verdicts.of(request.kind, err)
+  if verdict == "expired" then return expired(self, request, err) end
+  if verdict == "answer" then return self:answer(request, err) end
   if request.kind == "call" and err.outcome == "none" then request.sends = 0 end
+  if verdicts.is_elsewhere(err) then self.client.search:misled() end
   self.resume_at = self.client:now() + PAUSE_MS
   ask_again(self, request, err)
 end

@@ -94,7 +94,7 @@ function M.has_no_state(driver)
   local why = M.is_witness(driver) and "is a witness and has no state"
     or "was a witness in this directory, which lacks commands"
   return errors.new("unsupported", ("%s %s: ask another member"):format(
-    driver.id, why))
+    driver.id, why), { reason = "stateless" })
 end
 
 local STATE_WORDS <const> = { new = "has not been started",
