@@ -24,8 +24,8 @@ local function options(...)
   return fields
 end
 
---- Name -> what raft.waiting needs of it, and `names_node`: its argument is the
--- node that is asked.
+--- Name -> what raft.waiting needs of it; `names_node`: its argument is the
+-- node that is asked; `acts`: it is no mere question, and not asked again.
 M.METHODS = {
   ready = { args = 0 },
   members = { args = 0 },
@@ -35,13 +35,15 @@ M.METHODS = {
     { "at_least", schema.text, default = NOT_GIVEN },
   } },
   status = { args = 1, is_optional = true, names_node = true },
-  take_snapshot = { args = 1, is_optional = true, names_node = true },
-  transfer = { args = 1, is_optional = true },
-  add = { args = 2, timeout = false,
+  take_snapshot = { args = 1, is_optional = true, names_node = true,
+    acts = true },
+  transfer = { args = 1, is_optional = true, acts = true },
+  add = { args = 2, timeout = false, acts = true,
     options = options("role", "priority", "force") },
-  remove = { args = 1, timeout = false, options = options "force" },
-  change = { args = 1, timeout = false, options = options("force", "quorum",
-    "leases", "election_timeout_min") },
+  remove = { args = 1, timeout = false, acts = true,
+    options = options "force" },
+  change = { args = 1, timeout = false, acts = true,
+    options = options("force", "quorum", "leases", "election_timeout_min") },
 }
 
 local ANYWHERE <const> = { status = true, members = true }
@@ -59,7 +61,7 @@ end
 
 --- The request that asks what a service has.
 function M.service(name)
-  return { kind = "call", is_anywhere = true,
+  return { kind = "question", is_anywhere = true,
     body = codec.encode { name = "service", a = name, opts = {} } }
 end
 
@@ -121,7 +123,7 @@ local function ask_node(self, ask, id, body, opts, answer, can_wait)
     ask_aside(self, where, body, opts, answer)
   end
   local spec = M.METHODS.members
-  ask(self, opts, found, can_wait, { kind = "call", is_anywhere = true,
+  ask(self, opts, found, can_wait, { kind = "question", is_anywhere = true,
     body = body_of("members", spec, { timeout = opts.timeout }) })
 end
 
@@ -133,7 +135,8 @@ function M.start(self, ask, name, opts, answer, a, b, can_wait)
   local spec = M.METHODS[name]
   local body = body_of(name, spec, opts, a, b)
   if not spec.names_node or a == nil then
-    return ask(self, opts, answer, can_wait, { kind = "call", body = body,
+    local kind = spec.acts and "call" or "question"
+    return ask(self, opts, answer, can_wait, { kind = kind, body = body,
       is_anywhere = ANYWHERE[name] or false })
   elseif type(a) ~= "string" then
     error(("client:%s: expected the id of a node, got %s"):format(name,

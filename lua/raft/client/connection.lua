@@ -12,6 +12,7 @@ local transport_limits = require "raft.transport.limits"
 local M = {}
 
 local GREETING_MS <const> = 3000
+local PING_MS_MIN <const> = 250
 local SILENT_PINGS <const> = 4      -- without a word: nobody is there
 local HELLO_BYTES_MAX <const> = 1024
 local WIRE_VERSION <const> = 1
@@ -144,6 +145,7 @@ end
 
 --- The node writes something that often, and so do we.
 function Connection:expect_pings(ms)
+  ms = math.max(ms, PING_MS_MIN)
   self.sockets:start(self.timer, ms, ms, function()
     self.pings = self.pings + 1
     if self.pings > SILENT_PINGS then return self:close("it is silent") end

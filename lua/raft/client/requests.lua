@@ -124,9 +124,9 @@ end
 
 ------------------------------------------------------------------- sending --
 
---- Takes a request: kind ("command", "query", "call"), command or body, answer,
--- deadline, can_wait, is_anywhere (any node will do). @{raft.own_session} keeps
--- more in it.
+--- Takes a request: kind ("command", "query", "question", "call", which acts),
+-- command or body, answer, deadline, can_wait, is_anywhere (any node will do).
+-- @{raft.own_session} keeps more in it.
 function Requests:add(request)
   self.last_order = self.last_order + 1
   request.order = request.order or self.last_order
@@ -175,7 +175,7 @@ local function has_room(self, request)
 end
 
 local KINDS <const> = { command = "session", session = "session",
-  query = "query", call = "call" }
+  query = "query", question = "call", call = "call" }
 
 local function send(self, connection, request)
   request.sends = request.sends + 1
