@@ -124,15 +124,7 @@ local function keyed(rules, run)
   return { rules = rules, run = run, is_keyed = true }
 end
 
-return battery.module {
-  name = "counter",
-  options = {
-    { "min", schema.integer(math.mininteger, 0), default = math.mininteger },
-    { "max", schema.integer(0, math.maxinteger), default = math.maxinteger },
-    { "max_keys", schema.integer(1, 1 << 32, "keys"), default = 100000 },
-    { "max_key_bytes", schema.integer(1, 1 << 16, "bytes"), default = 256 },
-  },
-  first = function() return { values = {}, keys = sorted.new() } end,
+local functions <const> = {
   commands = {
     add = keyed({ key, { "n", arguments.optional(arguments.any_integer) } },
       add),
@@ -148,4 +140,16 @@ return battery.module {
       { "limit", arguments.optional(arguments.page) } }, run = list },
     size = { rules = {}, run = size },
   },
+}
+
+return battery.module {
+  name = "counter",
+  options = {
+    { "min", schema.integer(math.mininteger, 0), default = math.mininteger },
+    { "max", schema.integer(0, math.maxinteger), default = math.maxinteger },
+    { "max_keys", schema.integer(1, 1 << 32, "keys"), default = 100000 },
+    { "max_key_bytes", schema.integer(1, 1 << 16, "bytes"), default = 256 },
+  },
+  first = function() return { values = {}, keys = sorted.new() } end,
+  functions = function() return functions end,
 }

@@ -125,17 +125,7 @@ local version = { "version", arguments.version }
 local ttl = { "ttl_ms", optional(arguments.ms) }
 local limit = { "limit", optional(arguments.page) }
 
-return battery.module({
-  name = "map",
-  options = {
-    { "max_keys", schema.integer(1, 1 << 32, "keys"), default = 100000 },
-    { "max_key_bytes", schema.integer(1, 1 << 16, "bytes"), default = 256 },
-    { "max_value_bytes", schema.integer(1, BYTES_MAX, "bytes"),
-      default = 64 << 10 },
-    { "max_history", schema.integer(1, 1 << 32, "changes"), default = 1000 },
-  },
-  first = states.first,
-  upgrade = states.trim,
+local functions <const> = {
   commands = {
     put = { rules = { key, value, ttl }, run = put },
     put_if = { rules = { key, version, value, ttl }, run = put_if },
@@ -154,4 +144,18 @@ return battery.module({
     changes = { rules = { { "since", arguments.version }, limit },
       run = changes },
   },
+}
+
+return battery.module({
+  name = "map",
+  options = {
+    { "max_keys", schema.integer(1, 1 << 32, "keys"), default = 100000 },
+    { "max_key_bytes", schema.integer(1, 1 << 16, "bytes"), default = 256 },
+    { "max_value_bytes", schema.integer(1, BYTES_MAX, "bytes"),
+      default = 64 << 10 },
+    { "max_history", schema.integer(1, 1 << 32, "changes"), default = 1000 },
+  },
+  first = states.first,
+  upgrade = states.trim,
+  functions = function() return functions end,
 }, { watch = watching.start })

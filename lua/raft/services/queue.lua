@@ -130,17 +130,7 @@ local delay = { "delay_ms", optional(arguments.ms_or_none) }
 local limit = { "limit", optional(arguments.page) }
 local COUNT <const> = 1 << 32
 
-return battery.module({
-  name = "queue",
-  options = {
-    { "lease_ms", schema.integer(1, MS_MAX, "ms"), default = 30000 },
-    { "max_attempts", schema.or_false(schema.integer(1, COUNT)), default = 5 },
-    { "max_length", schema.integer(1, COUNT, "messages"), default = 100000 },
-    { "max_dead", schema.integer(0, COUNT, "messages"), default = 1000 },
-    { "max_value_bytes", schema.integer(1, BYTES_MAX, "bytes"),
-      default = 64 << 10 },
-  },
-  first = states.first,
+local functions <const> = {
   commands = {
     push = { rules = { { "value", arguments.value }, delay }, run = push },
     pop = { rules = { lease }, run = pop },
@@ -157,4 +147,18 @@ return battery.module({
     dead = { rules = { { "after", optional(arguments.version) }, limit },
       run = dead },
   },
+}
+
+return battery.module({
+  name = "queue",
+  options = {
+    { "lease_ms", schema.integer(1, MS_MAX, "ms"), default = 30000 },
+    { "max_attempts", schema.or_false(schema.integer(1, COUNT)), default = 5 },
+    { "max_length", schema.integer(1, COUNT, "messages"), default = 100000 },
+    { "max_dead", schema.integer(0, COUNT, "messages"), default = 1000 },
+    { "max_value_bytes", schema.integer(1, BYTES_MAX, "bytes"),
+      default = 64 << 10 },
+  },
+  first = states.first,
+  functions = function() return functions end,
 }, { worker = worker.start })

@@ -9,22 +9,12 @@
 -- a while only is not told.
 --
 -- Limits. It remembers the version of each key that it has told.
-local Bell = require "raft.services.support.bell"
-local guard = require "raft.guard"
-local proxies = require "raft.service.proxy"
+local follower = require "raft.services.support.follower"
 local schema = require "raft.schema"
-local task = require "raft.task"
 
 local M = {}
 
-local PAGE <const> = 100      -- items or changes that are asked for at once
-local POLL_MS <const> = 1000  -- unless it is said otherwise
-
--- Errors after which there is nothing to ask again.
-local FINAL <const> = { closed = true, failed = true, unsupported = true }
-
-local Watch = { __name = "raft.services.map.watch" }
-Watch.__index = Watch
+local PAGE <const> = 100  -- items or changes that are asked for at once
 
 ----------------------------------------------------------------- the telling --
 
@@ -34,7 +24,7 @@ local function tell(self, key, value, version)
   if told and told >= version then return end
   if value == nil and not told then return end
   self.told[key] = value ~= nil and version or nil
-  guard.run("a watch of a map", self.report, self.fn, key, value, version)
+  self:call(self.fn, key, value, version)
 end
 
 -- What was told and is not in the map any more, in the order of the keys.
@@ -94,61 +84,21 @@ local function tell_changes(self)
   return true
 end
 
--- One look at the map. Does it make sense to look again?
-local function look(self)
+-- One look at the map.
+local function step(self)
   local ok, err = true, nil
   if not self.version then ok, err = tell_all(self) end
   if ok then ok, err = tell_changes(self) end
   if ok and not self.is_ready then
     self.is_ready = true
-    guard.run("a watch of a map", self.report, self.on_ready, self.version)
+    if self.opts.ready then self:call(self.opts.ready, self.version) end
   end
-  if not err or not FINAL[err.code] then return true end
-  self.report(err)
-  return false
-end
-
-local function run(self)
-  while not self.is_closed and look(self) do
-    if not self.is_closed then self.bell:wait(self.poll_ms) end
-  end
-  self:close()
+  return false, err
 end
 
 -------------------------------------------------------------------- the face --
 
---- Ends it: nothing is told any more.
-function Watch:close()
-  if self.is_closed then return end
-  self.is_closed = true
-  if self.heard then self.proxy.off("change", self.heard) end
-  self.bell:ring()
-end
-
-Watch.__close = Watch.close
-
-local function nothing() end
-
-local options = schema.fields {
-  { "poll_ms", schema.integer(1, 1 << 31, "ms"), default = POLL_MS },
-  { "ready", schema.callable, default = nothing },
-  { "error", schema.callable },
-}
-
-local function check(prefix, fn)
-  if type(prefix) ~= "string" then
-    error(("map.watch: expected a prefix as a string, got %s"):format(
-      schema.show(prefix)), 3)
-  elseif type(fn) ~= "function" then
-    error(("map.watch: expected a function(key, value, version), got %s")
-      :format(schema.show(fn)), 3)
-  end
-end
-
-local function listen(self)
-  if not proxies.can_hear(self.proxy) then return end
-  self.heard = self.proxy.on("change", function() self.bell:ring() end)
-end
+local rule = follower.options { { "ready", schema.callable } }
 
 --- Tells fn(key, value, version) all keys with this prefix, then every change
 -- of them; value is nil where one is gone. It returns at once; fn is called
@@ -158,22 +108,18 @@ end
 --   hears what fn raises, and the error with which a watch ends
 -- @return the watch: `watch.version`, `watch:close()`
 function M.start(proxy, prefix, fn, opts)
-  check(prefix, fn)
-  local given = schema.check("map.watch", 3, options, opts or {})
-  local bell = Bell.new()
-  local self = setmetatable({
-    proxy = proxy, prefix = prefix, fn = fn, bell = bell,
-    poll_ms = given.poll_ms, on_ready = given.ready,
-    report = given.error or function(err) bell:report(err) end,
-    told = {},          -- key -> version that was told
-    version = false,    -- all up to it was told; false: nothing yet
-    is_ready = false,   -- was all told once?
-    is_closed = false,
-    heard = false,      -- our handler of events, where there are any
-  }, Watch)
-  listen(self)
-  task.spawn(function() run(self) end)
-  return self
+  if type(prefix) ~= "string" then
+    error(("map.watch: expected a prefix as a string, got %s"):format(
+      schema.show(prefix)), 2)
+  end
+  local watch = follower.start {
+    name = "map.watch", event = "change", step = step, rule = rule,
+    proxy = proxy, prefix = prefix, fn = fn, opts = opts,
+    told = {},         -- key -> version that was told
+    version = false,   -- all up to it was told; false: nothing yet
+    is_ready = false,  -- was all told once?
+  }
+  return watch  -- no tail call: whom errors blame is counted from here
 end
 
 return M

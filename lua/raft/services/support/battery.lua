@@ -56,6 +56,7 @@ end
 local function definition(spec, given)
   local limits = limits_of(spec, given)
   local first, upgrade = spec.first, spec.upgrade or false
+  local functions = spec.functions(given)
   return {
     name = given.name,
     version = given.version,
@@ -67,19 +68,19 @@ local function definition(spec, given)
     end,
     upgrade = function(state)
       state.limits = limits
-      if upgrade then upgrade(state) end
+      if upgrade then upgrade(state, given) end
     end,
-    commands = checked(spec, spec.commands),
-    queries = checked(spec, spec.queries),
+    commands = checked(spec, functions.commands),
+    queries = checked(spec, functions.queries),
   }
 end
 
 --- The module of a battery, to be called with its options.
 -- @param spec name; options, fields for raft.schema; first(limits), which makes
---   the first state; commands and queries: name -> { rules =, run =,
---   is_keyed = }, see raft.services.support.arguments; and, where there is
---   something to it, check(given), which may refuse options, and
---   upgrade(state)
+--   the first state; functions(given), of the options: the tables `commands`
+--   and `queries`, name -> { rules =, run =, is_keyed = }, see
+--   raft.services.support.arguments; and, where there is something to it,
+--   check(given), which may refuse options, and upgrade(state, given)
 -- @param helpers what else the module has: name -> function
 function M.module(spec, helpers)
   local fields = common(spec.name)
