@@ -133,6 +133,14 @@ local function those_of(options, names)
   return found
 end
 
+-- Proxy -> does it hear events? Weak: it may go.
+local hears = setmetatable({}, { __mode = "k" })
+
+--- Does this proxy hear what commands emit? One over a client does not.
+function M.can_hear(proxy)
+  return hears[proxy] or false
+end
+
 --- A proxy.
 -- @param object see above
 -- @param service its name
@@ -158,6 +166,7 @@ function M.new(object, service, description, options, hear)
   setmetatable(methods, { __index = function(_, name)
     return unknown(it, name)
   end })
+  hears[proxy] = hear ~= nil
   return setmetatable(proxy, {
     __index = methods, __newindex = read_only, __name = "raft.service.proxy",
     __tostring = function() return "raft.service.proxy " .. service end,
