@@ -87,4 +87,21 @@ function Battery:upgrade(definition)
     self.machine.in_use:announcement()), entry)
 end
 
+--- What takes the place of a proxy, for watches and workers: it answers at
+-- once. While its field `err` is one it answers that.
+function Battery:proxy()
+  local is_query = {}
+  for _, name in ipairs(self.definition.query_names) do
+    is_query[name] = true
+  end
+  local proxy = { err = false }
+  return setmetatable(proxy, { __index = function(_, name)
+    return function(...)
+      if proxy.err then return nil, proxy.err end
+      local method = is_query[name] and self.ask or self.run
+      return method(self, name, ...)
+    end
+  end })
+end
+
 return M
