@@ -6,7 +6,7 @@ local errors = require "raft.errors"
 local map = require "raft.services.map"
 local queue = require "raft.services.queue"
 local support = require "spec.support.helper"
-local swarm = require "spec.support.battery_swarm"
+local swarm = require "spec.support.service_swarm"
 
 local SEEDS <const> = math.tointeger(tonumber(os.getenv "BATTERIES_SEEDS")) or 2
 
@@ -66,7 +66,7 @@ counters.steps = {
 -- has a version there would need to know the time.
 local maps = { watches = {} }
 
-function maps.service() return map { max_keys = 4, max_history = 100000 } end
+function maps.service() return map { keys_max = 4, history_max = 100000 } end
 function maps.init() return { version = 0, items = {} } end
 
 function maps.draw(random, mine)
@@ -169,7 +169,7 @@ local MOST <const> = 3
 local queues = {}
 
 function queues.service()
-  return queue { lease_ms = HOUR_MS, max_attempts = MOST, max_length = 10 }
+  return queue { lease_ms = HOUR_MS, attempts_max = MOST, length_max = 10 }
 end
 
 function queues.init() return { last = 0, messages = {} } end
@@ -268,7 +268,7 @@ queues.steps = {
 
 -- When a lease ends is the time of its entry, which no model can know.
 function queues.seen(output)
-  if type(output) ~= "table" or not output.expires then return output end
+  if type(output) ~= "table" or not output.until_ms then return output end
   return { id = output.id, value = output.value, attempt = output.attempt }
 end
 
@@ -279,7 +279,7 @@ local HISTORY <const> = 4
 local configs = {}
 
 function configs.service()
-  return config { max_history = HISTORY, fields = {
+  return config { history_max = HISTORY, fields = {
     a = { type = "integer", max = 5 }, b = { type = "integer", max = 5 },
   }, check = function(settings)
     if (settings.a or 0) + (settings.b or 0) > 8 then return nil, "too much" end

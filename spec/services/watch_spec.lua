@@ -1,8 +1,8 @@
 -- Watches of maps and configurations, and workers of queues.
-local battery = require "spec.support.battery"
 local config = require "raft.services.config"
 local errors = require "raft.errors"
 local map = require "raft.services.map"
+local one_service = require "spec.support.one_service"
 local queue = require "raft.services.queue"
 local raft = require "raft"
 local support = require "spec.support.helper"
@@ -44,7 +44,7 @@ describe("map.watch", function()
   end
 
   it("tells what is there, then every change", function()
-    local it = battery.new(map {})
+    local it = one_service.new(map {})
     it:run("put", "b", 1)
     it:run("put", "a", false)
     local watch_ <close>, list = watch(it:proxy())
@@ -58,13 +58,13 @@ describe("map.watch", function()
   end)
 
   it("tells of an empty map that it is", function()
-    local it = battery.new(map {})
+    local it = one_service.new(map {})
     local _ <close>, list = watch(it:proxy())
     assert.equal("ready@0", line(list, 1))
   end)
 
   it("tells only what begins with the prefix", function()
-    local it = battery.new(map {})
+    local it = one_service.new(map {})
     it:run("put", "a/1", 1)
     it:run("put", "b", 1)
     local _ <close>, list = watch(it:proxy(), "a/")
@@ -75,7 +75,7 @@ describe("map.watch", function()
   end)
 
   it("misses nothing while it reads page after page", function()
-    local it = battery.new(map {})
+    local it = one_service.new(map {})
     for i = 1, 250 do it:run("put", ("k%03d"):format(i), i) end
     local proxy, pages = it:proxy(), 0
     rawset(proxy, "list", function(...)
@@ -96,7 +96,7 @@ describe("map.watch", function()
   end)
 
   it("that falls behind compares", function()
-    local it = battery.new(map { max_history = 2 })
+    local it = one_service.new(map { history_max = 2 })
     for _, key in ipairs { "a", "b", "c" } do it:run("put", key, 1) end
     local _ <close>, list = watch(it:proxy())
     line(list, 4)
@@ -110,7 +110,7 @@ describe("map.watch", function()
   end)
 
   it("tells that a key has expired, and none that had before", function()
-    local it = battery.new(map {})
+    local it = one_service.new(map {})
     it:run("put", "a", 1, 100)
     it:run("put", "b", 1, 10)
     it.time = 1050
@@ -123,7 +123,7 @@ describe("map.watch", function()
   end)
 
   it("asks again after an error, and ends where that is final", function()
-    local it, heard = battery.new(map {}), {}
+    local it, heard = one_service.new(map {}), {}
     local proxy = it:proxy()
     proxy.err = TIMEOUT
     local watch_, list = watch(proxy, "", { error = function(err)
@@ -139,7 +139,7 @@ describe("map.watch", function()
   end)
 
   it("tells what its function raises, and goes on", function()
-    local it, heard = battery.new(map {}), {}
+    local it, heard = one_service.new(map {}), {}
     it:run("put", "a", 1)
     it:run("put", "b", 1)
     local watch_ <close> = map.watch(it:proxy(), "", function(key)
@@ -152,7 +152,7 @@ describe("map.watch", function()
   end)
 
   it("tells nothing once it is closed", function()
-    local it = battery.new(map {})
+    local it = one_service.new(map {})
     local watch_, list = watch(it:proxy())
     line(list, 1)
     watch_:close()
@@ -174,7 +174,7 @@ describe("map.watch", function()
   end)
 
   it("refuses what it cannot use, and blames who called", function()
-    local it = battery.new(map {})
+    local it = one_service.new(map {})
     local line_ = debug.getinfo(1, "l").currentline + 1
     local ok, why = pcall(function() map.watch(it:proxy(), 5) end)
     assert.is_false(ok)
@@ -201,12 +201,12 @@ describe("config.watch", function()
   end
 
   local function new()
-    return config { max_history = 2, fields = {
+    return config { history_max = 2, fields = {
       n = { type = "integer", default = 1 }, m = { type = "any" } } }
   end
 
   it("tells the settings, then every version of them", function()
-    local it = battery.new(new())
+    local it = one_service.new(new())
     local _ <close>, list = watch(it:proxy())
     line(list, 1)
     it:run("set", "n", 2)
@@ -217,7 +217,7 @@ describe("config.watch", function()
   end)
 
   it("that falls behind goes on with the newest", function()
-    local it = battery.new(new())
+    local it = one_service.new(new())
     local _ <close>, list = watch(it:proxy())
     line(list, 1)
     for i = 2, 6 do it:run("set", "n", i) end
@@ -237,7 +237,7 @@ end)
 
 describe("queue.worker", function()
   it("runs and acknowledges one message after the other", function()
-    local it, list = battery.new(queue {}), {}
+    local it, list = one_service.new(queue {}), {}
     it:run("push", "a")
     it:run("push", "b")
     local _ <close> = queue.worker(it:proxy(), function(value, message)
@@ -252,7 +252,7 @@ describe("queue.worker", function()
   end)
 
   it("gives back what raises, for later, and tells it", function()
-    local it, heard = battery.new(queue { max_attempts = 2 }), {}
+    local it, heard = one_service.new(queue { attempts_max = 2 }), {}
     it:run("push", "a")
     local _ <close> = queue.worker(it:proxy(), function()
       error("boom", 0)
@@ -267,7 +267,7 @@ describe("queue.worker", function()
   end)
 
   it("says so where the lease had ended", function()
-    local it, heard, runs = battery.new(queue { lease_ms = 10 }), {}, 0
+    local it, heard, runs = one_service.new(queue { lease_ms = 10 }), {}, 0
     it:run("push", "a")
     local _ <close> = queue.worker(it:proxy(), function()
       runs = runs + 1
@@ -281,7 +281,7 @@ describe("queue.worker", function()
   end)
 
   it("ends with the message that it has", function()
-    local it, worker, runs = battery.new(queue {}), nil, 0
+    local it, worker, runs = one_service.new(queue {}), nil, 0
     it:run("push", "a")
     it:run("push", "b")
     worker = queue.worker(it:proxy(), function()
