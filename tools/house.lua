@@ -102,13 +102,15 @@ M.floors = {
   { "raft.replay*", may = { M.base, "raft.storage.files", "luv" } },
   -- Runs coroutines on the loop; looks luv up when none was handed to it.
   { "raft.task", "raft.scheduler", may = { M.base, "luv" }, uv = true },
+  -- Batteries are services like those of users: nobody here needs them.
+  { "raft.services.*", may = { M.base, "raft.services.*" } },
   { "raft.*", may = { M.base } },
   { "examples.*", may = { "raft", "raft.services.*", "raft.testing",
     "raft.sim", "luv", "examples.*" }, uv = true },
 }
 
 -- What `raft.*` does not cover: these are named by those who may know them.
-M.never = { "raft.sim*", "raft.testing*", "raft.node*",
+M.never = { "raft.services.*", "raft.sim*", "raft.testing*", "raft.node*",
   "raft.storage*", "raft.transport*", "raft.link*", "raft.clock" }
 
 return M

@@ -1,8 +1,8 @@
 -- The battery `config`: its commands one by one, and at random beside a list of
 -- documents.
-local Dice = require "spec.support.dice"
-local battery = require "spec.support.battery"
 local config = require "raft.services.config"
+local Dice = require "spec.support.dice"
+local one_service = require "spec.support.one_service"
 local support = require "spec.support.helper"
 
 local FIELDS <const> = {
@@ -25,7 +25,7 @@ end
 local function new(options)
   options = options or {}
   options.fields = options.fields == nil and FIELDS or options.fields
-  return battery.new(config(options))
+  return one_service.new(config(options))
 end
 
 local function refusal(options)
@@ -111,13 +111,13 @@ describe("raft.services.config", function()
     assert.truthy(it:refusal("rollback", "x"))
   end)
 
-  it("takes anything without fields, up to max_bytes", function()
-    local it = new { fields = false, max_bytes = 40 }
+  it("takes anything without fields, up to bytes_max", function()
+    local it = new { fields = false, bytes_max = 40 }
     assert.equal(1, it:run("set", "a", { b = { 1, 2 } }))
     assert.same({ b = { 1, 2 } }, it:ask("get", "a"))
     assert.is_nil((it:ask("get", "b")))
     assert.truthy(it:refusal("set", "b", ("x"):rep(30)):find(
-      "and may be 40, which is max_bytes", 1, true))
+      "and may be 40, which is bytes_max", 1, true))
   end)
 
   it("asks the user's function about the whole, with the defaults", function()
@@ -181,8 +181,8 @@ describe("raft.services.config: versions", function()
     assert.equal(4, it:ask("get", "workers"))
   end)
 
-  it("go, the oldest first, beyond max_history", function()
-    local it = with_four { max_history = 2 }
+  it("go, the oldest first, beyond history_max", function()
+    local it = with_four { history_max = 2 }
     assert.equal("version 1 is not kept", it:refusal("rollback", 1))
     assert.is_nil((it:ask("at", 1)))
     assert.equal(5, it:run("rollback", 2))
@@ -216,7 +216,7 @@ describe("raft.services.config: versions", function()
 
   it("stay where new fields have room for the settings", function()
     local it = with_four()
-    it:upgrade(config { version = 2, max_history = 1, fields = {
+    it:upgrade(config { version = 2, history_max = 1, fields = {
       workers = { type = "any" }, new = { type = "any", default = 7 } } })
     assert.same({ version = 4, time = 1004,
       settings = { workers = 14, new = 7 } }, it:ask("all"))
@@ -301,7 +301,7 @@ end
 
 it("a configuration is a list of documents", function()
   local dice = Dice.new(support.seed(), 5)
-  local it = new { fields = false, max_history = HISTORY,
+  local it = new { fields = false, history_max = HISTORY,
     check = function(settings)
       local count = 0
       for _, value in pairs(settings) do

@@ -1,10 +1,10 @@
 -- The battery `counter`: its commands one by one, and at random beside a table.
-local Dice = require "spec.support.dice"
-local battery = require "spec.support.battery"
 local counter = require "raft.services.counter"
+local Dice = require "spec.support.dice"
+local one_service = require "spec.support.one_service"
 local support = require "spec.support.helper"
 
-local function new(options) return battery.new(counter(options or {})) end
+local function new(options) return one_service.new(counter(options or {})) end
 
 -- Why these options are refused.
 local function refusal(options)
@@ -111,11 +111,11 @@ describe("raft.services.counter", function()
     assert.truthy(it:refusal("compare_and_set", "a", 10, 11))
   end)
 
-  it("has max_keys of them, and those at 0 do not count", function()
-    local it = new { max_keys = 2 }
+  it("has keys_max of them, and those at 0 do not count", function()
+    local it = new { keys_max = 2 }
     it:run("add", "a")
     it:run("add", "b")
-    assert.equal("there are 2 counters, which is max_keys",
+    assert.equal("there are 2 counters, which is keys_max",
       it:refusal("add", "c"))
     assert.truthy(it:refusal("set", "c", 5))
     assert.truthy(it:refusal("compare_and_set", "c", 0, 5))
@@ -229,7 +229,7 @@ end
 
 it("counters are a table of integers", function()
   local dice = Dice.new(support.seed(), 1)
-  local it = new { min = LOW, max = HIGH, max_keys = KEYS_MAX }
+  local it = new { min = LOW, max = HIGH, keys_max = KEYS_MAX }
   local model, names = {}, { "add", "set", "reset", "compare_and_set" }
   for _ = 1, 2000 do
     local key = string.char(dice:integer(97, 104))

@@ -1,10 +1,10 @@
 -- The battery `map`: its commands one by one, and at random beside a table.
 local Dice = require "spec.support.dice"
-local battery = require "spec.support.battery"
 local map = require "raft.services.map"
+local one_service = require "spec.support.one_service"
 local support = require "spec.support.helper"
 
-local function new(options) return battery.new(map(options or {})) end
+local function new(options) return one_service.new(map(options or {})) end
 
 -- The changes since this version as "version key value", in one line.
 local function changes(it, since)
@@ -47,7 +47,7 @@ describe("raft.services.map", function()
   end)
 
   it("refuses what it cannot keep", function()
-    local it = new { max_keys = 2, max_key_bytes = 3, max_value_bytes = 10 }
+    local it = new { keys_max = 2, key_bytes_max = 3, value_bytes_max = 10 }
     it:run("put", "a", 1)
     it:run("put", "b", 2)
     for _, key in ipairs { "", "1234", 5, {}, false } do
@@ -62,7 +62,7 @@ describe("raft.services.map", function()
     assert.truthy(it:refusal("put", "a", 1, 1.5))
     assert.truthy(it:refusal("put_if", "a", -1, 1))
     assert.truthy(it:refusal("touch", "a", "x"))
-    assert.equal("there are 2 keys, which is max_keys", it:refusal("put", "c",
+    assert.equal("there are 2 keys, which is keys_max", it:refusal("put", "c",
       1))
     assert.truthy(it:refusal("put_if", "c", 0, 1))
     assert.equal(3, it:run("put", "a", 5))
@@ -105,7 +105,7 @@ describe("raft.services.map: time", function()
     local it = new()
     it:run("put", "a", 1, 500)
     it:run("put", "b", 2)
-    assert.equal(1500, it:ask("item", "a").expires)
+    assert.equal(1500, it:ask("item", "a").until_ms)
     it.time = 1499
     it:run("touch", "b")
     assert.equal(1, it:ask("get", "a"))
@@ -146,11 +146,11 @@ describe("raft.services.map: time", function()
     assert.equal(3, it:ask("size"))
     it.time = 2000
     assert.equal(1, it:run("sweep"))
-    assert.is_nil(it:ask("item", "b").expires)
+    assert.is_nil(it:ask("item", "b").until_ms)
   end)
 
   it("over: its key has no version, and makes room", function()
-    local it = new { max_keys = 1 }
+    local it = new { keys_max = 1 }
     it:run("put", "a", 1, 500)
     it.time = 1600
     assert.equal(3, it:run("put", "b", 1, 10))
@@ -162,7 +162,7 @@ end)
 
 describe("raft.services.map: changes", function()
   it("are kept, the newest of them, without a gap", function()
-    local it = new { max_history = 3 }
+    local it = new { history_max = 3 }
     for i = 1, 5 do it:run("put", "k" .. i, i) end
     assert.is_false(it:ask("changes", 0))
     assert.is_false(it:ask("changes", 1))
@@ -180,12 +180,12 @@ describe("raft.services.map: changes", function()
   end)
 
   it("are as many as a new version says", function()
-    local it = new { max_history = 5 }
+    local it = new { history_max = 5 }
     for i = 1, 6 do it:run("put", "k", i) end
-    it:upgrade(map { max_history = 2, version = 2 })
+    it:upgrade(map { history_max = 2, version = 2 })
     assert.is_false(it:ask("changes", 3))
     assert.equal("5 k 5, 6 k 6", changes(it, 4))
-    it:upgrade(map { max_history = 4, version = 3 })
+    it:upgrade(map { history_max = 4, version = 3 })
     it:run("put", "k", 7)
     assert.is_false(it:ask("changes", 3))
     assert.equal("5 k 5, 6 k 6, 7 k 7", changes(it, 4))
@@ -217,8 +217,8 @@ end
 function Model:sweep(now)
   local over = {}
   for key, item in pairs(self.items) do
-    if item.expires and item.expires <= now then
-      over[#over + 1] = { item.expires, item.version, key }
+    if item.until_ms and item.until_ms <= now then
+      over[#over + 1] = { item.until_ms, item.version, key }
     end
   end
   table.sort(over, function(a, b)
@@ -238,7 +238,7 @@ function steps.put(it, model, key, value, ttl)
     return assert.truthy(select(2, it:run("put", key, value, ttl)))
   end
   local version = change(model, key, { value = value,
-    expires = ends_at(it, ttl) })
+    until_ms = ends_at(it, ttl) })
   assert.equal(version, it:run("put", key, value, ttl))
 end
 
@@ -250,7 +250,7 @@ function steps.put_if(it, model, key, value, ttl, dice)
     return assert.truthy(select(2, it:run("put_if", key, 0, value, ttl)))
   end
   local version = change(model, key, { value = value,
-    expires = ends_at(it, ttl) })
+    until_ms = ends_at(it, ttl) })
   assert.equal(version, it:run("put_if", key, found, value, ttl))
 end
 
@@ -270,7 +270,7 @@ end
 
 function steps.touch(it, model, key, _, ttl)
   local item = model.items[key]
-  if item then item.expires = ends_at(it, ttl) end
+  if item then item.until_ms = ends_at(it, ttl) end
   assert.equal(item ~= nil, it:run("touch", key, ttl))
 end
 
@@ -281,7 +281,7 @@ local function assert_same(it, model)
   for i, name in ipairs(names) do
     local item = model.items[name]
     items[i] = { key = name, value = item.value, version = item.version,
-      expires = item.expires }
+      until_ms = item.until_ms }
   end
   assert.same({ items = items, version = model.version }, it:ask("list"))
   assert.equal(#names, it:ask("size"))
@@ -296,7 +296,7 @@ end
 
 it("a map is a table with versions", function()
   local dice = Dice.new(support.seed(), 3)
-  local it = new { max_keys = KEYS_MAX, max_history = HISTORY }
+  local it = new { keys_max = KEYS_MAX, history_max = HISTORY }
   local model = setmetatable({ items = {}, log = {}, version = 0 }, Model)
   local names = { "put", "put", "put_if", "delete", "delete_if", "touch" }
   for i = 1, 3000 do

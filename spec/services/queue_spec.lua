@@ -1,10 +1,10 @@
 -- The battery `queue`: its commands one by one, and at random beside a list.
 local Dice = require "spec.support.dice"
-local battery = require "spec.support.battery"
+local one_service = require "spec.support.one_service"
 local queue = require "raft.services.queue"
 local support = require "spec.support.helper"
 
-local function new(options) return battery.new(queue(options or {})) end
+local function new(options) return one_service.new(queue(options or {})) end
 
 local function lengths(it)
   local n = it:ask("length")
@@ -25,7 +25,7 @@ describe("raft.services.queue", function()
     assert.is_nil((it:run("pop")))
     assert.equal(1, it:run("push", "a"))
     assert.equal(2, it:run("push", false))
-    assert.same({ id = 1, value = "a", attempt = 1, expires = 31000 },
+    assert.same({ id = 1, value = "a", attempt = 1, until_ms = 31000 },
       (it:run("pop")))
     assert.equal("2 false 1", popped(it))
     assert.is_nil((it:run("pop")))
@@ -125,7 +125,7 @@ describe("raft.services.queue", function()
   end)
 
   it("refuses what it cannot keep", function()
-    local it = new { max_length = 2, max_value_bytes = 10 }
+    local it = new { length_max = 2, value_bytes_max = 10 }
     assert.equal("queue.push: value: expected a value, got nil",
       it:refusal("push"))
     assert.truthy(it:refusal("push", "123456789"))
@@ -138,7 +138,7 @@ describe("raft.services.queue", function()
     it:run("push", 1)
     it:run("push", 2)
     it:run("pop")
-    assert.equal("there are 2 messages, which is max_length",
+    assert.equal("there are 2 messages, which is length_max",
       it:refusal("push", 3))
     it:run("ack", 1, 1)
     assert.equal(3, it:run("push", 3))
@@ -159,7 +159,7 @@ describe("raft.services.queue: dead letters", function()
   local function with_dead(options)
     local it = new(options)
     it:run("push", "a")
-    for attempt = 1, options.max_attempts do
+    for attempt = 1, options.attempts_max do
       it:run("pop", 100)
       assert.is_true(it:run("nack", 1, attempt))
     end
@@ -167,7 +167,7 @@ describe("raft.services.queue: dead letters", function()
   end
 
   it("are what has failed too often, by nack or by time", function()
-    local it = with_dead { max_attempts = 2 }
+    local it = with_dead { attempts_max = 2 }
     assert.equal("0 ready, 0 leased, 0 delayed, 1 dead", lengths(it))
     it:run("push", "b")
     for _ = 1, 2 do
@@ -183,7 +183,7 @@ describe("raft.services.queue: dead letters", function()
   end)
 
   it("are told page by page", function()
-    local it = new { max_attempts = 1 }
+    local it = new { attempts_max = 1 }
     for i = 1, 5 do
       it:run("push", i)
       it:run("pop")
@@ -197,7 +197,7 @@ describe("raft.services.queue: dead letters", function()
   end)
 
   it("can be brought back, and dropped", function()
-    local it = with_dead { max_attempts = 1 }
+    local it = with_dead { attempts_max = 1 }
     assert.is_true(it:run("revive", 1))
     assert.is_false(it:run("revive", 1))
     assert.equal("1 a 1", popped(it))
@@ -207,13 +207,13 @@ describe("raft.services.queue: dead letters", function()
   end)
 
   it("come back only where there is room", function()
-    local it = with_dead { max_attempts = 1, max_length = 1 }
+    local it = with_dead { attempts_max = 1, length_max = 1 }
     it:run("push", "b")
     assert.truthy(it:refusal("revive", 1))
   end)
 
-  it("are max_dead, the newest of them", function()
-    local it = new { max_attempts = 1, max_dead = 2 }
+  it("are dead_max, the newest of them", function()
+    local it = new { attempts_max = 1, dead_max = 2 }
     for i = 1, 4 do
       it:run("push", i)
       it:run("pop")
@@ -225,8 +225,8 @@ describe("raft.services.queue: dead letters", function()
     assert.is_nil((it:ask("get", 1)))
   end)
 
-  it("are none with max_attempts = false", function()
-    local it = new { max_attempts = false }
+  it("are none with attempts_max = false", function()
+    local it = new { attempts_max = false }
     it:run("push", "a")
     for attempt = 1, 50 do
       assert.equal("1 a " .. attempt, popped(it))
@@ -289,7 +289,7 @@ function steps.pop(it, model, dice)
       message.place, message.at = "leased", it.time + lease
       message.attempts = message.attempts + 1
       return assert.same({ id = id, value = message.value,
-        attempt = message.attempts, expires = message.at }, answer)
+        attempt = message.attempts, until_ms = message.at }, answer)
     end
   end
   assert.is_nil(answer)
@@ -351,7 +351,7 @@ end
 
 it("a queue is a list of messages with places", function()
   local dice = Dice.new(support.seed(), 4)
-  local it, model = new { max_attempts = MOST, max_length = LENGTH_MAX }, {}
+  local it, model = new { attempts_max = MOST, length_max = LENGTH_MAX }, {}
   local names = { "push", "push", "pop", "pop", "ack", "nack", "extend", "drop",
     "revive" }
   for _ = 1, 3000 do

@@ -1,6 +1,6 @@
 -- The sorted list of the batteries, beside an array that is sorted each time.
-local Dice = require "spec.support.dice"
 local codec = require "raft.codec"
+local Dice = require "spec.support.dice"
 local sorted = require "raft.services.support.sorted"
 local support = require "spec.support.helper"
 

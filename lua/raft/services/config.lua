@@ -141,9 +141,9 @@ return battery.module({
   options = {
     { "fields", schema.or_false(fields.rule) },
     { "check", schema.callable },
-    { "max_bytes", schema.integer(1, BYTES_MAX, "bytes"), default = 64 << 10 },
-    { "max_key_bytes", schema.integer(1, 1 << 16, "bytes"), default = 256 },
-    { "max_history", schema.integer(0, 1 << 32, "versions"), default = 100 },
+    { "bytes_max", schema.integer(1, BYTES_MAX, "bytes"), default = 64 << 10 },
+    { "key_bytes_max", schema.integer(1, 1 << 16, "bytes"), default = 256 },
+    { "history_max", schema.integer(0, 1 << 32, "versions"), default = 100 },
   },
   first = documents.first,
   upgrade = function(s, given) documents.adapt(s, given.check) end,

@@ -6,7 +6,7 @@
 --   node.hits.get("home")      6
 --
 -- A counter begins at 0, and one that is at 0 takes no room. A service has as
--- many as max_keys; where the key is left out it is the one without a name.
+-- many as keys_max; where the key is left out it is the one without a name.
 -- Values are integers from min to max: what leads out of that is refused and
 -- changes nothing. Everywhere a command that fails has changed nothing.
 local arguments = require "raft.services.support.arguments"
@@ -27,8 +27,8 @@ local key = { "key", arguments.optional(arguments.prefix) }
 -- The counter has this value from now on; or nil, and why not.
 local function put(s, name, value)
   local old = s.values[name]
-  if not old and value ~= 0 and s.keys.size >= s.limits.max_keys then
-    return nil, ("there are %d counters, which is max_keys"):format(s.keys.size)
+  if not old and value ~= 0 and s.keys.size >= s.limits.keys_max then
+    return nil, ("there are %d counters, which is keys_max"):format(s.keys.size)
   end
   if not old and value ~= 0 then
     sorted.insert(s.keys, name, plain.key_order())
@@ -147,8 +147,8 @@ return battery.module {
   options = {
     { "min", schema.integer(math.mininteger, 0), default = math.mininteger },
     { "max", schema.integer(0, math.maxinteger), default = math.maxinteger },
-    { "max_keys", schema.integer(1, 1 << 32, "keys"), default = 100000 },
-    { "max_key_bytes", schema.integer(1, 1 << 16, "bytes"), default = 256 },
+    { "keys_max", schema.integer(1, 1 << 32, "keys"), default = 100000 },
+    { "key_bytes_max", schema.integer(1, 1 << 16, "bytes"), default = 256 },
   },
   first = function() return { values = {}, keys = sorted.new() } end,
   functions = function() return functions end,

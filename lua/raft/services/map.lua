@@ -70,7 +70,7 @@ local function item_of(s, key)
   local item = states.live(s, key)
   if not item then return nil end
   return { key = key, value = item.value, version = item.version,
-    expires = item.expires }
+    until_ms = item.until_ms }
 end
 
 -- The keys with this prefix, from the one behind `after` on: an iterator.
@@ -149,11 +149,11 @@ local functions <const> = {
 return battery.module({
   name = "map",
   options = {
-    { "max_keys", schema.integer(1, 1 << 32, "keys"), default = 100000 },
-    { "max_key_bytes", schema.integer(1, 1 << 16, "bytes"), default = 256 },
-    { "max_value_bytes", schema.integer(1, BYTES_MAX, "bytes"),
+    { "keys_max", schema.integer(1, 1 << 32, "keys"), default = 100000 },
+    { "key_bytes_max", schema.integer(1, 1 << 16, "bytes"), default = 256 },
+    { "value_bytes_max", schema.integer(1, BYTES_MAX, "bytes"),
       default = 64 << 10 },
-    { "max_history", schema.integer(1, 1 << 32, "changes"), default = 1000 },
+    { "history_max", schema.integer(1, 1 << 32, "changes"), default = 1000 },
   },
   first = states.first,
   upgrade = states.trim,

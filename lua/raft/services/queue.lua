@@ -3,7 +3,7 @@
 --   local queue = require "raft.services.queue"
 --   local service = queue { name = "mails" }
 --   node.mails.push { to = "ann" }                 1, its id
---   local message = node.mails.pop()               id, value, attempt, expires
+--   local message = node.mails.pop()               id, value, attempt, until_ms
 --   node.mails.ack(message.id, message.attempt)    true: it is done
 --
 -- Whoever pops a message has it for a while. If it is not acknowledged by then
@@ -36,7 +36,7 @@ local function pop(s, lease_ms)
   if not id then return nil end
   local message = s.messages[id]
   return { id = id, value = message.value, attempt = message.attempts,
-    expires = message.at }
+    until_ms = message.at }
 end
 
 -- Is this lease of the message in force?
@@ -153,10 +153,10 @@ return battery.module({
   name = "queue",
   options = {
     { "lease_ms", schema.integer(1, MS_MAX, "ms"), default = 30000 },
-    { "max_attempts", schema.or_false(schema.integer(1, COUNT)), default = 5 },
-    { "max_length", schema.integer(1, COUNT, "messages"), default = 100000 },
-    { "max_dead", schema.integer(0, COUNT, "messages"), default = 1000 },
-    { "max_value_bytes", schema.integer(1, BYTES_MAX, "bytes"),
+    { "attempts_max", schema.or_false(schema.integer(1, COUNT)), default = 5 },
+    { "length_max", schema.integer(1, COUNT, "messages"), default = 100000 },
+    { "dead_max", schema.integer(0, COUNT, "messages"), default = 1000 },
+    { "value_bytes_max", schema.integer(1, BYTES_MAX, "bytes"),
       default = 64 << 10 },
   },
   first = states.first,

@@ -3,7 +3,7 @@
 --
 --   version   how often it has changed
 --   settings  name -> value, of those that are set
---   history   version -> { settings =, time = }: limits.max_history of them
+--   history   version -> { settings =, time = }: limits.history_max of them
 --             and the newest, without a gap. A table of settings is never
 --             changed, so that two may be the same one
 local codec = require "raft.codec"
@@ -56,9 +56,9 @@ end
 
 -- Why this cannot be a setting, or nil.
 local function refusal_of_setting(s, name, value)
-  if type(name) ~= "string" or #name < 1 or #name > s.limits.max_key_bytes then
+  if type(name) ~= "string" or #name < 1 or #name > s.limits.key_bytes_max then
     return ("a name is a string of 1 to %d bytes, and not %s"):format(
-      s.limits.max_key_bytes, schema.show(name))
+      s.limits.key_bytes_max, schema.show(name))
   end
   local field = s.limits.fields and s.limits.fields[name]
   local expected = field and fields.expected(field, value)
@@ -77,9 +77,9 @@ function M.refusal(s, settings, check)
     if why then return why end
   end
   local bytes = #codec.encode(settings)
-  if bytes > s.limits.max_bytes then
+  if bytes > s.limits.bytes_max then
     return ("the settings would be %d bytes, and may be %d, which is "
-      .. "max_bytes"):format(bytes, s.limits.max_bytes)
+      .. "bytes_max"):format(bytes, s.limits.bytes_max)
   end
   if not check then return nil end
   local ok, why = check(plain.copy(M.complete(s, settings)))
@@ -90,9 +90,9 @@ end
 
 ------------------------------------------------------------------- changing --
 
---- Lets go of what is older than max_history.
+--- Lets go of what is older than history_max.
 function M.trim(s)
-  local version = s.version - s.limits.max_history - 1
+  local version = s.version - s.limits.history_max - 1
   while s.history[version] do
     s.history[version] = nil
     version = version - 1

@@ -3,7 +3,7 @@
 -- proxy.
 --
 -- Promise. No version is missed, unless the watch falls behind by more than
--- max_history of them: then it goes on with the newest.
+-- history_max of them: then it goes on with the newest.
 local codec = require "raft.codec"
 local follower = require "raft.services.support.follower"
 

@@ -1,12 +1,12 @@
 --- The state of the battery `map`, and what is done to it: every change has a
 -- version, and the newest changes are kept.
 --
---   items    key -> { value =, version =, expires = ms or nil }
+--   items    key -> { value =, version =, until_ms = ms or nil }
 --   keys     the same keys, sorted
---   due      { expires, version, key } of those that expire, sorted
+--   due      { until_ms, version, key } of those that expire, sorted
 --   version  how many changes there have been
 --   history  version -> { key =, value = nil where it was deleted }: as many
---            of the newest as limits.max_history, without a gap
+--            of the newest as limits.history_max, without a gap
 local plain = require "raft.plain"
 local sorted = require "raft.services.support.sorted"
 
@@ -23,14 +23,14 @@ end
 local function note(s, key, value)
   s.version = s.version + 1
   s.history[s.version] = { key = key, value = value }
-  s.history[s.version - s.limits.max_history] = nil
+  s.history[s.version - s.limits.history_max] = nil
   emit("change", s.version, key, value)
   return s.version
 end
 
---- Lets go of what is older than max_history, after that has become another.
+--- Lets go of what is older than history_max, after that has become another.
 function M.trim(s)
-  local version = s.version - s.limits.max_history
+  local version = s.version - s.limits.history_max
   while s.history[version] do
     s.history[version] = nil
     version = version - 1
@@ -41,17 +41,17 @@ end
 
 -- It expires at that time no more.
 local function forget_time(s, key, item)
-  if not item.expires then return end
-  sorted.remove(s.due, { item.expires, item.version, key }, due_less)
-  item.expires = nil
+  if not item.until_ms then return end
+  sorted.remove(s.due, { item.until_ms, item.version, key }, due_less)
+  item.until_ms = nil
 end
 
 --- The item expires so long after this command, or never.
 function M.set_time(s, key, item, ttl_ms)
   forget_time(s, key, item)
   if not ttl_ms then return end
-  item.expires = entry.time + ttl_ms
-  sorted.insert(s.due, { item.expires, item.version, key }, due_less)
+  item.until_ms = entry.time + ttl_ms
+  sorted.insert(s.due, { item.until_ms, item.version, key }, due_less)
 end
 
 --- Removes what has expired by now.
@@ -71,14 +71,14 @@ end
 -- @return the version of that; or nil and why not
 function M.put(s, key, value, ttl_ms)
   local item = s.items[key]
-  if not item and s.keys.size >= s.limits.max_keys then
-    return nil, ("there are %d keys, which is max_keys"):format(s.keys.size)
+  if not item and s.keys.size >= s.limits.keys_max then
+    return nil, ("there are %d keys, which is keys_max"):format(s.keys.size)
   elseif item then
     forget_time(s, key, item)
   else
     sorted.insert(s.keys, key, plain.key_order())
   end
-  item = { value = value, version = note(s, key, value), expires = nil }
+  item = { value = value, version = note(s, key, value), until_ms = nil }
   s.items[key] = item
   M.set_time(s, key, item, ttl_ms)
   return item.version
@@ -97,7 +97,7 @@ end
 --- The item of a key that has not expired; or nil.
 function M.live(s, key)
   local item = s.items[key]
-  local is_over = item and item.expires and item.expires <= entry.time
+  local is_over = item and item.until_ms and item.until_ms <= entry.time
   return not is_over and item or nil
 end
 

@@ -4,7 +4,7 @@
 -- and else every poll_ms.
 --
 -- Promises. Of a key, versions ascend. No change behind the first state is
--- missed, unless the watch falls behind by more than the map's max_history:
+-- missed, unless the watch falls behind by more than the map's history_max:
 -- then what has changed meanwhile is found by comparing, and what was there for
 -- a while only is not told.
 --

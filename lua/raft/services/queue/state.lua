@@ -5,7 +5,7 @@
 --         |                ^                           |
 --         `--- its time ---+--- nack, or its lease ends
 --                                                      |
---                                  max_attempts are used up: dead
+--                                  attempts_max are used up: dead
 --
 --   messages  id -> { value =, attempts =, place =, at = }
 --             place: "ready", "delayed", "leased" or "dead"; at: ms, when that
@@ -70,12 +70,12 @@ end
 local function bury(s, id)
   local message = move(s, id, "dead", entry.time)
   emit("dead", id, message.value)
-  if s.dead.size > s.limits.max_dead then M.remove(s, sorted.first(s.dead)) end
+  if s.dead.size > s.limits.dead_max then M.remove(s, sorted.first(s.dead)) end
 end
 
 --- Its lease has come to an end, and it was not done.
 function M.give_back(s, id, delay_ms)
-  local most = s.limits.max_attempts
+  local most = s.limits.attempts_max
   if most and s.messages[id].attempts >= most then return bury(s, id) end
   M.wait(s, id, delay_ms)
 end
@@ -111,8 +111,8 @@ end
 --- Why there is no room for one more, or nil.
 function M.no_room(s)
   local count = M.count(s)
-  if count < s.limits.max_length then return nil end
-  return ("there are %d messages, which is max_length"):format(count)
+  if count < s.limits.length_max then return nil end
+  return ("there are %d messages, which is length_max"):format(count)
 end
 
 --- A new message; there must be room for it.

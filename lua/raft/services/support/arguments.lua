@@ -41,9 +41,9 @@ M.version = M.integer(0, math.maxinteger)
 local function text(low)
   return function(value, limits)
     local is_text = type(value) == "string" and #value >= low
-      and #value <= limits.max_key_bytes
+      and #value <= limits.key_bytes_max
     if is_text then return nil end
-    return ("a string of %d to %d bytes"):format(low, limits.max_key_bytes)
+    return ("a string of %d to %d bytes"):format(low, limits.key_bytes_max)
   end
 end
 
@@ -56,9 +56,9 @@ M.prefix = text(0)
 --- A value to be kept: anything plain but nil, and not too large.
 function M.value(value, limits)
   if value == nil then return "a value" end
-  if #codec.encode(value) > limits.max_value_bytes then
+  if #codec.encode(value) > limits.value_bytes_max then
     return ("a value of at most %d encoded bytes"):format(
-      limits.max_value_bytes)
+      limits.value_bytes_max)
   end
 end
 

@@ -6,17 +6,17 @@ local request = require "raft.service.request"
 
 local M = {}
 
-local Battery = { __name = "spec.battery" }
-Battery.__index = Battery
+local OneService = { __name = "spec.one_service" }
+OneService.__index = OneService
 
 --- @param definition of raft.service
 function M.new(definition)
   return setmetatable({ definition = definition,
-    machine = machine.new { definition }, index = 0, time = 1000 }, Battery)
+    machine = machine.new { definition }, index = 0, time = 1000 }, OneService)
 end
 
 --- Runs a command at self.time, in ms: the result; or nil and why not.
-function Battery:run(command, ...)
+function OneService:run(command, ...)
   self.index = self.index + 1
   local bytes = codec.encode(request.of(self.definition.name, command,
     table.pack(...), self.definition.version))
@@ -25,20 +25,20 @@ function Battery:run(command, ...)
 end
 
 --- Asks a query: a copy of the answer; or nil and why not.
-function Battery:ask(query, ...)
+function OneService:ask(query, ...)
   local answer, why = self.machine:query(request.of(self.definition.name, query,
     table.pack(...)))
   return codec.decode(codec.encode(answer)), why
 end
 
 --- The state as bytes; where nothing was applied yet, the first one.
-function Battery:bytes()
+function OneService:bytes()
   local used = self.machine.in_use.services[self.definition.name]
   return used and codec.encode(used.state) or ""
 end
 
 --- Why this command is refused. It must be, and change nothing.
-function Battery:refusal(command, ...)
+function OneService:refusal(command, ...)
   local before, told = self:bytes(), #self.machine.told
   local value, why = self:run(command, ...)
   assert(value == nil, "not refused")
@@ -48,14 +48,14 @@ function Battery:refusal(command, ...)
 end
 
 --- Why this query is refused; it must be.
-function Battery:no_answer(query, ...)
+function OneService:no_answer(query, ...)
   local answer, why = self:ask(query, ...)
   assert(answer == nil and why, "not refused")
   return why
 end
 
 --- What was emitted since, each as { event, values... }.
-function Battery:told()
+function OneService:told()
   local list = {}
   for i, item in ipairs(self.machine:take_told()) do
     list[i] = { item.event, table.unpack(item.values, 1, item.values.n) }
@@ -65,7 +65,7 @@ end
 
 --- Goes on as after a restart: from a snapshot, with this definition, or the
 -- same one.
-function Battery:restart(definition)
+function OneService:restart(definition)
   local bytes = self.machine:snapshot()
   self.definition = definition or self.definition
   self.machine = machine.new { self.definition }
@@ -74,7 +74,7 @@ function Battery:restart(definition)
 end
 
 --- A newer definition, which all members have from now on.
-function Battery:upgrade(definition)
+function OneService:upgrade(definition)
   self.definition = definition
   local bytes = self.machine:snapshot()
   self.machine = machine.new({ definition }, "n1")
@@ -85,6 +85,23 @@ function Battery:upgrade(definition)
   entry.index = self.index
   self.machine:apply(request.announcement("n1",
     self.machine.in_use:announcement()), entry)
+end
+
+--- What takes the place of a proxy, for watches and workers: it answers at
+-- once. While its field `err` is one it answers that.
+function OneService:proxy()
+  local is_query = {}
+  for _, name in ipairs(self.definition.query_names) do
+    is_query[name] = true
+  end
+  local proxy = { err = false }
+  return setmetatable(proxy, { __index = function(_, name)
+    return function(...)
+      if proxy.err then return nil, proxy.err end
+      local method = is_query[name] and self.ask or self.run
+      return method(self, name, ...)
+    end
+  end })
 end
 
 return M
