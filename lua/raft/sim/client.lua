@@ -116,6 +116,7 @@ function Client:report(err) self.sim.script.scheduler:report(err) end
 --- Ends it; what is under way is answered `closed`.
 function Client:close()
   if self.sim.is_closed then return end
+  self.sim.clients:remove(self)
   self.loop:enter(self.client.close, self.client)
 end
 
