@@ -80,6 +80,40 @@ describe("a client of a script", function()
     end)
   end)
 
+  -- Who has missed the newest rule of quorums does not judge by its own.
+  it("is told of what the others know to be safe", function()
+    local s <close> = sim.new { seed = 1, nodes = 5, node = counter }
+    s:run(function()
+      local c <close> = s:client("c")
+      assert(c:propose("first"))
+      local old = s:leader()
+      if old == "n1" then
+        assert(c:transfer("n2"))
+        assert(s:wait(function() return s:leader() == "n2" end))
+      end
+      s:crash("n1")
+      assert(c:change({}, { quorum = { election = 4, commit = 2 } }))
+      local leader = s:leader()
+      local others = {}
+      for _, id in ipairs(s.ids) do
+        if id ~= leader and id ~= "n1" then others[#others + 1] = id end
+      end
+      s:crash(others[1])
+      s:crash(others[2])
+      s:restart("n1")
+      s:partition({ "n1" }, { leader, others[3] })
+      local task = s:spawn(function() return c:propose("second") end)
+      s:sleep(0.3)
+      s:pause("c")
+      s:sleep(200)
+      assert.equal(2, s:node(leader):query("", { consistency = "stale" }))
+      s:crash(leader)
+      s:resume("c")
+      assert.equal(2, task:wait { timeout = 30000 })
+    end)
+    assert(s:check())
+  end)
+
   it("that nobody knows is no node", function()
     on_cluster(function(s)
       assert.has_error(function() s:cut("c", "n1") end,
