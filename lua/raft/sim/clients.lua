@@ -17,8 +17,8 @@ function M.new(sim)
     sim = sim,
     count = 0,      -- so far, with those who ask the nodes themselves
     list = {},      -- those that are open, in order of birth
-    node_of = {},   -- what a client calls itself to nodes -> the channel that
-                    -- one was last seen to have
+    known = {},     -- what those call themselves who were seen at a node
+    channels = setmetatable({}, { __mode = "k" }),  -- on which they were
   }, Clients)
 end
 
@@ -133,10 +133,10 @@ function Clients:look(member)
   local gateway = member.driver and member.driver.gateway
   for _, visitor in ipairs(gateway and gateway.visitors or {}) do
     local channel = visitor.channel
-    local before = self.node_of[channel.id]
-    if before ~= channel then
-      if before then self.sim.marks:see("reconnected") end
-      self.node_of[channel.id] = channel
+    if not self.channels[channel] then
+      self.channels[channel] = true
+      if self.known[channel.id] then self.sim.marks:see("reconnected") end
+      self.known[channel.id] = true
     end
   end
 end
