@@ -1,4 +1,5 @@
--- Lab 4B of MIT 6.5840: a key-value service, asked by raft.client. See spec/labs/kv.lua.
+-- Lab 4B of MIT 6.5840: a key-value service, asked by raft.client. See
+-- spec/labs/kv.lua.
 local kv = require "spec.labs.kv"
 local lab = require("spec.labs.lab").define(it)
 local labs = require "spec.labs.harness"
