@@ -190,10 +190,13 @@ crashstates: build  ## what power cuts may leave of a log, each opened (N=100000
 damage: build  ## every bit, length and missing file of a small log (STEP=1)
 	@$(LUA) spec/storage/all_damage.lua $(or $(STEP),1)
 
-.PHONY: sim
+.PHONY: sim sim-clients
 sim: build  ## the simulator's swarm over a key-value service (SEEDS= MS= NODES=)
 	@JOBS=$(JOBS) $(LUA) spec/sim/swarm.lua $(or $(SEEDS),20) $(or $(MS),60000) \
 	  $(or $(NODES),5)
+
+sim-clients: build  ## clients that give up, stand still, are cut off (SEEDS= MS=)
+	@$(LUA) spec/sim/clients.lua $(or $(SEEDS),40) $(or $(MS),20000)
 
 .PHONY: labs
 labs: build  ## the labs of MIT 6.5840 in virtual time, each SEEDS times

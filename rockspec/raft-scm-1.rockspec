@@ -212,6 +212,7 @@ build = {
     ["raft.sim.answers"] = "lua/raft/sim/answers.lua",
     ["raft.sim.caller"] = "lua/raft/sim/caller.lua",
     ["raft.sim.client"] = "lua/raft/sim/client.lua",
+    ["raft.sim.clients"] = "lua/raft/sim/clients.lua",
     ["raft.sim.code"] = "lua/raft/sim/code.lua",
     ["raft.sim.copies"] = "lua/raft/sim/copies.lua",
     ["raft.sim.disk"] = "lua/raft/sim/disk.lua",

@@ -6,8 +6,7 @@
 -- Promises. The same seed and the same script give the same run, byte for
 -- byte. After every turn of every process the invariants of Raft are looked
 -- at; what breaks them ends the run with an error that names the seed.
-local Caller = require "raft.sim.caller"
-local Client = require "raft.sim.client"
+local Clients = require "raft.sim.clients"
 local History = require "raft.sim.history"
 local Invariants = require "raft.sim.invariants"
 local Marks = require "raft.sim.marks"
@@ -84,15 +83,12 @@ end
 --- A client of the cluster.
 -- @param name of its operations in the history; a number by default
 function Sim:client(name)
-  local number = self.client_count + 1
-  self.client_count = number
-  return Client.new(self, name or "client " .. number, number)
+  return self.clients:open(name)
 end
 
 --- Somebody who asks the nodes themselves.
 function Sim:caller(name)
-  self.client_count = self.client_count + 1
-  return Caller.new(self, name or "caller " .. self.client_count)
+  return self.clients:caller(name)
 end
 
 --- What clients asked for and what came of it: see raft.sim.history.
@@ -223,6 +219,7 @@ end
 --- A turn of its process is over.
 function Sim:after_turn(member)
   self.invariants:look(member)
+  self.clients:look(member)
   if not member.has_formed then
     member.has_formed = (member:stored() or 0) > 0
   end
@@ -279,7 +276,7 @@ function M.new(options)
     members = {},        -- id -> raft.sim.member
     operator = false,    -- changes the cluster, for plans
     handles = {},        -- id -> what s:node gives
-    client_count = 0,
+    clients = false,     -- who asks from outside
     is_reported = false, -- was the broken invariant raised?
     is_planned = false,  -- do plans of faults see to what must not be?
     is_quiet = false,    -- do plans of faults have an effect no more?
@@ -287,6 +284,7 @@ function M.new(options)
   }, Sim)
   self.invariants = Invariants.new(self)
   self.operator = Operator.new(self)
+  self.clients = Clients.new(self)
   self.network.note = function(...) self.trace:note("network", ...) end
   build(self)
   return self

@@ -1,10 +1,11 @@
 --- The key-value service of the labs, its clerks, and the test that all of
 -- kvraft is made of.
 --
--- A clerk tries servers until one has done what it asks for. It numbers what it
--- asks, and servers do nothing twice, so that a retry is never a second Append.
--- Between clerk and server is the same network as between servers: on an
--- unreliable one a request is lost with 10 %, and so is the answer.
+-- A clerk is a raft.client on a machine of its own: it finds who leads, and
+-- sends again what was not answered. The service knows nothing of that; that a
+-- retry is no second Append is the library's doing. On an unreliable network
+-- the wires of a clerk fail with 10 % on the way there, and with 10 % back; TCP
+-- then sends again, or gives up and has the clerk connect anew.
 local codec = require "raft.codec"
 local labs = require "spec.labs.harness"
 local linearizable = require "raft.sim.linearizable"
@@ -12,10 +13,10 @@ local models = require "raft.sim.models"
 
 local M = {}
 
-M.ATTEMPT_MS = 1000             -- for one try at one server
 M.MAXRAFTSTATE = 1000           -- bytes of log between two snapshots
-local DEAD_MS <const> = 100     -- until a clerk sees that nobody answers
-local PAUSE_MS <const> = 10     -- before another server is asked
+local LOSS <const> = 0.1        -- share of requests, and of answers
+local LOST_MS <const> = 300     -- for which a wire fails, at most
+local UNRELIABLE <const> = { rto_ms = 20, timeout_ms = 150 }  -- TCP's patience
 local STEPS_MAX <const> = 100000 -- of the checker, for a key: about 1 s, as
                                 -- in the labs; here who gives up has failed
 local ROUNDS <const> = 3        -- of a test
@@ -29,19 +30,17 @@ local SPLIT_MS <const> = 200    -- between two partitions: 1 s and up to that
 local function apply_to(state, command)
   local request = codec.decode(command)
   local key, value = request.key, request.value
-  if (state.seen[request.client] or 0) >= request.number then return true end
-  state.seen[request.client] = request.number
-  if request.op == "append" then value = (state.data[key] or "") .. value end
-  state.data[key] = value
+  if request.op == "append" then value = (state[key] or "") .. value end
+  state[key] = value
   return true
 end
 
 --- What a server is.
 function M.node()
-  local state = { data = {}, seen = {} }
+  local state = {}
   return {
     apply = function(command) return apply_to(state, command) end,
-    query = function(key) return state.data[key] end,
+    query = function(key) return state[key] end,
   }
 end
 
@@ -49,12 +48,12 @@ end
 -- one of them held at most is in t.snapshot_bytes, how many were taken or
 -- restored in t.snapshots and t.restores.
 function M.node_with_snapshots(t)
-  local state = { data = {}, seen = {} }
+  local state = {}
   t.snapshot_bytes, t.snapshots = t.snapshot_bytes or 0, t.snapshots or 0
   t.restores = t.restores or 0
   return {
     apply = function(command) return apply_to(state, command) end,
-    query = function(key) return state.data[key] end,
+    query = function(key) return state[key] end,
     snapshot_bytes = M.MAXRAFTSTATE, snapshot_mode = "inline",
     snapshot = function()
       local bytes = codec.encode(state)
@@ -87,54 +86,48 @@ local Clerk = { __name = "labs.clerk" }
 Clerk.__index = Clerk
 
 --- A clerk.
--- @param servers the ids it can reach; all of them by default
+-- @param servers the ids it can reach until all are connected; all by default
 function M.clerk(t, name, servers)
-  return setmetatable({
-    t = t, name = name,
-    servers = servers or t.s.ids,
-    at = 1,              -- the server that is asked next
-    number = 0,          -- of the last write
-  }, Clerk)
+  local self = setmetatable({ t = t, name = name,
+    client = t.s:client("clerk " .. name) }, Clerk)
+  t:each(function(id)
+    local ip = t.s.members[id].ip
+    t.s.network:set(t.is_unreliable and UNRELIABLE or {}, self.client.ip, ip)
+    t.s.network:set(t.is_unreliable and UNRELIABLE or {}, ip, self.client.ip)
+  end)
+  if servers then self:stay_with(servers) end
+  return self
 end
 
--- Is what is sent lost? It takes its time, if not.
-local function is_lost(t)
-  if not t.is_unreliable then return false end
-  t:sleep(t.random:below(27))
-  return t.random:chance(0.1)
+--- It reaches these and no others, as a partition has it.
+function Clerk:stay_with(servers)
+  local t, reached = self.t, {}
+  for _, id in ipairs(servers) do reached[id] = true end
+  t:each(function(id)
+    if not reached[id] then t.s:cut(self.client.name, id) end
+  end)
 end
 
--- Asks one server: is_done, result, and who leads where it does not.
-local function try(self, id, call, argument, opts)
+-- On an unreliable network: a request takes its time, and may be lost on one
+-- way or the other.
+local function disturb(self)
   local t = self.t
-  if is_lost(t) then return false end
-  if not t:is_up(id) then
-    t:sleep(t.random:below(DEAD_MS + 1))
-    return false
-  end
-  local node = t.s:node(id)
-  local result, err = node[call](node, argument, opts)
-  if t.is_unreliable and t.random:chance(0.1) then return false end
-  if not err then return true, result end
-  return false, nil, err.leader
-end
-
-local function place_of(list, value)
-  for i, item in ipairs(list) do
-    if item == value then return i end
+  if not t.is_unreliable then return end
+  t:sleep(t.random:below(27))
+  for _, way in ipairs { "to", "from" } do
+    if t.random:chance(LOSS) then
+      t.s.clients:cut(self.client, t.s.ids, way, 1 + t.random:below(LOST_MS))
+    end
   end
 end
 
--- Asks servers until one has done it.
-local function ask(self, call, argument, opts)
-  while true do
-    local done, result, leader = try(self, self.servers[self.at], call,
-      argument, opts)
-    if done then return result end
-    self.at = leader and place_of(self.servers, leader)
-      or self.at % #self.servers + 1
-    self.t:sleep(PAUSE_MS)
-  end
+-- Asks for as long as it takes.
+local function ask(self, call, argument)
+  disturb(self)
+  local result, err = self.client[call](self.client, argument,
+    { timeout = false })
+  labs.expect(not err, "%s: %s", self.name, tostring(err))
+  return result
 end
 
 local function recorded(self, input, key, fn)
@@ -150,12 +143,9 @@ local function recorded(self, input, key, fn)
 end
 
 local function write(self, op, key, value)
-  self.number = self.number + 1
-  local command = codec.encode { client = self.name, number = self.number,
-    op = op, key = key, value = value }
+  local command = codec.encode { op = op, key = key, value = value }
   recorded(self, { op = op, value = value }, key, function()
-    return ask(self, "propose", command,
-      { forward = false, timeout = M.ATTEMPT_MS })
+    return ask(self, "propose", command)
   end)
 end
 
@@ -164,7 +154,7 @@ function Clerk:append(key, value) write(self, "append", key, value) end
 
 function Clerk:get(key)
   return recorded(self, { op = "get" }, key, function()
-    return ask(self, "query", key, { timeout = M.ATTEMPT_MS })
+    return ask(self, "query", key)
   end)
 end
 

@@ -19,7 +19,7 @@ local replace = require "spec.museum.replace"
 local M = {}
 
 M.CHAPTERS = { "storage", "snapshots", "machines", "driver", "simulation",
-  "core", "leases" }
+  "clients", "core", "leases" }
 
 local SECONDS_MAX <const> = 30  -- one run of a scenario
 

@@ -33,7 +33,8 @@ M.MARKS = { "election", "lost_election", "refused_pre_vote", "deposed",
   "partition", "pause", "unknown", "read_retry", "disk_error", "rot", "repair",
   "snapshot", "shipped", "installed", "compacted", "joint", "joint_left",
   "leader_removed", "promoted", "quorum_rule", "moved", "readded", "wiped",
-  "rolled_back", "refused", "mended" }
+  "rolled_back", "refused", "mended", "client_cut", "client_pause",
+  "reconnected", "retried", "expired" }
 
 --- The service: get, put, append, cas on keys.
 function M.node()

@@ -28,9 +28,7 @@ end
 
 -- What the library promises of an answer.
 local function told(self)
-  local sim = self.sim
-  local member = sim.members[sim:leader() or sim.ids[1]]
-  sim.invariants:told_upto(member, token.index(self:token()))
+  self.sim.invariants:told_client(token.index(self:token()))
 end
 
 -- The options that were given, and a time-out in any case.
@@ -116,6 +114,7 @@ function Client:report(err) self.sim.script.scheduler:report(err) end
 --- Ends it; what is under way is answered `closed`.
 function Client:close()
   if self.sim.is_closed then return end
+  self.sim.clients:remove(self)
   self.loop:enter(self.client.close, self.client)
 end
 

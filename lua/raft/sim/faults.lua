@@ -20,6 +20,11 @@ end
 
 local member_of = M.member
 
+-- A client of this name that is open, or nil. Ids of nodes go first.
+local function client_of(sim, name)
+  return not sim.members[name] and sim.clients:named(name) or nil
+end
+
 ------------------------------------------------------------------- processes --
 
 local function crash(sim, member, how)
@@ -76,12 +81,16 @@ end
 
 --- Stops the process where it stands, as by SIGSTOP.
 function methods.pause(sim, id)
+  local client = client_of(sim, id)
+  if client then return sim.clients:pause(client) end
   sim.marks:see("pause")
   member_of(sim, id, "pause"):pause()
 end
 
 --- It goes on.
 function methods.resume(sim, id)
+  local client = client_of(sim, id)
+  if client then return sim.clients:resume(client) end
   member_of(sim, id, "resume"):resume()
 end
 
@@ -159,22 +168,26 @@ end
 
 ---------------------------------------------------------------- the network --
 
+-- a and b: members or clients.
 local function cut(sim, a, b)
-  sim.trace:note(a, "is cut from", b)
-  sim.marks:see("partition")
-  sim.network:cut(sim.members[a].ip, sim.members[b].ip)
+  local has_client = not (sim.members[a.id] and sim.members[b.id])
+  sim.trace:note(a.id or a.name, "is cut from", b.id or b.name)
+  sim.marks:see(has_client and "client_cut" or "partition")
+  sim.network:cut(a.ip, b.ip)
 end
 
---- Cuts the way from a to b, and with `both` (the default) the way back.
+--- Cuts the way from a to b, ids of nodes or names of clients, and with `both`
+-- (the default) the way back.
 function methods.cut(sim, a, b, both)
-  member_of(sim, a, "cut")
-  member_of(sim, b, "cut")
-  cut(sim, a, b)
-  if both ~= false then cut(sim, b, a) end
+  local from = client_of(sim, a) or member_of(sim, a, "cut")
+  local to = client_of(sim, b) or member_of(sim, b, "cut")
+  cut(sim, from, to)
+  if both ~= false then cut(sim, to, from) end
 end
 
 --- Groups of ids: those of different groups do not hear each other. All who
 -- are in none are one more group: partition({ a }) cuts a off from the others.
+-- Clients hear everybody.
 function methods.partition(sim, ...)
   local group_of = {}
   for number, group in ipairs { ... } do
@@ -189,7 +202,9 @@ function methods.partition(sim, ...)
   sim.network:heal()
   for _, a in ipairs(sim.ids) do
     for _, b in ipairs(sim.ids) do
-      if group_of[a] ~= group_of[b] then cut(sim, a, b) end
+      if group_of[a] ~= group_of[b] then
+        cut(sim, sim.members[a], sim.members[b])
+      end
     end
   end
 end
@@ -212,6 +227,7 @@ end
 function methods.calm(sim)
   sim.is_quiet = true
   sim:heal()
+  sim.clients:calm()
   sim.network:set { loss = 0, duplicate = 0, reorder_ms = 0,
     delay = { 0.05, 2 } }
   for _, id in ipairs(sim.ids) do

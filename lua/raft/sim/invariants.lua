@@ -244,6 +244,21 @@ function Invariants:told_upto(member, index)
   logs.check_quorum(self, member, "acknowledged", index, term, true)
 end
 
+--- A client outside was told so: it is judged by the configuration of who
+-- knows most of what is committed, be it up or not.
+function Invariants:told_client(index)
+  local best, commit = false, 0
+  for _, id in ipairs(self.sim.ids) do
+    local view = self.views[id]
+    if view and view.commit > commit then best, commit = id, view.commit end
+  end
+  if commit >= index then
+    self:told_upto(self.sim.members[best], index)
+  else  -- who knew it has died since: commits were looked at as they came
+    self.acked = math.max(self.acked, index)
+  end
+end
+
 --- A read was answered by this member.
 -- @param covered what acknowledged() was when it was asked for
 function Invariants:read_answered(member, covered)

@@ -39,6 +39,12 @@ M.NAMES = {
   "rolled_back",       -- a directory was put back to an older copy
   "refused",           -- ... which its node was told, and stopped
   "mended",            -- ... and came in again with another one
+  "client_cut",        -- a client could not reach a node, or hear it
+  "client_pause",      -- a client stood still
+  "reconnected",       -- a client came again, here or at another node
+  "retried",           -- what had been applied was asked for again
+  "gap",               -- a request came before the one before it
+  "expired",           -- a session was gone, and its client did not know
 }
 
 function M.new()

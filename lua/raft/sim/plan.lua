@@ -52,6 +52,19 @@ says.disk_error = "the next %(call)s of %(id)s fails"
 function act.rot(sim, event) sim:rot(event.id) end
 says.rot = "crash %(id)s, and flip a bit in its log"
 
+function act.client_cut(sim, event)
+  local client = sim.clients:pick(event.client)
+  if client then sim.clients:cut(client, event.ids, event.way, event.ms) end
+end
+says.client_cut = "cut client %(client)d from some nodes (%(way)s), for "
+  .. "%(ms)d ms"
+
+function act.client_pause(sim, event)
+  local client = sim.clients:pick(event.client)
+  if client then sim.clients:pause(client, event.ms) end
+end
+says.client_pause = "stop client %(client)d for %(ms)d ms"
+
 -- What follows has an effect only while enough whole copies are left.
 function act.wipe(sim, event)
   if copies.may_lose(sim, event.id) then sim:wipe(event.id) end

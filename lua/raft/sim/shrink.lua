@@ -40,9 +40,16 @@ local function names_only(plan, count)
   local function is_known(id)
     return not id or tonumber(id:match("%d+")) <= count
   end
+  local function are_known(ids)
+    for _, id in ipairs(ids) do
+      if not is_known(id) then return false end
+    end
+    return true
+  end
   local kept = {}
   for _, event in ipairs(plan) do
     local fits = is_known(event.id) and is_known(event.from)
+      and are_known(event.ids or {})
       and is_known(event.to) and event.kind ~= "partition"
     if fits then kept[#kept + 1] = event end
   end

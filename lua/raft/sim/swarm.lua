@@ -7,9 +7,10 @@ local M = {}
 M.CLASSES = { "loss", "duplicate", "reorder", "delay", "crash", "power",
   "crash_at", "partition", "one_way", "pause", "clock", "wall", "stall",
   "slow_disk", "disk_error", "rot", "snapshot", "change", "wipe",
-  "roll_back" }
+  "roll_back", "client_cut", "client_pause" }
 
 local SNAPSHOT_BYTES <const> = { 1000, 20000 }  -- of log, between two
+local CLIENTS_MAX <const> = 60  -- a number that five, or six, divide
 local INITIAL_MIN <const> = 3  -- who form the cluster, where others come later
 
 --- Which classes are on.
@@ -134,6 +135,20 @@ end
 
 function draw.wall(random, ids)
   return { id = random:pick(ids), ms = random:between(-3600000, 3600000) }
+end
+
+-- Some nodes, or all of them: then what is on its way is given up.
+function draw.client_cut(random, ids)
+  local order = random:shuffled(ids)
+  return { client = random:between(1, CLIENTS_MAX),
+    ids = { table.unpack(order, 1, random:between(1, #ids)) },
+    way = random:pick { "both", "to", "from" },
+    ms = math.ceil(random:log_uniform(1, 10000)) }
+end
+
+function draw.client_pause(random)
+  return { client = random:between(1, CLIENTS_MAX),
+    ms = math.ceil(random:log_uniform(1, 10000)) }
 end
 
 -- What brings back what an event took away: kind -> the event that follows.

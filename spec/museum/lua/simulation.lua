@@ -1,6 +1,7 @@
 --- Old bugs of services, of their users, and of the tests themselves.
 local codec = require "raft.codec"
 local pieces = require "spec.museum.lua.pieces"
+local raft = require "raft"
 local replace = require "spec.museum.replace"
 local services = require "spec.museum.lua.services"
 local sim = require "raft.sim"
@@ -17,6 +18,25 @@ local function scoreboard()
     votes[command] = (votes[command] or 0) + 1
     return votes[command]
   end }
+end
+
+-- The same as a service, by who has not thought of the order: it is given one.
+local function ballot()
+  return { service = raft.service { name = "votes",
+    init = function() return {} end,
+    commands = {
+      give = function(votes, name)
+        votes[name] = (votes[name] or 0) + 1
+        return votes[name]
+      end,
+      winner = function(votes)
+        local best
+        for name, count in pairs(votes) do
+          if not best or count > votes[best] then best = name end
+        end
+        return best
+      end,
+    } } }
 end
 
 -- A lock that expires: its token, or false while another one has it.
@@ -97,6 +117,30 @@ return {
         for _, name in ipairs { "ann", "bob", "cleo", "dan", "eve" } do
           assert(client:propose(name))
           assert(client:propose("winner"))
+        end
+        s:sleep(1000)
+      end)
+    end },
+
+  { number = 92, name = "a_service_goes_by_the_order_of_its_table",
+    reason = "divergence: apply gave another result",
+    bug = { "raft.plain", "sort_keys", function(sort_keys)
+      return function(keys, only_strings)
+        local by = debug.getinfo(2, "S").source
+        if not by:find("service/ordered", 1, true) then
+          return sort_keys(keys, only_strings)
+        end
+        local found = {}
+        for _, key in pairs(keys) do found[#found + 1] = key end
+        return table.move(found, 1, #found, 1, keys)
+      end
+    end },
+    run = function()
+      on_cluster({ node = ballot, nodes = 5 }, function(s)
+        local votes = s:client():service "votes"
+        for _, name in ipairs { "ann", "bob", "cleo", "dan", "eve" } do
+          assert(votes.give(name))
+          assert(votes.winner())
         end
         s:sleep(1000)
       end)
