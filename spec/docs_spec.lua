@@ -10,7 +10,7 @@ end
 -- The Lua blocks of a document.
 local function blocks_of(path)
   local blocks = {}
-  for block in read(path):gmatch("```lua\n(.-)```") do
+  for block in read(path):gmatch("```lua[^\n]*\n(.-)```") do
     blocks[#blocks + 1] = block
   end
   return blocks
@@ -18,6 +18,7 @@ end
 
 local DOCUMENTS <const> = { "README.md", "docs/API.md",
   "docs/SIMULATION.md", "docs/OPERATIONS.md", "docs/SERVICES.md" }
+-- docs/GUIDE.md and README.md are run, too: spec/guide_spec.lua
 
 describe("documents #house", function()
   it("README shows the script of examples/01_counter, which CI runs", function()

@@ -23,19 +23,21 @@ local function start(t, ids)
 end
 
 trial.run(function(t)
-  t:copy("counter.lua")
+  t:copy("counter.lua", "add.lua")
   local processes, totals = start(t, IDS)
   t:equal("5 10 15", totals, "each adds 5, one after the other")
+
+  t:equal("22", t:start("add.lua", "7"):line(), "a client adds 7")
 
   processes.n1:kill("sigkill")
   t:check(processes.n1:wait(), "n1 ends when it is killed")
   local again, total = start(t, { "n1" })
-  t:equal("20", total, "n1 knows everything after a kill -9")
+  t:equal("27", total, "n1 knows everything after a kill -9")
 
   processes.n1 = again.n1
   for _, id in ipairs(IDS) do processes[id]:kill("sigint") end
   for _, id in ipairs(IDS) do
     t:equal(0, processes[id]:wait(), id .. " ends in order on Ctrl-C")
   end
-  t:equal("25 30 35", select(2, start(t, IDS)), "all know it after a restart")
+  t:equal("32 37 42", select(2, start(t, IDS)), "all know it after a restart")
 end)

@@ -70,6 +70,7 @@ end
 --   a name that has to be resolved; or nil and what is wrong with it
 function M.parse(text)
   if type(text) ~= "string" then return nil, "not a string" end
+  if text:find("://", 1, true) then return nil, "without a scheme" end
   local host, digits = text:match("^%[(.*)%]:(%d+)$")
   local in_brackets = host ~= nil
   if not host then host, digits = text:match("^([^%[%]]*):(%d+)$") end

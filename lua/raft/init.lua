@@ -1,5 +1,13 @@
 --- raft: turns a Lua script into a replicated, fault-tolerant service.
 -- Requiring defines; nothing is opened or started before it is asked for.
+
+-- Before anything else is loaded: older ones cannot even read the rest, and
+-- would name a line of ours.
+if tonumber(_VERSION:match("%d+%.%d+")) < 5.4 then
+  error("raft needs Lua 5.4, and this is " .. _VERSION .. ": start the script "
+    .. "with lua5.4", 0)
+end
+
 local Machine = require "raft.machine"
 local client = require "raft.client"
 local codec = require "raft.codec"
@@ -13,15 +21,20 @@ local task = require "raft.task"
 local verify = require "raft.verify"
 local version = require "raft.version"
 
+local M
+
 -- Inside apply and query only what computes is allowed: the codec.
 local function outside(name, fn)
   return function(...)
     Machine.check_outside("raft." .. name)
+    if rawequal((...), M) then
+      error(("raft.%s: call it with a dot, raft.%s(...)"):format(name, name), 2)
+    end
     return fn(...)  -- a tail call: whoever fn blames is still our caller
   end
 end
 
-return {
+M = {
   _VERSION = version,
   node = outside("node", node.new),
   client = outside("client", client.new),
@@ -35,3 +48,5 @@ return {
   is_error = errors.is_error,
   codec = { encode = codec.encode, decode = codec.decode },
 }
+
+return M

@@ -146,10 +146,15 @@ function Scheduler:after(ms, fn)
   return handle
 end
 
+--- Is it a loop of a process of its own?
+function Scheduler:has_signals()
+  return self.uv.new_signal ~= nil
+end
+
 --- Calls fn from the loop whenever the signal comes. Does not hold the loop.
 -- @return the handle, for close; false where the loop knows no signals
 function Scheduler:on_signal(name, fn)
-  if not self.uv.new_signal then return false end
+  if not self:has_signals() then return false end
   local handle = assert(self.uv.new_signal())
   assert(self.uv.signal_start(handle, name, function() dispatch(self, fn) end))
   self.uv.unref(handle)

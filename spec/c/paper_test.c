@@ -263,6 +263,33 @@ static void old_heartbeats_put_nothing_off(void) {
   alone_end(c);
 }
 
+/* How long n1 waits by its own time-out once it was asked, after half of it has
+ * passed, for a vote that it gives, or for one that it refuses. */
+static raft_ms waits_after_being_asked(bool is_granted) {
+  struct cluster *c = alone_new(3, &(struct alone_log){5, TERMS(2, 4), 2});
+  (void)cluster_flush(c, N1);
+  raft_ms due = c->nodes[N1].deadline;
+  c->now += (due - c->now) / 2;
+  struct alone_vote v = {.term = 6, .last = is_granted ? 3 : 2, .last_term = 4};
+  alone_vote(c, N2, &v);
+  struct raft_message m = alone_must_answer(c, N2, RAFT_MSG_VOTE_REPLY);
+  EQ(m.vote_reply.granted, is_granted);
+  EQ(m.term, 6); /* the term is taken over all the same [Raft 5.1] */
+  EQ(alone_status(c).term, 6);
+  (void)cluster_flush(c, N1);
+  raft_ms wait = c->nodes[N1].deadline - c->now;
+  if (!is_granted) EQ(c->nodes[N1].deadline, due);
+  alone_end(c);
+  return wait;
+}
+
+/* [Raft 5.2] granting a vote puts the time-out off, refusing one does not,
+ * or who can never win could keep the others from trying */
+static void only_a_granted_vote_puts_the_time_out_off(void) {
+  CHECK(waits_after_being_asked(true) >= 100);
+  CHECK(waits_after_being_asked(false) <= 100);
+}
+
 /* ---- candidates ---------------------------------------------------------- */
 
 /* [Raft Figure 2, Candidates 1] increment currentTerm, vote for self, reset the
@@ -612,6 +639,7 @@ static void test_figure_2(void) {
   CASE(a_follower_that_hears_nothing_campaigns);
   CASE(heartbeats_put_the_time_out_off);
   CASE(old_heartbeats_put_nothing_off);
+  CASE(only_a_granted_vote_puts_the_time_out_off);
   CASE(a_candidate_votes_for_itself_and_asks_all);
   CASE(a_majority_makes_a_leader);
   CASE(a_candidate_follows_who_has_won);

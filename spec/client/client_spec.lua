@@ -111,6 +111,17 @@ describe("raft.client", function()
     end
   end)
 
+  it("does not wait for a machine that is off", function()
+    for seed = 40, 50 do
+      on_cluster({ nodes = 5, seed = seed }, function(s)
+        local c <close> = s:client()
+        assert(c:propose("a"))
+        s:crash(s:leader())
+        assert.equal("a", applied(c))  -- within the default time
+      end)
+    end
+  end)
+
   it("reaches a leader that it cannot reach, through another node", function()
     on_cluster({ nodes = 3 }, function(s)
       local c <close> = s:client()

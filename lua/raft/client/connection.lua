@@ -11,6 +11,7 @@ local transport_limits = require "raft.transport.limits"
 
 local M = {}
 
+local CONNECT_MS <const> = 1500     -- the next address may be better
 local GREETING_MS <const> = 3000
 local PING_MS_MIN <const> = 250
 local SILENT_PINGS <const> = 4      -- without a word: nobody is there
@@ -24,7 +25,8 @@ Connection.__index = Connection
 local function owner_of_dialer(self)
   local was_tried = false
   return {
-    sockets = self.sockets, limits = transport_limits.with(),
+    sockets = self.sockets,
+    limits = transport_limits.with { connect_ms = CONNECT_MS },
     id = "",  -- nobody is to be first
     has = function() return was_tried end,
     dialed = function(_, _, stream)

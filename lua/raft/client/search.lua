@@ -29,7 +29,8 @@ function M.new(client, addresses)
   return setmetatable({
     client = client,
     addresses = table.move(addresses, 1, #addresses, 1, {}),
-    place = 0,          -- of the address that was dialed last
+    place = 0,          -- of the address that was dialed last, in turn
+    ended = false,      -- the address of the connection that has just ended
     connection = false, -- the one there is, in whatever state
     avoided = {},       -- address -> { till =, ms = }: not gone to before that
     backoff = Backoff.new(DIAL_MIN_MS, DIAL_MAX_MS),
@@ -75,8 +76,22 @@ local function dial(self, where)
   }
 end
 
+-- For how many ms we do not go there.
+local function avoided_for(self, where)
+  local known = self.avoided[where]
+  return known and math.max(0, known.till - self.client.sockets:now()) or 0
+end
+
+-- In turn; who is not there, or was not a moment ago, comes after the others: a
+-- machine that is off does not even refuse.
 local function dial_next(self)
-  self.place = self.place % #self.addresses + 1
+  local count, first = #self.addresses, self.place
+  repeat
+    self.place = self.place % count + 1
+    local where = self.addresses[self.place]
+    local is_fine = where ~= self.ended and avoided_for(self, where) == 0
+  until is_fine or self.place == math.max(first, 1)
+  self.ended = false
   dial(self, self.addresses[self.place])
 end
 
@@ -114,7 +129,7 @@ function Search:closed(where, reason, refusal)
   self.trouble = ("%s: %s"):format(where, reason)
   self.client.logger:log(refusal and "warn" or "debug", "no connection",
     { address = where, reason = reason })
-  self.connection = false
+  self.connection, self.ended = false, where
   stop_timer(self)
   if not was_open then avoid(self, where) end
   self.refusals = refusal and self.refusals + 1 or 0
@@ -154,12 +169,6 @@ local function learn(self, members)
     local where = type(member) == "table" and member.address or member
     if not known[where] then self.addresses[#self.addresses + 1] = where end
   end
-end
-
--- For how many ms we do not go there.
-local function avoided_for(self, where)
-  local known = self.avoided[where]
-  return known and math.max(0, known.till - self.client.sockets:now()) or 0
 end
 
 -- Nobody leads, as far as this node knows: it is given some time.

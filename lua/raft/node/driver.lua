@@ -9,6 +9,7 @@ local Machine = require "raft.machine"
 local replica_state = require "raft.replica_state"
 local Health = require "raft.node.health"
 local Membership = require "raft.node.membership"
+local Patience = require "raft.node.patience"
 local Services = require "raft.node.services"
 local Snapshots = require "raft.node.snapshots"
 local applying = require "raft.node.applying"
@@ -37,6 +38,7 @@ local function add_parts(self)
   self.reads = reads.new(self)
   self.transfers = transfers.new(self)
   self.health = Health.new(self)
+  self.patience = Patience.new(self)
   self.membership = Membership.new(self)
   self.snapshots = Snapshots.new(self)
 end
@@ -72,7 +74,8 @@ function M.new(options, node)
     lacks_commands = false,   -- is the state none, as a witness's?
     diverged = false,         -- where its results left the majority's
     acknowledged = 0,         -- index that covers all that users were told
-    has_turns = false,        -- does the loop call us?
+    has_turns = false,        -- does the loop call us? And has it ever?
+    has_run = false, reminder = false,
     is_wall_fresh = false,    -- was the core told the time in this turn?
     is_replaying = false,     -- does start apply what the disk knows?
     repairing = false,        -- what damage took and is not back yet
@@ -88,7 +91,7 @@ function M.new(options, node)
     started_at = 0,           -- now() at start
     recorder = false,         -- of what the core is told; or none
     proposals = false, reads = false, transfers = false, health = false,
-    membership = false, snapshots = false,
+    membership = false, snapshots = false, patience = false,
   }, Driver)
   add_parts(self)
   return self
@@ -169,9 +172,11 @@ end
 
 --- Once per loop turn, after all reads.
 function Driver:on_check()
+  self.has_run = true
   self:tell_wall()
   if self.clock:is_due() then self:tick() end
   self.health:look()
+  self.patience:look()
   self:flush()
   self:apply_some()
   self.snapshots:look()

@@ -13,6 +13,7 @@ local Logger = require "raft.logger"
 local Machine = require "raft.machine"
 local Peers = require "raft.node.peers"
 local Receiving = require "raft.node.receiving"
+local Reminder = require "raft.node.reminder"
 local Shipping = require "raft.node.shipping"
 local Stopping = require "raft.node.stopping"
 local errors = require "raft.errors"
@@ -181,6 +182,7 @@ function M.start(driver)
     end
   end
   registry.of(driver.uv):add(driver.node)
+  driver.reminder = Reminder.new(driver)
   driver.logger:info("started", { listen = driver.transport:address(),
     last = driver.core:status().last })
   if driver.is_closed then return nil, view.ended_error(driver, false) end

@@ -32,9 +32,16 @@ function M.new(sockets, where, owner)
   }, Listener)
 end
 
+-- What to look at, by the name that a reason begins with.
+local ADVICE <const> = {
+  EADDRINUSE = ": does this node run already, or another program there?",
+  EADDRNOTAVAIL = ": this machine has no such address; listen = names another",
+}
+
 local function failed(where, reason)
+  local advice = ADVICE[reason:match("^%w+")] or ""
   return nil, errors.new("listen_failed",
-    ("cannot listen on %s: %s"):format(where, reason),
+    ("cannot listen on %s: %s%s"):format(where, reason, advice),
     { address = where, reason = reason })
 end
 
