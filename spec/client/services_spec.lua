@@ -24,11 +24,12 @@ describe("client:service", function()
         on = { error = function() end } }
     end }
     assert(cluster:ready())
+    client = cluster:client()
   end)
-  teardown(function() cluster:close() end)
-
-  before_each(function() client = cluster:client() end)
-  after_each(function() client:close() end)
+  teardown(function()
+    client:close()
+    cluster:close()
+  end)
 
   it("asks a node what there is, and keeps the order of calls", function()
     local p = client:service "counter"
