@@ -3,6 +3,7 @@ local config = require "raft.services.config"
 local errors = require "raft.errors"
 local map = require "raft.services.map"
 local one_service = require "spec.support.one_service"
+local proxies = require "raft.service.proxy"
 local queue = require "raft.services.queue"
 local raft = require "raft"
 local support = require "spec.support.helper"
@@ -109,6 +110,28 @@ describe("map.watch", function()
       line(list, 6))
   end)
 
+  it("does not go back where who is asked lags behind", function()
+    local it = one_service.new(map {})
+    it:run("put", "a", 1)
+    local old, proxy = it:ask("list"), it:proxy()
+    local watch_ <close>, list = watch(proxy)
+    line(list, 2)
+    it:run("delete", "a")
+    it:run("put", "b", 1)
+    line(list, 4)
+    local asked = 0
+    rawset(proxy, "changes", function() return false end)
+    rawset(proxy, "list", function()
+      asked = asked + 1
+      return old
+    end)
+    support.wait_until(function() return asked > 2 end)
+    rawset(proxy, "changes", nil)
+    it:run("put", "b", 2)
+    assert.equal("a=1@1, ready@1, a=nil@2, b=1@3, b=2@4", line(list, 5))
+    assert.equal(4, watch_.version)
+  end)
+
   it("tells that a key has expired, and none that had before", function()
     local it = one_service.new(map {})
     it:run("put", "a", 1, 100)
@@ -173,6 +196,17 @@ describe("map.watch", function()
     assert.equal(4, #list)
   end)
 
+  it("hears no more of a node once it has ended", function()
+    local heard, object = {}, { query = function() return nil, CLOSED end }
+    local proxy = proxies.new(object, "map", { commands = {},
+      queries = { list = true } }, {}, function(method, event)
+        heard[#heard + 1] = method .. " " .. event
+        return true
+      end)
+    map.watch(proxy, "", print, { error = function() end })
+    assert.equal("on change, off change", line(heard, 2))
+  end)
+
   it("refuses what it cannot use, and blames who called", function()
     local it = one_service.new(map {})
     local line_ = debug.getinfo(1, "l").currentline + 1
@@ -214,6 +248,25 @@ describe("config.watch", function()
     it:run("unset", "m")
     assert.equal("0: n 1 (n), 1: n 2 (n), 2: n 3 (m n), 3: n 3 (m)",
       line(list, 4))
+  end)
+
+  it("does not go back where who is asked lags behind", function()
+    local it = one_service.new(new())
+    local old, proxy = it:ask("all"), it:proxy()
+    local _ <close>, list = watch(proxy)
+    line(list, 1)
+    it:run("set", "n", 2)
+    line(list, 2)
+    local asked = 0
+    rawset(proxy, "since", function() return false end)
+    rawset(proxy, "all", function()
+      asked = asked + 1
+      return old
+    end)
+    support.wait_until(function() return asked > 2 end)
+    rawset(proxy, "since", nil)
+    it:run("set", "n", 3)
+    assert.equal("0: n 1 (n), 1: n 2 (n), 2: n 3 (n)", line(list, 3))
   end)
 
   it("that falls behind goes on with the newest", function()

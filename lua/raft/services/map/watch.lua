@@ -37,16 +37,19 @@ local function tell_gone(self, found, version)
   for _, key in ipairs(gone) do tell(self, key, nil, version) end
 end
 
------------------------------------------------------------------- the asking --
+----------------------------------------------------------------- the asking --
 
--- Tells all that is in the map: true, or nil and the error. Pages are read one
--- after the other; what changes meanwhile is behind the version of the first
--- one, and comes with the changes.
+-- Tells all that is in the map: true, or nil and the error; or nil and false:
+-- it is closed, or who was asked lags behind what we know, which passes. Pages
+-- are read one after the other; what changes meanwhile is behind the version of
+-- the first one, and comes with the changes.
 local function tell_all(self)
   local found, first, after = {}, false, nil
   repeat
     local page, err = self.proxy.list(self.prefix, after, PAGE)
     if not page then return nil, err end
+    local known = first or self.version or 0
+    if page.version < known then return nil, false end  -- is it stale?
     first, after = first or page.version, page.next
     for _, item in ipairs(page.items) do
       found[item.key] = true
@@ -55,10 +58,11 @@ local function tell_all(self)
     end
   until not after
   tell_gone(self, found, first)
-  self.version = math.max(self.version or 0, first)
+  self.version = first
   return true
 end
 
+-- Tells the changes of one page. Was it all of them?
 local function tell_page(self, page)
   for _, change in ipairs(page.changes) do
     if self.is_closed then return nil, false end
@@ -71,16 +75,15 @@ local function tell_page(self, page)
 end
 
 -- Tells the changes since: true, or nil and the error. Where they are gone it
--- begins again with all that is there.
+-- tells all that is there instead.
 local function tell_changes(self)
-  local page, ok, err
+  local page, err
   repeat
     page, err = self.proxy.changes(self.version, PAGE)
     if page == nil then return nil, err end
-    if page then ok, err = tell_page(self, page)
-    else ok, err = tell_all(self) end
-    if not ok then return nil, err end
-  until page and page.is_all
+    if not page then return tell_all(self) end
+    if not tell_page(self, page) then return nil, false end
+  until page.is_all
   return true
 end
 
