@@ -1,4 +1,5 @@
 local answers = require "raft.answers"
+local codec = require "raft.codec"
 local errors = require "raft.errors"
 
 local function back(...)
@@ -37,5 +38,16 @@ describe("answers", function()
     local ok, err = answers.decode("x")
     assert.is_nil(ok)
     assert.equal("corrupt", err.code)
+  end)
+
+  -- A client takes them from whoever listens where it was told.
+  it("that no node would give are none", function()
+    for _, said in ipairs { 5, "x", true, { error = 5 }, { error = {} },
+      { error = { code = "odd", message = "x" } },
+      { error = { code = "busy", message = {} } } } do
+      local ok, err = answers.decode(codec.encode(said))
+      assert.is_nil(ok)
+      assert.equal("corrupt", err.code)
+    end
   end)
 end)

@@ -15,10 +15,24 @@ local function fields_of(err)
   return fields
 end
 
+local CODES <const> = {}
+for _, code in ipairs(errors.codes()) do CODES[code] = true end
+
+local OUTCOMES <const> = { none = true, unknown = true }
+
+-- The error value of these fields, or nil: no node says such a thing.
 local function error_of(fields)
-  local code, message = fields.code, fields.message
-  fields.code, fields.message = nil, nil
-  return errors.new(code, message, fields)
+  local is_one = type(fields) == "table" and CODES[fields.code]
+    and type(fields.message) == "string"
+    and (fields.outcome == nil or OUTCOMES[fields.outcome])
+  if not is_one then return nil end
+  local details = fields_of(fields)
+  details.code, details.message = nil, nil
+  return errors.new(fields.code, fields.message, details)
+end
+
+local function none()
+  return nil, errors.new("corrupt", "an answer that is none")
 end
 
 -- What was returned and has no bytes is an error, on every node.
@@ -45,7 +59,12 @@ end
 function M.decode(bytes)
   local answer, err = codec.decode(bytes)
   if err then return nil, err end
-  if answer.error then return false, error_of(answer.error) end
+  if type(answer) ~= "table" then return none() end
+  if answer.error ~= nil then
+    local value = error_of(answer.error)
+    if not value then return none() end
+    return false, value
+  end
   return true, answer.value, answer.why
 end
 

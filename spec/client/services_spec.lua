@@ -25,6 +25,7 @@ describe("client:service", function()
     end }
     assert(cluster:ready())
     client = cluster:client()
+    assert(client:ready())  -- it is connected from here on
   end)
   teardown(function()
     client:close()

@@ -13,10 +13,10 @@ local swarm = require "spec.sim.swarm"
 local M = {}
 
 local CLIENTS <const> = 4
-local LANES <const> = 3            -- requests under way of one client, at most
+local LANES <const> = 5            -- requests under way of one client, at most
 local KEYS <const> = { "a", "b" }
-local THINK_MS <const> = 300       -- at most, between two requests of a lane
-local TIMEOUT_MS <const> = { 20, 4000 }
+local THINK_MS <const> = 500       -- at most, between two requests of a lane
+local TIMEOUT_MS <const> = { 50, 20000 }
 local LIFE_MS <const> = { 500, 20000 }  -- of a client object
 local HOURS_MS <const> = 3000      -- at most, between two jumps of all clocks
 local AN_HOUR_MS <const> = 3600000

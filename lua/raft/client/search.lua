@@ -157,6 +157,26 @@ function Search:opened(connection)
   connection:flush()
 end
 
+local function address_of(member)
+  return type(member) == "table" and member.address or member
+end
+
+-- Is this what a node says of itself? Perhaps none listens there.
+local function is_head(head)
+  if type(head) ~= "table" or type(head.id) ~= "string"
+    or type(head.ping_ms) ~= "number" or head.ping_ms < 1
+    or type(head.members) ~= "table" then
+    return false
+  end
+  for id, member in pairs(head.members) do  -- no order is seen
+    if type(id) ~= "string" or type(address_of(member)) ~= "string" then
+      return false
+    end
+  end
+  return (not head.leader or type(head.leader) == "string")
+    and (not head.address or type(head.address) == "string")
+end
+
 -- Addresses of members that we had not heard of.
 local function learn(self, members)
   local known = {}
@@ -165,8 +185,7 @@ local function learn(self, members)
   for id in pairs(members) do ids[#ids + 1] = id end
   table.sort(ids)
   for _, id in ipairs(ids) do
-    local member = members[id]
-    local where = type(member) == "table" and member.address or member
+    local where = address_of(members[id])
     if not known[where] then self.addresses[#self.addresses + 1] = where end
   end
 end
@@ -192,7 +211,7 @@ end
 --- A node has said who leads.
 function Search:heard(connection, bytes)
   local ok, head = answers.decode(bytes)
-  if not ok then return connection:close("bad frame") end
+  if not ok or not is_head(head) then return connection:close("bad frame") end
   if not connection.head then connection:expect_pings(head.ping_ms) end
   connection.head = head
   learn(self, head.members)
