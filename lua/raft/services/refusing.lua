@@ -24,6 +24,12 @@ function M.integer(what, value, low, high)
   return words(what, ("an integer from %d to %d"):format(low, high), value)
 end
 
+--- True, false, or nil.
+function M.boolean(what, value)
+  if value == nil or type(value) == "boolean" then return nil end
+  return words(what, "true or false", value)
+end
+
 --- One of these strings.
 function M.one_of(what, value, choices)
   for _, choice in ipairs(choices) do

@@ -22,7 +22,7 @@ local NAME <const> = "raft.services.lock.wait"
 local Wait = { __name = NAME }
 Wait.__index = Wait
 
------------------------------------------------------------------ its answer --
+------------------------------------------------------------------ its answer --
 
 local function finish(self, err, token)
   if self.is_over then return end
