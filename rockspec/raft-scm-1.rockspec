@@ -84,6 +84,7 @@ build = {
     ["raft.address"] = "lua/raft/address.lua",
     ["raft.annotations"] = "lua/raft/annotations.lua",
     ["raft.annotations.client"] = "lua/raft/annotations/client.lua",
+    ["raft.annotations.cron"] = "lua/raft/annotations/cron.lua",
     ["raft.annotations.lock"] = "lua/raft/annotations/lock.lua",
     ["raft.annotations.testing"] = "lua/raft/annotations/testing.lua",
     ["raft.annotations.types"] = "lua/raft/annotations/types.lua",
