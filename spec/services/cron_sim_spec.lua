@@ -191,6 +191,27 @@ describe("cron.run", function()
     end)
   end)
 
+  it("is in no hurry while the time of the log stands still", function()
+    local s <close> = cluster { nodes = 1 }
+    s:run(function()
+      local proxy, done = proxy_of(s, s:client()), 0
+      assert(proxy.set("a", { every = 500 }))
+      local workers = workers_of(s, function()
+        return { a = function() done = done + 1 end }
+      end)
+      assert(s:wait(function() return done > 1 end, 5000))
+      s:jump("n1", -60000)  -- stamps never go back, so they stay where they are
+      local last, before = s:node("n1"):status().last, done
+      s:sleep(20000)
+      local entries = s:node("n1"):status().last - last
+      assert.is_true(done <= before + 1)
+      assert.is_true(entries < 150, entries .. " entries")
+      s:jump("n1", 60000)
+      assert(s:wait(function() return done > before + 3 end, 5000))
+      stop(workers)
+    end)
+  end)
+
   it("ends when it is stopped", function()
     local s <close> = cluster { nodes = 1 }
     s:run(function()

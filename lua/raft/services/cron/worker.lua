@@ -97,6 +97,15 @@ local function is_due(self)
   return self.due_ms <= log_now(self)
 end
 
+-- Asks, and is in no hurry to ask again where nothing came of it twice: the
+-- time of the log may stand still for a while.
+local function ask_in_turn(self)
+  local before = self.due_ms
+  local ok = ask_for_ticks(self)
+  self.in_vain = ok and self.due_ms ~= before and 0 or self.in_vain + 1
+  if self.in_vain > 1 then pause(self, AGAIN_MS) end
+end
+
 -- The first answer says what time it is.
 local function ticker(self)
   while not ask_for_ticks(self) do
@@ -104,9 +113,7 @@ local function ticker(self)
   end
   while pause(self, self.due_ms - log_now(self)) do
     look(self)
-    if is_due(self) and is_our_turn(self, is_due) then
-      if not ask_for_ticks(self) then pause(self, AGAIN_MS) end
-    end
+    if is_due(self) and is_our_turn(self, is_due) then ask_in_turn(self) end
   end
 end
 
@@ -209,6 +216,7 @@ local function new(object, given)
     stagger_ms = given.stagger_ms, on_error = given.on_error,
     anchor_ms = 0, anchored_at = 0,  -- the log's time, at a time of ours
     due_ms = FOR_EVER,               -- of the next tick, as far as we know
+    in_vain = 0,                     -- asked for ticks, and there were none
     wait_ms = 1,                     -- of the runner, until it looks again
     is_over = false,
   }, Worker)

@@ -106,7 +106,8 @@ local function refused(self, err)
   end
   self.err, self.is_lost = err, false
   self.until_ms, self.left_ms = holder.until_ms, holder.left_ms
-  pause(self, self.left_ms, look)
+  self.floor_ms = math.min(2 * self.floor_ms, self.opts.poll_ms)
+  pause(self, math.max(self.left_ms, self.floor_ms), look)
 end
 
 function ask(self)
@@ -140,6 +141,8 @@ local function start(loop, opts, answer, proxy, key)
     err = false,       -- the last one
     until_ms = 0,      -- end of the lease that is in the way,
     left_ms = 0,       -- and how long that is from now
+    floor_ms = 1,      -- between a refusal and the next acquire: the time of
+                       -- the log may stand still for a while
     timer = false, deadline = false, held = false,
     is_asking = false,  -- is an acquire under way?
     is_lost = false,    -- was the answer of one lost?
