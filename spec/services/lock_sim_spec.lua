@@ -113,7 +113,10 @@ describe("lock.wait", function()
     s:run(function()
       local proxy = proxy_of(s, s:client())
       assert(proxy.acquire("a", "ann", 500))
+      s:sleep(490)
+      assert(proxy.acquire("b", "ann", 500))  -- the newest stamp
       s:jump("n1", -60000)  -- stamps never go back, so they stay where they are
+      assert.is_true(proxy.get("a").left_ms < 15)
       local last = s:node("n1"):status().last
       local _, err = lock.wait(proxy, "a", { owner = "bob", timeout = 4000 })
       assert.equal("timeout", err.code)
