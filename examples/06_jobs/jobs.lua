@@ -35,7 +35,7 @@ io.stdout:setvbuf("line")
 raft.run(function()
   assert(node:start())
   assert(node:ready { timeout = false })
-  assert(node.cron.set("beat", { every = 500, missed = "all", runs_max = 100 }))
+  assert(node.cron.set("beat", { every = 500, missed = "all", max_runs = 100 }))
   local worker = cron.run(node, { jobs = { beat = beat },
     claim_ms = CLAIM_MS })
   node:on("closed", function() worker:stop() end)

@@ -1,12 +1,12 @@
 -- The battery cron in simulated clusters: workers, their death, and the swarm
 -- of faults over the model.
-local battery = require "spec.support.battery"
 local codec = require "raft.codec"
 local cron = require "raft.services.cron"
 local errors = require "raft.errors"
 local helper = require "spec.support.helper"
 local model = require "spec.services.cron_model"
 local sim = require "raft.sim"
+local service_log = require "spec.support.service_log"
 
 local function cluster(options)
   options.seed = helper.seed()
@@ -53,7 +53,7 @@ describe("cron.run", function()
     function()
       local journal, seen = {}, {}
       local s <close> = cluster { nodes = 3, node = function()
-        return { service = battery.watched(cron(), seen) }
+        return { service = service_log.watched(cron(), seen) }
       end }
       s:run(function()
         local proxy = proxy_of(s, s:client())
@@ -72,7 +72,7 @@ describe("cron.run", function()
         assert.is_true(#journal >= 9 and #journal <= 11, #journal .. " runs")
       end)
       local ticks, late_ms = 0, 0
-      for _, it in ipairs(battery.in_order(seen)) do
+      for _, it in ipairs(service_log.in_order(seen)) do
         if it.command == "tick" then
           ticks = ticks + 1
           late_ms = math.max(late_ms, ticks > 3 and it.time % 1000 or 0)
@@ -302,7 +302,7 @@ end
 -- Goes through the log with the model.
 local function check_log()
   local m = model.new()
-  for _, it in ipairs(battery.in_order(seen)) do
+  for _, it in ipairs(service_log.in_order(seen)) do
     local expected = model.step(m, it.time, it.command,
       table.unpack(it.arguments, 1, it.arguments.n))
     if codec.encode(expected) ~= codec.encode(it.result) then
@@ -337,7 +337,9 @@ describe("the swarm over jobs", function()
     local first, ticks, done = helper.seed(), 0, 0
     local report, err = sim.explore { seeds = { first, first + SEEDS - 1 },
       nodes = 5, workload = workload, duration_ms = MS, shrink = false,
-      node = function() return { service = battery.watched(cron(), seen) } end,
+      node = function()
+        return { service = service_log.watched(cron(), seen) }
+      end,
       check = function()
         local m, why = check()
         for index in pairs(seen) do seen[index] = nil end

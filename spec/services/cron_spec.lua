@@ -1,10 +1,10 @@
 -- The battery cron: ticks once for each time that is due, runs and claims.
-local battery = require "spec.support.battery"
 local cron = require "raft.services.cron"
 local helper = require "spec.support.helper"
+local service_log = require "spec.support.service_log"
 
 local function new(opts)
-  return battery.new(cron(opts))
+  return service_log.new(cron(opts))
 end
 
 -- Asks for ticks at this time: what was told of them.
@@ -47,15 +47,15 @@ describe("cron: set", function()
     assert.equal(1, log:ask("jobs").a.runs)
     assert.is_true(log:apply("remove", "a"))
     assert.same({ now_ms = 1000 }, log:ask("look", { "a" }))
-    assert.same({ nil, "remove: no job a" }, { log:apply("remove", "a") })
+    assert.same({ nil, "cron.remove: no job a" }, { log:apply("remove", "a") })
   end)
 
   it("takes so many jobs", function()
-    local log = new { jobs_max = 2 }
+    local log = new { max_jobs = 2 }
     log:apply("set", "a", { every = 1000 })
     log:apply("set", "b", { every = 1000 })
     local _, why = log:apply("set", "c", { every = 1000 })
-    assert.equal("set: there are 2 jobs, and can be no more", why)
+    assert.equal("cron.set: there are 2 jobs, and can be no more", why)
     assert.equal(3000, log:apply("set", "b", { every = 3000 }))
     log:apply("remove", "a")
     assert.equal(1000, log:apply("set", "c", { every = 1000 }))
@@ -73,10 +73,10 @@ describe("cron: set", function()
     ['set: missed: expected "skip" or "once" or "all", got "x"'] =
       { every = 10, missed = "x" },
     ["set: retry: expected true or false, got 1"] = { every = 10, retry = 1 },
-    ["set: runs_max: expected an integer from 1 to 100, got 101"] =
-      { every = 10, runs_max = 101 },
+    ["set: max_runs: expected an integer from 1 to 100, got 101"] =
+      { every = 10, max_runs = 101 },
     ['set: job: unknown field "evry"; known are every, at, missed, late_ms, '
-      .. "retry, attempts, runs_max, payload"] = { evry = 5 },
+      .. "retry, attempts, max_runs, payload"] = { evry = 5 },
     ["set: payload: larger than 65536 bytes"] =
       { every = 10, payload = ("x"):rep(70000) },
   } do
@@ -85,7 +85,7 @@ describe("cron: set", function()
       log:apply("set", "a", { every = 1000 })
       local result, why = log:apply("set", "a", spec)
       assert.is_nil(result)
-      assert.equal(words, why)
+      assert.equal("cron." .. words, why)
       assert.equal(1000, log:ask("jobs").a.every)
     end)
   end
@@ -121,7 +121,7 @@ describe("cron: tick", function()
 
   it("gives no more than the newest hundred of one job", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, missed = "all", runs_max = 100 })
+    log:apply("set", "a", { every = 1000, missed = "all", max_runs = 100 })
     local list = ticks_at(log, 5000000)
     assert.equal(100, #list)
     assert.equal("a 4901000", list[1])
@@ -187,8 +187,8 @@ describe("cron: runs", function()
     assert.same({ 2, 2, 1000 }, { run.token, run.attempt, run.due_ms })
     for _, command in ipairs { "finish", "extend" } do
       local _, why = log:apply(command, "a", 1, 500)
-      assert.equal(command .. ": the run of a with token 1 is not yours any "
-        .. "more: it was claimed again, finished or dropped", why)
+      assert.equal("cron." .. command .. ": the run of a with token 1 is not "
+        .. "yours any more: it was claimed again, finished or dropped", why)
     end
     assert.is_true(log:apply("finish", "a", 2))
   end)
@@ -231,7 +231,7 @@ describe("cron: runs", function()
 
   it("that are too many go, but not the one that somebody does", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, runs_max = 2 })
+    log:apply("set", "a", { every = 1000, max_runs = 2 })
     ticks_at(log, 1000)
     local run = log:apply("claim", "n1", { "a" }, 60000)
     ticks_at(log, 2000)
@@ -262,14 +262,14 @@ describe("cron: runs", function()
       ticks_at(log, 1000)
       local result, why = log:apply(table.unpack(call))
       assert.is_nil(result)
-      assert.equal(words, why)
+      assert.equal("cron." .. words, why)
       assert.equal(1, log:apply("claim", "n1", { "a" }, 500).token)
     end)
   end
 
   it("look refuses what are no names", function()
     local _, why = new():ask("look", 5)
-    assert.equal("look: names: expected a list of 1 to 1000 jobs", why)
+    assert.equal("cron.look: names: expected a list of 1 to 1000 jobs", why)
   end)
 end)
 
@@ -316,12 +316,12 @@ end)
 describe("cron: options", function()
   it("that are wrong raise, and name the path", function()
     local ok, why = pcall(function()
-      local service = cron { jobs_mx = 5 }
+      local service = cron { max_jbs = 5 }
       return service
     end)
     assert.is_false(ok)
-    assert.truthy(why:find("raft.services.cron: jobs_mx: unknown option, did "
-      .. "you mean jobs_max?", 1, true), why)
+    assert.truthy(why:find("raft.services.cron: max_jbs: unknown option, did "
+      .. "you mean max_jobs?", 1, true), why)
     assert.equal("cron", cron().name)
     assert.equal("times", cron { name = "times" }.name)
   end)
@@ -329,6 +329,6 @@ end)
 
 describe("cron: annotations #house", function()
   it("have every command, query and function", function()
-    battery.check_annotations("cron", cron, cron())
+    service_log.check_annotations("cron", cron, cron())
   end)
 end)

@@ -1,12 +1,12 @@
 -- The battery lock in simulated clusters: `wait`, the paused holder, and the
 -- swarm of faults over the model.
-local battery = require "spec.support.battery"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local helper = require "spec.support.helper"
 local lock = require "raft.services.lock"
 local model = require "spec.services.lock_model"
 local sim = require "raft.sim"
+local service_log = require "spec.support.service_log"
 
 local function cluster(nodes)
   return sim.new { seed = helper.seed(), nodes = nodes,
@@ -144,7 +144,7 @@ describe("lock.wait", function()
       local proxy = proxy_of(s, s:client())
       local _, err = lock.wait(proxy, "", { owner = "ann" })
       assert.equal("refused", err.code)
-      assert.truthy(err.message:find("acquire: key", 1, true))
+      assert.truthy(err.message:find("lock.acquire: key", 1, true))
       for words, call in pairs {
         ["owner: expected who wants the lock, got nil"] = { proxy, "a" },
         ["expected the proxy of a lock service, got 5"] = { 5, "a",
@@ -255,7 +255,7 @@ end
 -- Goes through the log with the model; each grant by its token.
 local function check_log()
   local m, granted = model.new(), {}
-  for _, it in ipairs(battery.in_order(seen)) do
+  for _, it in ipairs(service_log.in_order(seen)) do
     local expected, holder = model.step(m, it.time, it.command,
       table.unpack(it.arguments, 1, it.arguments.n))
     if expected ~= it.result then
@@ -289,7 +289,9 @@ describe("the swarm over locks", function()
     local first, count, tokens = helper.seed(), 0, 0
     local report, err = sim.explore { seeds = { first, first + SEEDS - 1 },
       nodes = 5, workload = workload, duration_ms = MS, shrink = false,
-      node = function() return { service = battery.watched(lock(), seen) } end,
+      node = function()
+        return { service = service_log.watched(lock(), seen) }
+      end,
       check = function()
         for _ in pairs(seen) do count = count + 1 end
         tokens = tokens + #answered

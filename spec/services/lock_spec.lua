@@ -1,11 +1,11 @@
 -- The battery lock: leases by the time of the log, tokens that ascend.
-local battery = require "spec.support.battery"
 local helper = require "spec.support.helper"
 local lock = require "raft.services.lock"
 local model = require "spec.services.lock_model"
+local service_log = require "spec.support.service_log"
 
 local function new(opts)
-  return battery.new(lock(opts))
+  return service_log.new(lock(opts))
 end
 
 -- The refusal of a command: what stands in the error's value.
@@ -152,7 +152,7 @@ describe("lock: arguments", function()
       local log = new()
       log:apply("acquire", "a", "bob", 500)
       local before = log:ask("get", "a")
-      assert.equal(words, refusal(log, table.unpack(call)))
+      assert.equal("lock." .. words, refusal(log, table.unpack(call)))
       assert.same(before, log:ask("get", "a"))
       assert.equal(2, log:apply("acquire", "b", "bob", 500))  -- no token lost
     end)
@@ -160,7 +160,8 @@ describe("lock: arguments", function()
 
   it("get refuses what is no key", function()
     local _, why = new():ask("get", "")
-    assert.equal('get: key: expected a string of 1 to 1024 bytes, got ""', why)
+    assert.equal("lock.get: key: expected a string of 1 to 1024 bytes, got "
+      .. '""', why)
   end)
 
   it("takes an integer that came as a float", function()
@@ -172,8 +173,8 @@ describe("lock: arguments", function()
 
   it("options that are wrong raise, and name the path", function()
     for words, opts in pairs {
-      ["raft.services.lock: keys_max: expected an integer from 1 to 1048576 "
-        .. "(keys), got 0"] = { keys_max = 0 },
+      ["raft.services.lock: max_keys: expected an integer from 1 to 1048576 "
+        .. "(keys), got 0"] = { max_keys = 0 },
       ["raft.services.lock: nam: unknown option, did you mean name?"] =
         { nam = "x" },
     } do
@@ -192,15 +193,24 @@ end)
 
 describe("lock: room", function()
   it("is for so many keys, and what is over makes room", function()
-    local log = new { keys_max = 3 }
+    local log = new { max_keys = 3 }
     log.time = 1000
     for i = 1, 3 do log:apply("acquire", "k" .. i, "ann", 100 * i) end
-    assert.equal("acquire: 3 locks are held, and there can be no more",
+    assert.equal("lock.acquire: 3 locks are held, and there can be no more",
       refusal(log, "acquire", "k4", "ann", 500))
     assert.equal(2, log:apply("acquire", "k2", "ann", 500))
     log.time = 1100
     assert.equal(4, log:apply("acquire", "k4", "ann", 500))
     assert.equal(3, refusal(log, "acquire", "k3", "bob", 5).token)
+  end)
+
+  it("is part of the state, whatever a node is started with", function()
+    local log = new { max_keys = 1 }
+    log:apply("acquire", "a", "ann", 500)
+    log.service = lock { max_keys = 9 }
+    log:restart()
+    assert.equal("lock.acquire: 1 locks are held, and there can be no more",
+      refusal(log, "acquire", "b", "ann", 500))
   end)
 
   it("is given back by owners that are gone", function()
@@ -253,6 +263,6 @@ end)
 
 describe("lock: annotations #house", function()
   it("have every command, query and function", function()
-    battery.check_annotations("lock", lock, lock())
+    service_log.check_annotations("lock", lock, lock())
   end)
 end)

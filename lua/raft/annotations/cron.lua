@@ -5,7 +5,7 @@
 
 ---@class raft.cron.options
 ---@field name string? "cron"
----@field jobs_max integer?
+---@field max_jobs integer?
 
 ---@class raft.cron.clock
 ---@field now_ms integer
@@ -19,7 +19,7 @@
 ---@field late_ms integer?
 ---@field retry boolean?
 ---@field attempts integer?
----@field runs_max integer?
+---@field max_runs integer?
 ---@field payload any
 
 ---@class raft.cron.run

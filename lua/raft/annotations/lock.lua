@@ -5,8 +5,8 @@
 
 ---@class raft.lock.options
 ---@field name string? "lock"
----@field keys_max integer?
----@field ttl_ms_max integer?
+---@field max_keys integer?
+---@field max_ttl_ms integer?
 
 ---@class raft.lock.wait_opts: raft.opts
 ---@field owner string

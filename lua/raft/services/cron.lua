@@ -35,7 +35,7 @@ local TICKS_MAX <const> = 256           -- by one command; the rest comes next
 
 local option_rule = schema.fields {
   { "name", schema.name, default = "cron" },
-  { "jobs_max", schema.integer(1, 1 << 16, "jobs"), default = 1000 },
+  { "max_jobs", schema.integer(1, 1 << 16, "jobs"), default = 1000 },
 }
 
 ------------------------------------------------------------------- the state --
@@ -43,8 +43,12 @@ local option_rule = schema.fields {
 -- jobs:    name -> { spec =, due_ms = of the next tick, runs = oldest first }
 -- due_ms:  the earliest of them; false: there is no job
 -- token:   of the newest claim
-local function init()
-  return { jobs = {}, count = 0, due_ms = false, token = 0 }
+-- limits:  the options of the node whose first state it was. In the state they
+--          are the same on every node.
+local function init_with(limits)
+  return function()
+    return { jobs = {}, count = 0, due_ms = false, token = 0, limits = limits }
+  end
 end
 
 local function find_due(s)
@@ -57,30 +61,30 @@ end
 ------------------------------------------------------------------------ jobs --
 
 local SPEC <const> = { "every", "at", "missed", "late_ms", "retry", "attempts",
-  "runs_max", "payload" }
+  "max_runs", "payload" }
 local MISSED <const> = { "skip", "once", "all" }
 
 local function wrong_schedule(spec)
   if spec.at == nil then
-    return refusing.integer("set: every", spec.every, EVERY_MS_MIN,
+    return refusing.integer("cron.set: every", spec.every, EVERY_MS_MIN,
       EVERY_MS_MAX)
   elseif spec.every ~= nil then
-    return "set: every: there is an at already: give one of the two"
+    return "cron.set: every: there is an at already: give one of the two"
   end
   local why = schedule.wrong_at(spec.at)
-  return why and "set: at: " .. why
+  return why and "cron.set: at: " .. why
 end
 
 local function wrong_spec(spec)
-  return refusing.fields("set: job", spec, SPEC)
+  return refusing.fields("cron.set: job", spec, SPEC)
     or wrong_schedule(spec)
-    or refusing.one_of("set: missed", spec.missed or "once", MISSED)
-    or refusing.integer("set: late_ms", spec.late_ms or 0, 0, EVERY_MS_MAX)
-    or refusing.boolean("set: retry", spec.retry)
-    or refusing.integer("set: attempts", spec.attempts or 1, 1, 1 << 30)
-    or refusing.integer("set: runs_max", spec.runs_max or 1, 1, RUNS_LIMIT)
+    or refusing.one_of("cron.set: missed", spec.missed or "once", MISSED)
+    or refusing.integer("cron.set: late_ms", spec.late_ms or 0, 0, EVERY_MS_MAX)
+    or refusing.boolean("cron.set: retry", spec.retry)
+    or refusing.integer("cron.set: attempts", spec.attempts or 1, 1, 1 << 30)
+    or refusing.integer("cron.set: max_runs", spec.max_runs or 1, 1, RUNS_LIMIT)
     or #codec.encode(spec.payload) > PAYLOAD_BYTES_MAX
-      and ("set: payload: larger than %d bytes"):format(PAYLOAD_BYTES_MAX)
+      and ("cron.set: payload: larger than %d bytes"):format(PAYLOAD_BYTES_MAX)
     or nil
 end
 
@@ -91,7 +95,7 @@ local function filled(spec)
     late_ms = math.tointeger(spec.late_ms or LATE_MS),
     retry = spec.retry ~= false,
     attempts = math.tointeger(spec.attempts or ATTEMPTS),
-    runs_max = math.tointeger(spec.runs_max or RUNS_MAX),
+    max_runs = math.tointeger(spec.max_runs or RUNS_MAX),
     payload = spec.payload,
   }
 end
@@ -102,29 +106,30 @@ end
 
 -- -> when it is due next. The same again changes nothing, so each node may set
 -- its jobs whenever it starts.
-local function set(given)
-  return function(s, name, spec)
-    local why = wrong_name("set", name) or wrong_spec(spec)
-    if why then return nil, why end
-    local job, new = s.jobs[name], filled(spec)
-    if job and codec.encode(job.spec) == codec.encode(new) then
-      return job.due_ms
-    elseif not job and s.count >= given.jobs_max then
-      return nil, ("set: there are %d jobs, and can be no more"):format(s.count)
-    end
-    if not job then s.count = s.count + 1 end
-    s.jobs[name] = { spec = new, due_ms = schedule.after(new, entry.time),
-      runs = job and job.runs or {} }
-    find_due(s)
-    return s.jobs[name].due_ms
+local function set(s, name, spec)
+  local why = wrong_name("cron.set", name) or wrong_spec(spec)
+  if why then return nil, why end
+  local job, new = s.jobs[name], filled(spec)
+  if job and codec.encode(job.spec) == codec.encode(new) then
+    return job.due_ms
+  elseif not job and s.count >= s.limits.max_jobs then
+    return nil, ("cron.set: there are %d jobs, and can be no more"):format(
+      s.count)
   end
+  if not job then s.count = s.count + 1 end
+  s.jobs[name] = { spec = new, due_ms = schedule.after(new, entry.time),
+    runs = job and job.runs or {} }
+  find_due(s)
+  return s.jobs[name].due_ms
 end
 
 -- -> true; with its runs.
 local function remove(s, name)
-  local why = wrong_name("remove", name)
+  local why = wrong_name("cron.remove", name)
   if why then return nil, why end
-  if not s.jobs[name] then return nil, ("remove: no job %s"):format(name) end
+  if not s.jobs[name] then
+    return nil, ("cron.remove: no job %s"):format(name)
+  end
   s.jobs[name], s.count = nil, s.count - 1
   find_due(s)
   return true
@@ -187,7 +192,7 @@ end
 -- -> { now_ms, due_ms, free_ms }: by the newest command; when the next tick is
 -- due; from when on a run of these jobs may be claimed. Nil: never, so far.
 local function look(s, names)
-  local why = runs.wrong_names("look", names)
+  local why = runs.wrong_names("cron.look", names)
   if why then return nil, why end
   return { now_ms = entry.time, due_ms = s.due_ms or nil,
     free_ms = runs.free_ms(s, names) }
@@ -196,12 +201,12 @@ end
 -------------------------------------------------------------------- the face --
 
 -- A service of jobs.
--- @param opts name, jobs_max; the same on every node
+-- @param opts name, max_jobs: see docs/services/cron.md
 local function new(_, opts)
   local given = schema.check("raft.services.cron", 3, option_rule, opts or {})
   return service.new {
-    name = given.name, init = init,
-    commands = { set = set(given), remove = remove, tick = tick,
+    name = given.name, init = init_with { max_jobs = given.max_jobs },
+    commands = { set = set, remove = remove, tick = tick,
       claim = runs.claim, extend = runs.extend, finish = runs.finish },
     queries = { jobs = jobs, look = look },
   }

@@ -27,8 +27,8 @@ local LOOKS_IF_FULL <const> = 64
 
 local option_rule = schema.fields {
   { "name", schema.name, default = "lock" },
-  { "keys_max", schema.integer(1, 1 << 20, "keys"), default = KEYS_MAX },
-  { "ttl_ms_max", schema.integer(1, 1 << 53, "ms"), default = TTL_MS_MAX },
+  { "max_keys", schema.integer(1, 1 << 20, "keys"), default = KEYS_MAX },
+  { "max_ttl_ms", schema.integer(1, 1 << 53, "ms"), default = TTL_MS_MAX },
 }
 
 ------------------------------------------------------------------- the state --
@@ -38,8 +38,12 @@ local option_rule = schema.fields {
 -- A lease that is over is forgotten when its key is asked for, or when an
 -- acquire comes by: each looks at two keys, in turn. So what dead owners leave
 -- goes by itself, and no command has to look at all of them.
-local function init()
-  return { token = 0, locks = {}, keys = {}, turn = 0 }
+-- limits: the options of the node whose first state it was. In the state they
+--        are the same on every node.
+local function init_with(limits)
+  return function()
+    return { token = 0, locks = {}, keys = {}, turn = 0, limits = limits }
+  end
 end
 
 local function forget(s, key)
@@ -66,9 +70,9 @@ local function look_at_others(s, looks)
 end
 
 -- Where all is taken, some of it may be over.
-local function has_room(s, keys_max)
-  if #s.keys >= keys_max then look_at_others(s, LOOKS_IF_FULL) end
-  return #s.keys < keys_max
+local function has_room(s)
+  if #s.keys >= s.limits.max_keys then look_at_others(s, LOOKS_IF_FULL) end
+  return #s.keys < s.limits.max_keys
 end
 
 local function add(s, key, owner)
@@ -118,6 +122,10 @@ local function wrong_key(what, key)
   return refusing.text(what .. ": key", key, KEY_BYTES_MAX)
 end
 
+local function wrong_ttl(what, s, ttl_ms)
+  return refusing.integer(what .. ": ttl_ms", ttl_ms, 1, s.limits.max_ttl_ms)
+end
+
 local function wrong_token(what, key, token)
   return wrong_key(what, key)
     or refusing.integer(what .. ": token", token, 1, math.maxinteger)
@@ -127,46 +135,42 @@ end
 
 -- -> token. Who holds it already gets a new lease and keeps its token, so an
 -- acquire whose answer was lost can be asked again.
-local function acquire(given)
-  return function(s, key, owner, ttl_ms)
-    local why = wrong_key("acquire", key)
-      or refusing.text("acquire: owner", owner, OWNER_BYTES_MAX)
-      or refusing.integer("acquire: ttl_ms", ttl_ms, 1, given.ttl_ms_max)
-    if why then return nil, why end
-    look_at_others(s, LOOKS)
-    local lock = current(s, key)
-    if lock and lock.owner ~= owner then return nil, held(key, lock) end
-    local is_new = not lock
-    if is_new and not has_room(s, given.keys_max) then
-      return nil, ("acquire: %d locks are held, and there can be no more")
-        :format(#s.keys)
-    end
-    lock = lock or add(s, key, owner)
-    extend(lock, ttl_ms)
-    if is_new then emit("acquired", key, owner, lock.token, lock.until_ms) end
-    return lock.token
+local function acquire(s, key, owner, ttl_ms)
+  local why = wrong_key("lock.acquire", key)
+    or refusing.text("lock.acquire: owner", owner, OWNER_BYTES_MAX)
+    or wrong_ttl("lock.acquire", s, ttl_ms)
+  if why then return nil, why end
+  look_at_others(s, LOOKS)
+  local lock = current(s, key)
+  if lock and lock.owner ~= owner then return nil, held(key, lock) end
+  local is_new = not lock
+  if is_new and not has_room(s) then
+    return nil, ("lock.acquire: %d locks are held, and there can be no more")
+      :format(#s.keys)
   end
+  lock = lock or add(s, key, owner)
+  extend(lock, ttl_ms)
+  if is_new then emit("acquired", key, owner, lock.token, lock.until_ms) end
+  return lock.token
 end
 
 -- -> the token. The lease is that long from now on; without ttl_ms as long as
 -- the last one.
-local function renew(given)
-  return function(s, key, token, ttl_ms)
-    local why = wrong_token("renew", key, token) or ttl_ms ~= nil
-      and refusing.integer("renew: ttl_ms", ttl_ms, 1, given.ttl_ms_max) or nil
-    if why then return nil, why end
-    local lock = current(s, key)
-    if not lock or lock.token ~= token then
-      return nil, not_held(key, math.tointeger(token), lock)
-    end
-    extend(lock, ttl_ms or lock.ttl_ms)
-    return lock.token
+local function renew(s, key, token, ttl_ms)
+  local why = wrong_token("lock.renew", key, token)
+    or ttl_ms ~= nil and wrong_ttl("lock.renew", s, ttl_ms) or nil
+  if why then return nil, why end
+  local lock = current(s, key)
+  if not lock or lock.token ~= token then
+    return nil, not_held(key, math.tointeger(token), lock)
   end
+  extend(lock, ttl_ms or lock.ttl_ms)
+  return lock.token
 end
 
 -- -> true.
 local function release(s, key, token)
-  local why = wrong_token("release", key, token)
+  local why = wrong_token("lock.release", key, token)
   if why then return nil, why end
   local lock = current(s, key)
   if not lock or lock.token ~= token then
@@ -179,7 +183,7 @@ end
 
 -- -> who holds it, by the time of the newest command; nil: nobody.
 local function get(s, key)
-  local why = wrong_key("get", key)
+  local why = wrong_key("lock.get", key)
   if why then return nil, why end
   local lock = s.locks[key]
   if not lock or entry.time >= lock.until_ms then return nil end
@@ -190,14 +194,14 @@ end
 -------------------------------------------------------------------- the face --
 
 -- A service of locks.
--- @param opts name, keys_max, ttl_ms_max: see docs/services/lock.md. They must
---   be the same on every node
+-- @param opts name, max_keys, max_ttl_ms: see docs/services/lock.md
 local function new(_, opts)
   local given = schema.check("raft.services.lock", 3, option_rule, opts or {})
   return service.new {
-    name = given.name, init = init,
-    commands = { acquire = acquire(given), renew = renew(given),
-      release = release },
+    name = given.name,
+    init = init_with { max_keys = given.max_keys,
+      max_ttl_ms = given.max_ttl_ms },
+    commands = { acquire = acquire, renew = renew, release = release },
     queries = { get = get },
   }
 end

@@ -27,7 +27,7 @@ end
 function M.add(name, job, due_ms)
   job.runs[#job.runs + 1] = { due_ms = due_ms, attempts = 0, token = 0,
     owner = "", until_ms = 0 }
-  if #job.runs <= job.spec.runs_max then return end
+  if #job.runs <= job.spec.max_runs then return end
   drop(name, job, is_claimed(job.runs[1]) and 2 or 1, "too many wait")
 end
 
@@ -84,8 +84,8 @@ end
 --- -> { name, due_ms, token, attempt, payload, until_ms }: do it, and finish it
 -- before the claim ends; nil: there is nothing to do.
 function M.claim(s, owner, names, claim_ms)
-  local why = refusing.text("claim: owner", owner, OWNER_BYTES_MAX)
-    or M.wrong_names("claim", names) or wrong_ms("claim", claim_ms)
+  local why = refusing.text("cron.claim: owner", owner, OWNER_BYTES_MAX)
+    or M.wrong_names("cron.claim", names) or wrong_ms("cron.claim", claim_ms)
   if why then return nil, why end
   local run, name = next_of(s, names)
   if not run then return nil end
@@ -113,8 +113,8 @@ end
 --- -> until_ms: the claim lasts so long from now on. It is good as long as
 -- nobody else has claimed the run.
 function M.extend(s, name, token, claim_ms)
-  local job, why = claimed(s, "extend", name, token)
-  why = why or wrong_ms("extend", claim_ms)
+  local job, why = claimed(s, "cron.extend", name, token)
+  why = why or wrong_ms("cron.extend", claim_ms)
   if why then return nil, why end
   job.runs[1].until_ms = entry.time + math.tointeger(claim_ms)
   return job.runs[1].until_ms
@@ -122,7 +122,7 @@ end
 
 --- -> true: it is done.
 function M.finish(s, name, token)
-  local job, why = claimed(s, "finish", name, token)
+  local job, why = claimed(s, "cron.finish", name, token)
   if why then return nil, why end
   table.remove(job.runs, 1)
   emit("done", name, token)

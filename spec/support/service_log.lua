@@ -1,7 +1,7 @@
 --- A battery as a state machine with a log of its own, for its specs: time goes
 -- as the spec says, and nothing waits.
 --
---   local log = battery.new(lock {})
+--   local log = service_log.new(lock {})
 --   log.time = 1000
 --   log:apply("acquire", "key", "ann", 500)  -> result; or nil and why
 --   log:ask("get", "key")
