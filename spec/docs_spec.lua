@@ -17,8 +17,7 @@ local function blocks_of(path)
 end
 
 local DOCUMENTS <const> = { "README.md", "docs/API.md",
-  "docs/SIMULATION.md", "docs/OPERATIONS.md", "docs/SERVICES.md",
-  "docs/services/lock.md", "docs/services/cron.md" }
+  "docs/SIMULATION.md", "docs/OPERATIONS.md", "docs/SERVICES.md" }
 
 describe("documents #house", function()
   it("README shows the script of examples/01_counter, which CI runs", function()

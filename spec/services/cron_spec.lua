@@ -327,7 +327,11 @@ describe("cron: options", function()
   end)
 end)
 
-describe("cron: annotations #house", function()
+describe("cron: annotations and page #house", function()
+  it("the page is about what there is", function()
+    service_log.check_page("cron", cron, cron())
+  end)
+
   it("have every command, query and function", function()
     service_log.check_annotations("cron", cron, cron())
   end)

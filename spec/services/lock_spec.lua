@@ -213,6 +213,14 @@ describe("lock: room", function()
       refusal(log, "acquire", "b", "ann", 500))
   end)
 
+  it("changes with a higher version", function()
+    local service = lock { version = 2, max_keys = 2, older = { lock() } }
+    assert.equal(2, service.version)
+    local state = { limits = { max_keys = 1 } }
+    service.upgrade(state)
+    assert.equal(2, state.limits.max_keys)
+  end)
+
   it("is given back by owners that are gone", function()
     local log = new()
     for i = 1, 1000 do
@@ -261,7 +269,11 @@ describe("lock: random commands", function()
   end)
 end)
 
-describe("lock: annotations #house", function()
+describe("lock: annotations and page #house", function()
+  it("the page is about what there is", function()
+    service_log.check_page("lock", lock, lock())
+  end)
+
   it("have every command, query and function", function()
     service_log.check_annotations("lock", lock, lock())
   end)

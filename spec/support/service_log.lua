@@ -76,6 +76,11 @@ function M.watched(service, seen)
     commands = commands, queries = service.queries }
 end
 
+local function read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
 -- The functions of this class that a file of annotations has, as a set.
 local function annotated(text, class)
   local names = {}
@@ -93,9 +98,7 @@ end
 --- Raises unless the annotations of a battery have the functions of its module,
 -- and the commands and queries of the service, and no others.
 function M.check_annotations(name, module, service)
-  local path = ("lua/raft/annotations/%s.lua"):format(name)
-  local file <close> = assert(io.open(path, "rb"))
-  local text = file:read("a")
+  local text = read(("lua/raft/annotations/%s.lua"):format(name))
   assert(type(assert(load(text))()) == "table")
   same_names(module, annotated(text, name))
   local calls = {}
@@ -103,6 +106,22 @@ function M.check_annotations(name, module, service)
     for call in pairs(group) do calls[call] = true end
   end
   same_names(calls, annotated(text, "Proxy"))
+end
+
+--- Raises unless the Lua of a battery's page compiles, its links lead to files,
+-- and it names every command, query and function.
+function M.check_page(name, module, service)
+  local text = read(("docs/services/%s.md"):format(name))
+  for block in text:gmatch("```lua\n(.-)```") do assert(load(block)) end
+  for target in text:gmatch("%]%(([%w_./-]+)[#%w_-]*%)") do
+    assert(os.rename("docs/services/" .. target, "docs/services/" .. target),
+      target)
+  end
+  for _, names in ipairs { module, service.commands, service.queries } do
+    for word in pairs(names) do
+      assert(text:find("`[%l.]-%f[%w]" .. word .. "%("), "not said: " .. word)
+    end
+  end
 end
 
 --- What `seen` holds, in the order of the log.

@@ -5,6 +5,8 @@
 
 ---@class raft.cron.options
 ---@field name string? "cron"
+---@field version integer?
+---@field older raft.service[]?
 ---@field max_jobs integer?
 
 ---@class raft.cron.clock

@@ -5,6 +5,8 @@
 
 ---@class raft.lock.options
 ---@field name string? "lock"
+---@field version integer?
+---@field older raft.service[]?
 ---@field max_keys integer?
 ---@field max_ttl_ms integer?
 

@@ -35,6 +35,8 @@ local TICKS_MAX <const> = 256           -- by one command; the rest comes next
 
 local option_rule = schema.fields {
   { "name", schema.name, default = "cron" },
+  { "version", schema.integer(1, 1 << 53), default = 1 },
+  { "older", schema.any_table },
   { "max_jobs", schema.integer(1, 1 << 16, "jobs"), default = 1000 },
 }
 
@@ -201,11 +203,14 @@ end
 -------------------------------------------------------------------- the face --
 
 -- A service of jobs.
--- @param opts name, max_jobs: see docs/services/cron.md
+-- @param opts name, max_jobs, version, older: see docs/services/cron.md
 local function new(_, opts)
   local given = schema.check("raft.services.cron", 3, option_rule, opts or {})
+  local limits = { max_jobs = given.max_jobs }
   return service.new {
-    name = given.name, init = init_with { max_jobs = given.max_jobs },
+    name = given.name, version = given.version, older = given.older or nil,
+    init = init_with(limits),
+    upgrade = function(s) s.limits = limits end,
     commands = { set = set, remove = remove, tick = tick,
       claim = runs.claim, extend = runs.extend, finish = runs.finish },
     queries = { jobs = jobs, look = look },

@@ -27,6 +27,8 @@ local LOOKS_IF_FULL <const> = 64
 
 local option_rule = schema.fields {
   { "name", schema.name, default = "lock" },
+  { "version", schema.integer(1, 1 << 53), default = 1 },
+  { "older", schema.any_table },
   { "max_keys", schema.integer(1, 1 << 20, "keys"), default = KEYS_MAX },
   { "max_ttl_ms", schema.integer(1, 1 << 53, "ms"), default = TTL_MS_MAX },
 }
@@ -194,13 +196,15 @@ end
 -------------------------------------------------------------------- the face --
 
 -- A service of locks.
--- @param opts name, max_keys, max_ttl_ms: see docs/services/lock.md
+-- @param opts name, max_keys, max_ttl_ms, version, older: see
+--   docs/services/lock.md
 local function new(_, opts)
   local given = schema.check("raft.services.lock", 3, option_rule, opts or {})
+  local limits = { max_keys = given.max_keys, max_ttl_ms = given.max_ttl_ms }
   return service.new {
-    name = given.name,
-    init = init_with { max_keys = given.max_keys,
-      max_ttl_ms = given.max_ttl_ms },
+    name = given.name, version = given.version, older = given.older or nil,
+    init = init_with(limits),
+    upgrade = function(s) s.limits = limits end,
     commands = { acquire = acquire, renew = renew, release = release },
     queries = { get = get },
   }
