@@ -34,6 +34,18 @@ describe("machine", function()
     assert.is_false(err.is_local)
   end)
 
+  it("says a refusal in the words of its message, where it has one", function()
+    for words, why in pairs {
+      ["not now"] = { message = "not now", until_ms = 5 },
+      ["a table"] = { message = 5 }, no = "no",
+    } do
+      local err = Machine.refusal("apply", why, "unknown")
+      assert.equal("refused", err.code)
+      assert.equal(words, err.message)
+      assert.same(why, err.value)
+    end
+  end)
+
   it("copies a plain table that was raised, and only that", function()
     local thing = { code = 1, inner = { 2 } }
     local m = machine(function(command)

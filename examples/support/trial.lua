@@ -100,7 +100,8 @@ local function collect(process, pipe, field)
 end
 
 -- Starts a program in the trial's directory.
-local function start(trial, program, ...)
+-- @param input a pipe to its standard input, or nil
+local function start(trial, input, program, ...)
   local out, err = uv.new_pipe(false), uv.new_pipe(false)
   local process = setmetatable({
     name = table.concat({ ... }, " "),
@@ -109,14 +110,16 @@ local function start(trial, program, ...)
     status = false,  -- its exit status, once it has ended
     signal = false,  -- the signal that ended it, or 0
     handle = false,  -- luv's
+    input = input or false,  -- what we type goes there
     open_pipes = 2,  -- of these two, how many may still bring something
   }, Process)
   local function ended(status, signal)
     process.status, process.signal = status, signal
     process.handle:close()
+    if process.input then process:hang_up() end
   end
   process.handle = assert(uv.spawn(program, {
-    args = { ... }, cwd = trial.dir, stdio = { nil, out, err },
+    args = { ... }, cwd = trial.dir, stdio = { input, out, err },
   }, ended))
   collect(process, out, "text")
   collect(process, err, "errors")
@@ -126,12 +129,17 @@ end
 
 --- Starts `lua5.4 ...` in the trial's directory.
 function Trial:start(...)
-  return start(self, interpreter(), ...)
+  return start(self, nil, interpreter(), ...)
+end
+
+--- The same, with a keyboard: process:type(text), process:hang_up().
+function Trial:start_terminal(...)
+  return start(self, uv.new_pipe(false), interpreter(), ...)
 end
 
 --- Starts a program of the system, from a path that `has` found.
 function Trial:start_program(path, ...)
-  return start(self, path, ...)
+  return start(self, nil, path, ...)
 end
 
 --- The path of a program of the system, or nil.
@@ -153,6 +161,16 @@ function Process:line(n)
   n = n or 1
   M.wait(function() return self:lines()[n] or self.status end)
   return self:lines()[n]
+end
+
+--- Types text.
+function Process:type(text)
+  assert(self.input:write(text))
+end
+
+--- No more is typed: Ctrl-D.
+function Process:hang_up()
+  if not self.input:is_closing() then self.input:close() end
 end
 
 --- Sends a signal, unless it has ended.

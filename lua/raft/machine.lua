@@ -267,12 +267,18 @@ end
 
 --------------------------------------------------------------------- results --
 
+-- The words of a refusal: of a table those of its field `message`.
+local function words_of(why)
+  local message = type(why) == "table" and rawget(why, "message")
+  return type(message) == "string" and message or errors.text(why)
+end
+
 --- What a function meant by `nil, why`, as an error value.
 -- @param outcome "none" where nothing entered the log
 function M.refusal(what, why, outcome)
   local copy, err = M.copied(what, why)
   if err then return err end
-  return errors.new("refused", errors.text(why),
+  return errors.new("refused", words_of(why),
     { value = copy, outcome = outcome })
 end
 

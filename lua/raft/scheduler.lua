@@ -3,7 +3,7 @@
 -- by its uv. It opens a handle only while there is something to wait for.
 --
 -- From the loop (luv, or what stands in for it) it uses run, stop, loop_alive,
--- loop_mode, new_timer, timer_start, new_idle, idle_start, new_signal,
+-- loop_mode, hrtime, new_timer, timer_start, new_idle, idle_start, new_signal,
 -- signal_start, unref, close and is_closing; loop_mode and new_signal may be
 -- missing.
 local errors = require "raft.errors"
@@ -12,6 +12,7 @@ local registry = require "raft.registry"
 
 local M = {}
 
+local NS_PER_MS <const> = 1000000
 local CLOSING_PASSES_MAX <const> = 10  -- callbacks of callbacks, at the end
 
 local Scheduler = { __name = "raft.scheduler" }
@@ -159,6 +160,11 @@ function Scheduler:on_signal(name, fn)
   assert(self.uv.signal_start(handle, name, function() dispatch(self, fn) end))
   self.uv.unref(handle)
   return handle
+end
+
+--- The time of a clock that only goes on, in ms.
+function Scheduler:now()
+  return self.uv.hrtime() // NS_PER_MS | 0
 end
 
 --- Makes sure that there is a next turn.
