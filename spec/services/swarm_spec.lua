@@ -62,8 +62,8 @@ counters.steps = {
 
 ------------------------------------------------------------------------ map --
 
--- Keys that begin with t have times to live, and no place in the model: what
--- has a version there would need to know the time.
+-- No key has a time to live here: the model would have to know the time at
+-- which each command was applied.
 local maps = { watches = {} }
 
 function maps.service() return map { keys_max = 4, history_max = 100000 } end
@@ -270,6 +270,67 @@ queues.steps = {
 function queues.seen(output)
   if type(output) ~= "table" or not output.until_ms then return output end
   return { id = output.id, value = output.value, attempt = output.attempt }
+end
+
+-- Beside it is a queue with short leases and delays. What no model can know
+-- there is looked at by what it promises: nothing is lost, nothing comes again
+-- that is done, and nobody has a message while another one does.
+local LEASE_MS <const> = 200
+
+queues.beside_of = {}
+
+function queues.other()
+  return queue { name = "timed", lease_ms = LEASE_MS, attempts_max = false }
+end
+
+-- Pops one, and acknowledges it or not. Was there one?
+local function take(proxy, seen, is_done)
+  local message = proxy.pop()
+  if not message then return false end
+  local last = seen.last[message.id] or { attempt = 0, until_ms = 0 }
+  if last.is_done then seen.problem = "it came again after it was done" end
+  if message.attempt <= last.attempt then seen.problem = "an old attempt" end
+  if message.until_ms - LEASE_MS < last.until_ms then
+    seen.problem = "two had it at one time"
+  end
+  seen.last[message.id] = message
+  if is_done then
+    local done, err = proxy.ack(message.id, message.attempt)
+    message.is_done, message.may_be_gone = done, err ~= nil or done
+  end
+  return true
+end
+
+function queues.beside(s)
+  local random = s.world:random("timed")
+  local seen = { pushed = {}, last = {}, problem = false, is_over = false }
+  queues.beside_of[s] = seen
+  s:wait(function() return next(s.members.n1.services) end, 10000)
+  local proxy = s:client("timed"):service("timed", { timeout = 3000 })
+  for i = 1, 60 do
+    seen.pushed[#seen.pushed + 1] = proxy.push(i, random:between(0, 300))
+    take(proxy, seen, random:chance(0.5))
+    s:sleep(random:between(0, 200))
+  end
+  seen.is_over = true
+end
+
+function queues.check(s)
+  local seen = queues.beside_of[s]
+  assert(s:wait(function() return seen.is_over end, 60000))
+  local proxy = s:client("end"):service("timed")
+  for _ = 1, 60 do
+    s:sleep(LEASE_MS)
+    while take(proxy, seen, true) do end
+  end
+  assert(not seen.problem, seen.problem)
+  assert(#seen.pushed > 10, "too few were pushed")
+  for _, id in ipairs(seen.pushed) do
+    local is_gone = seen.last[id] and seen.last[id].may_be_gone
+    -- A leader whose clock is an hour behind lets the log's time stand still.
+    assert(is_gone or proxy.get(id), "a message was lost")
+  end
+  return true
 end
 
 --------------------------------------------------------------------- config --

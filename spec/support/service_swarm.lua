@@ -11,6 +11,7 @@
 --   seen(output)         of an answer what the model can know; optional
 --   key(arguments)       what it is about, where calls on different keys have
 --                        nothing to do with each other; optional
+--   other                like service, of one more that is there; optional
 --   beside(s)            runs beside the workload; optional
 --   check(s)             true, or nil and why not, once all is over; optional
 local codec = require "raft.codec"
@@ -113,7 +114,8 @@ function M.run(subject, first, count)
   local report, err = sim.explore {
     seeds = { first, first + count - 1 }, nodes = 5, duration_ms = MS,
     node = function()
-      return { service = subject.service(), snapshot_bytes = 4000 }
+      return { services = { subject.service(), subject.other and
+        subject.other() }, snapshot_bytes = 4000 }
     end,
     workload = workload(subject), shrink = false, say = function() end,
     check = function(s)
