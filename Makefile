@@ -282,6 +282,10 @@ fuzz:  ## libFuzzer on every target, SECONDS each (20; TARGET=wire, SEED=n)
 bench: build  ## the benchmarks, as tables
 	@$(LUA) bench/run.lua $(ARGS)
 
+.PHONY: bench-deps
+bench-deps:  ## installs the peers that the benchmarks compare with
+	@tools/deps bench
+
 .PHONY: replay
 replay: build  ## runs a recording again, as a trace in words (FILE=recording)
 	@$(LUA) tools/replay.lua $(if $(FILE),"$(FILE)")
