@@ -279,8 +279,15 @@ fuzz:  ## libFuzzer on every target, SECONDS each (20; TARGET=wire, SEED=n)
 	@$(LUA) tools/fuzz.lua $(or $(SECONDS),20) $(TARGET)
 
 .PHONY: bench
-bench: build  ## the benchmarks, as tables
-	@$(LUA) bench/run.lua $(ARGS)
+bench: build $(if $(wildcard $(LIBRAFT)),build/bench/canonical) ## ours beside   its peers (QUICK=1, ARGS="embedded rounds=3", ARGS=failover)
+	@QUICK=$(QUICK) $(LUA) bench/run.lua $(ARGS)
+
+# Another raft.h than ours, so none of our include paths.
+LIBRAFT := /usr/include/raft/uv.h
+build/bench/%: bench/peers/%.c
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	@$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $< -lraft -luv
 
 .PHONY: bench-deps
 bench-deps:  ## installs the peers that the benchmarks compare with
