@@ -52,6 +52,7 @@ TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
 ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) $(FUZZ) \
   $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c)
+PEERS := $(wildcard bench/peers/*.c) # of libraries that may be absent
 PLAIN_CORE := $(filter-out csrc/host.c csrc/host_fork.c,$(CORE))
 
 # --------------------------------------------------------------------- flags
@@ -235,7 +236,7 @@ lint:  ## arrows, tidiness, formatting, luacheck, warnings as errors
 
 .PHONY: format
 format:  ## formats the C files, and rewrites the rockspec's list of modules
-	@$(CLANG_FORMAT) -i $(ALL_C) $(HEADERS)
+	@$(CLANG_FORMAT) -i $(ALL_C) $(PEERS) $(HEADERS)
 	@$(LUA) tools/rockspec.lua --write
 
 .PHONY: tidy
@@ -278,12 +279,14 @@ fuzz:  ## libFuzzer on every target, SECONDS each (20; TARGET=wire, SEED=n)
 	@$(MAKE) -s -j$(JOBS) build/fuzz/fuzz
 	@$(LUA) tools/fuzz.lua $(or $(SECONDS),20) $(TARGET)
 
+# Canonical raft is compared with where it is installed.
+LIBRAFT := $(wildcard /usr/include/raft/uv.h)
+
 .PHONY: bench
-bench: build $(if $(wildcard $(LIBRAFT)),build/bench/canonical) ## ours beside   its peers (QUICK=1, ARGS="embedded rounds=3", ARGS=failover)
+bench: build $(LIBRAFT:%=build/bench/canonical)  ## beside peers (QUICK=1, ARGS=)
 	@QUICK=$(QUICK) $(LUA) bench/run.lua $(ARGS)
 
-# Another raft.h than ours, so none of our include paths.
-LIBRAFT := /usr/include/raft/uv.h
+# It has another raft.h than ours, so none of our include paths.
 build/bench/%: bench/peers/%.c
 	@mkdir -p $(@D)
 	@echo "  cc $<"
@@ -350,7 +353,7 @@ lint-luacheck:
 	  $(wildcard lua spec tools examples bench)
 
 lint-format:
-	@$(CLANG_FORMAT) --dry-run -Werror $(ALL_C) $(HEADERS)
+	@$(CLANG_FORMAT) --dry-run -Werror $(ALL_C) $(PEERS) $(HEADERS)
 
 lint_flags = -fsyntax-only -Werror $(STANDARD) $(test_include) $(lua_include)
 

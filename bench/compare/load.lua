@@ -5,7 +5,8 @@
 --   load <kind> <outstanding> <bytes> <ms>
 --     -> load <count> <seconds> <p50 ms> <p99 ms> <worst ms>
 --
--- What is answered after the time is over counts for the latencies only.
+-- When the time is over nothing more is asked; the seconds end with the last
+-- answer, so that a request which takes longer than a load counts, too.
 local uv = require "luv"
 
 local M = {}
@@ -25,26 +26,25 @@ function M.percentile(buckets, count, share)
 end
 
 local function line_of(run)
-  return ("load %d %.6f %.3f %.3f %.3f"):format(run.in_time,
-    (run.deadline - run.began) / 1e9,
+  return ("load %d %.6f %.3f %.3f %.3f"):format(run.answered,
+    (run.last - run.began) / 1e9,
     M.percentile(run.buckets, run.answered, 0.5),
     M.percentile(run.buckets, run.answered, 0.99), run.worst / NS_PER_MS)
 end
 
-local function count(run, took, is_in_time)
+local function count(run, took)
   local bucket = took // BUCKET_NS + 1 | 0
   if bucket > BUCKETS then bucket = BUCKETS end
   run.buckets[bucket] = run.buckets[bucket] + 1
   run.answered = run.answered + 1
-  if is_in_time then run.in_time = run.in_time + 1 end
   if took > run.worst then run.worst = took end
 end
 
 --- `issue(done)` asks once, and calls done(err) when it is answered; `say` gets
 -- the line. An error ends the process: there is no figure then.
 function M.run(outstanding, ms, issue, say)
-  local run = { under_way = 0, answered = 0, in_time = 0, worst = 0,
-    buckets = {}, began = 0, deadline = 0 }
+  local run = { under_way = 0, answered = 0, worst = 0, buckets = {},
+    began = 0, deadline = 0, last = 0 }
   for i = 1, BUCKETS do run.buckets[i] = 0 end
   local hrtime = uv.hrtime
   local function ask()
@@ -53,10 +53,12 @@ function M.run(outstanding, ms, issue, say)
     issue(function(err)
       if err then error("the load failed: " .. tostring(err)) end
       local now = hrtime()
-      count(run, now - at, now < run.deadline)
+      count(run, now - at)
       run.under_way = run.under_way - 1
       if now < run.deadline then return ask() end
-      if run.under_way == 0 then say(line_of(run)) end
+      if run.under_way > 0 then return end
+      run.last = now
+      say(line_of(run))
     end)
   end
   run.began = hrtime()

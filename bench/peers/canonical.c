@@ -37,8 +37,7 @@ struct load {
   size_t size;       /* of a command */
   uint64_t began;    /* ns */
   uint64_t deadline; /* ns */
-  uint64_t count;    /* answered before the deadline */
-  uint64_t all;      /* answered */
+  uint64_t count;    /* answered */
   uint64_t worst;    /* ns */
   unsigned under_way;
   uint32_t buckets[BUCKETS];
@@ -109,14 +108,14 @@ static double at_share(double share) {
   uint64_t seen = 0;
   for (int i = 0; i < BUCKETS; i++) {
     seen += load.buckets[i];
-    if ((double)seen >= (double)load.all * share)
+    if ((double)seen >= (double)load.count * share)
       return (double)(i + 1) * BUCKET_NS / 1e6;
   }
   return (double)load.worst / 1e6;
 }
 
-static void report(void) {
-  double seconds = (double)(load.deadline - load.began) / 1e9;
+static void report(uint64_t now) {
+  double seconds = (double)(now - load.began) / 1e9;
   printf("load %llu %.6f %.3f %.3f %.3f\n", (unsigned long long)load.count,
          seconds, at_share(0.5), at_share(0.99), (double)load.worst / 1e6);
   fflush(stdout);
@@ -124,12 +123,11 @@ static void report(void) {
 
 static void propose(void);
 
-static void count_one(uint64_t now, uint64_t took) {
+static void count_one(uint64_t took) {
   uint64_t bucket = took / BUCKET_NS;
   if (bucket >= BUCKETS) bucket = BUCKETS - 1;
   load.buckets[bucket]++;
-  load.all++;
-  if (now < load.deadline) load.count++;
+  load.count++;
   if (took > load.worst) load.worst = took;
 }
 
@@ -138,13 +136,13 @@ static void answered(struct raft_apply *request, int status, void *result) {
   uint64_t now = uv_hrtime();
   (void)result;
   check(status, "apply");
-  count_one(now, now - proposal->at);
+  count_one(now - proposal->at);
   free(proposal);
   load.under_way--;
   if (now < load.deadline) {
     propose();
   } else if (load.under_way == 0) {
-    report();
+    report(now);
   }
 }
 
