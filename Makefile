@@ -51,7 +51,8 @@ UNITS := $(TESTS:spec/c/%.c=%) fuzz_replay # programs in build/unit
 TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
 ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) $(FUZZ) \
-  $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c)
+  $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c \
+  bench/core/*.c)
 PEERS := $(wildcard bench/peers/*.c) # of libraries that may be absent
 PLAIN_CORE := $(filter-out csrc/host.c csrc/host_fork.c,$(CORE))
 
@@ -283,8 +284,14 @@ fuzz:  ## libFuzzer on every target, SECONDS each (20; TARGET=wire, SEED=n)
 LIBRAFT := $(wildcard /usr/include/raft/uv.h)
 
 .PHONY: bench
-bench: build $(LIBRAFT:%=build/bench/canonical)  ## beside peers (QUICK=1, ARGS=)
+bench: build build/bench/core_alone \
+  $(if $(LIBRAFT),build/bench/canonical)  ## beside peers (QUICK=1, ARGS=)
 	@QUICK=$(QUICK) $(LUA) bench/run.lua $(ARGS)
+
+build/bench/core_alone: build/core/bench/core/alone.o build/core/core.a
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(flags_core) -o $@ $^
 
 # It has another raft.h than ours, so none of our include paths.
 build/bench/%: bench/peers/%.c

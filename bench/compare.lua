@@ -6,10 +6,12 @@
 --
 -- Tables go to the terminal, data to build/bench/compare.json, plots to
 -- docs/bench after a whole run, beside the data after any other.
+local core_alone = require "bench.core_alone"
 local json = require "bench.compare.json"
 local machines = require "bench.compare.machine"
 local planning = require "bench.compare.plan"
 local plots = require "bench.compare.plots"
+local processes = require "bench.compare.processes"
 local report = require "bench.compare.report"
 local rounds = require "bench.compare.rounds"
 local subjects = require "bench.compare.subjects"
@@ -51,6 +53,14 @@ local function measure(plan)
     if not following or following.part ~= group.part then
       print_part(plan, group.part)
     end
+  end
+  if plan.others.processes then
+    plan.processes = processes.rows(plan)
+    processes.print(plan.processes)
+  end
+  if plan.others.core then
+    plan.core = core_alone.rows(plan.is_quick)
+    core_alone.print(plan.core)
   end
 end
 

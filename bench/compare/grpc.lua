@@ -1,7 +1,9 @@
 --- As much of gRPC over HTTP/2 as a client of etcd needs: any number of calls
 -- under way on one connection, as etcd's own clients do it. etcd's JSON gateway
 -- would serve one call per connection at a time, and translates each: it would
--- make etcd look slower than it is. One call costs this client some 10 us.
+-- make etcd look slower than it is. One call costs this client 4 us of the
+-- processor where many are under way (13 us where one is, most of it in the
+-- kernel): it can do some 200,000 a second, so it is not what is measured.
 --
 -- Answers' headers are not read: a call that came back without a message has
 -- failed. Requests must fit into a frame.

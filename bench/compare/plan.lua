@@ -3,8 +3,9 @@
 --   [part...] [rounds=5] [ms=1000] [outstanding=1,64] [bytes=128] [nodes=3]
 --   [subjects=ours,canonical] [json=FILE] [plots=DIRECTORY]
 --
--- Parts: embedded sizes nodes reads client. A list in the place of a part's own
--- `outstanding`, `bytes` or `nodes` is used by all parts that were asked for.
+-- Parts: embedded sizes nodes reads client processes core. A list in the place
+-- of a part's own `outstanding`, `bytes` or `nodes` is used by all parts that
+-- were asked for.
 local M = {}
 
 local MIB <const> = 1 << 20
@@ -30,6 +31,10 @@ M.parts = {
     kinds = { "propose", "linearizable", "lease", "stale" },
     outstanding = { 1, 64, 1024 }, bytes = { 128 }, nodes = { 3 } },
 }
+
+--- Parts that are no loads: what a process costs and how it starts and ends;
+-- the core without anything around it.
+M.others = { "processes", "core" }
 
 -- What a subject has no kind of.
 local lacks <const> = {
@@ -86,6 +91,13 @@ local options <const> = { rounds = number, ms = number, outstanding = numbers,
   bytes = numbers, nodes = numbers, subjects = names, json = words,
   plots = words }
 
+local function is_part(word)
+  for _, part in ipairs(M.parts) do
+    if part.name == word then return true end
+  end
+  return word == M.others[1] or word == M.others[2]
+end
+
 local function take_word(plan, asked, word)
   local name, text = word:match("^(%w+)=(.+)$")
   if name then
@@ -94,13 +106,8 @@ local function take_word(plan, asked, word)
     plan[name] = take(name, text)
     return
   end
-  for _, part in ipairs(M.parts) do
-    if part.name == word then
-      asked[word] = true
-      return
-    end
-  end
-  error("no such part: " .. word, 0)
+  if not is_part(word) then error("no such part: " .. word, 0) end
+  asked[word] = true
 end
 
 -- The cells of a part: what is measured at once, on one set of clusters.
@@ -130,7 +137,8 @@ end
 -- raises, and names it.
 function M.parse(list, is_quick)
   local plan = { rounds = is_quick and 1 or 5, ms = is_quick and 200 or 1000,
-    groups = {}, is_quick = is_quick, is_whole = #list == 0 and not is_quick }
+    groups = {}, others = {}, is_quick = is_quick,
+    is_whole = #list == 0 and not is_quick }
   local asked = {}
   for _, word in ipairs(list) do take_word(plan, asked, word) end
   for _, part in ipairs(M.parts) do
@@ -138,6 +146,9 @@ function M.parse(list, is_quick)
       table.move(groups_of(part, plan), 1, #(plan.nodes or part.nodes),
         #plan.groups + 1, plan.groups)
     end
+  end
+  for _, name in ipairs(M.others) do
+    plan.others[name] = next(asked) == nil or asked[name] or false
   end
   return plan
 end

@@ -96,7 +96,7 @@ function M.data(plan, machine)
     end
   end
   return { machine = machine, rounds = plan.rounds, ms = plan.ms,
-    cells = cells }
+    cells = cells, processes = plan.processes, core = plan.core }
 end
 
 return M

@@ -48,6 +48,15 @@ function Embedded:measure(cell, ms)
   return measure(leader, cell, ms)
 end
 
+--- From the SIGKILL of the leader to the next command that is acknowledged, ms.
+function Embedded:fail_over()
+  local leader = self.cluster:leader()
+  local began = uv.hrtime()
+  leader:kill("sigkill")
+  self:measure({ kind = "propose", outstanding = 1, bytes = 128 }, 0)
+  return (uv.hrtime() - began) / 1e6
+end
+
 function Embedded:close()
   self.cluster:close()
 end

@@ -46,6 +46,14 @@ describe("the plan of a comparison #house", function()
     assert.is_false(plan.is_whole)
   end)
 
+  it("takes parts that are no loads", function()
+    local plan = planning.parse({ "core" }, true)
+    assert.same({}, plan.groups)
+    assert.same({ core = true, processes = false }, plan.others)
+    assert.same({ core = true, processes = true },
+      planning.parse({}, true).others)
+  end)
+
   it("has fewer large commands under way", function()
     assert.same({ "sizes propose 3/262144/16" }, cells_of(planning.parse(
       { "sizes", "bytes=262144" }, false)))
