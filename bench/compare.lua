@@ -19,6 +19,7 @@ local tables = require "bench.tables"
 local uv = require "luv"
 
 local JSON <const> = "build/bench/compare.json"
+local INTERRUPTED <const> = 130  -- as a shell has it for SIGINT
 local PLOTS <const>, OTHER_PLOTS <const> = "docs/bench", "build/bench"
 
 local function write(path, text)
@@ -84,6 +85,23 @@ local function save(plan, machine)
   print(("data: %s, plots: %s"):format(plan.json or JSON, dir))
 end
 
+-- Who interrupts a run leaves no process and no directory behind.
+local function watch_signals()
+  local is_ending = false
+  for _, name in ipairs { "sigint", "sigterm" } do
+    local signal = uv.new_signal()
+    signal:start(name, function()
+      if is_ending then return end
+      is_ending = true
+      coroutine.wrap(function()
+        subjects.abandon()
+        os.exit(INTERRUPTED)
+      end)()
+    end)
+    signal:unref()
+  end
+end
+
 --- Runs what these words ask for, in a coroutine.
 return function(words)
   local plan = planning.parse(words, os.getenv "QUICK" == "1")
@@ -91,6 +109,7 @@ return function(words)
   print(("%s, %d cores, files on %s, load average %.1f"):format(machine.cpu,
     machine.cores, machine.file_system, machine.load_before))
   say_who_is_absent()
+  watch_signals()
   local began = uv.hrtime()
   local ok, err = xpcall(measure, debug.traceback, plan)
   subjects.close_all()

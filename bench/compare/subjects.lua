@@ -172,4 +172,13 @@ function M.close_all()
   for _, running in ipairs(opened) do running:close() end
 end
 
+--- The same, and nobody who waits for an answer of theirs is told.
+function M.abandon()
+  for _, running in ipairs(M.opened) do
+    for _, child in pairs(running.cluster.children) do child.waiters = {} end
+    if running.child then running.child.waiters = {} end
+  end
+  M.close_all()
+end
+
 return M
