@@ -281,11 +281,11 @@ fuzz:  ## libFuzzer on every target, SECONDS each (20; TARGET=wire, SEED=n)
 	@$(LUA) tools/fuzz.lua $(or $(SECONDS),20) $(TARGET)
 
 # Canonical raft is compared with where it is installed.
-LIBRAFT := $(wildcard /usr/include/raft/uv.h)
+bench_programs := build/bench/core_alone \
+  $(if $(wildcard /usr/include/raft/uv.h),build/bench/canonical)
 
 .PHONY: bench
-bench: build build/bench/core_alone \
-  $(if $(LIBRAFT),build/bench/canonical)  ## beside peers (QUICK=1, ARGS=)
+bench: build $(bench_programs)  ## ours beside its peers (QUICK=1, ARGS=)
 	@QUICK=$(QUICK) $(LUA) bench/run.lua $(ARGS)
 
 build/bench/core_alone: build/core/bench/core/alone.o build/core/core.a
