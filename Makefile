@@ -51,7 +51,9 @@ UNITS := $(TESTS:spec/c/%.c=%) fuzz_replay # programs in build/unit
 TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
 ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) $(FUZZ) \
-  $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c)
+  $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c \
+  bench/core/*.c)
+PEERS := $(wildcard bench/peers/*.c) # of libraries that may be absent
 PLAIN_CORE := $(filter-out csrc/host.c csrc/host_fork.c,$(CORE))
 
 # --------------------------------------------------------------------- flags
@@ -238,7 +240,7 @@ lint:  ## arrows, tidiness, formatting, luacheck, warnings as errors
 
 .PHONY: format
 format:  ## formats the C files, and rewrites the rockspec's list of modules
-	@$(CLANG_FORMAT) -i $(ALL_C) $(HEADERS)
+	@$(CLANG_FORMAT) -i $(ALL_C) $(PEERS) $(HEADERS)
 	@$(LUA) tools/rockspec.lua --write
 
 .PHONY: tidy
@@ -281,9 +283,28 @@ fuzz:  ## libFuzzer on every target, SECONDS each (20; TARGET=wire, SEED=n)
 	@$(MAKE) -s -j$(JOBS) build/fuzz/fuzz
 	@$(LUA) tools/fuzz.lua $(or $(SECONDS),20) $(TARGET)
 
+# Canonical raft is compared with where it is installed.
+bench_programs := build/bench/core_alone \
+  $(if $(wildcard /usr/include/raft/uv.h),build/bench/canonical)
+
 .PHONY: bench
-bench: build  ## the benchmarks, as tables
-	@$(LUA) bench/run.lua $(ARGS)
+bench: build $(bench_programs)  ## ours beside its peers (QUICK=1, ARGS=)
+	@QUICK=$(QUICK) $(LUA) bench/run.lua $(ARGS)
+
+build/bench/core_alone: build/core/bench/core/alone.o build/core/core.a
+	@mkdir -p $(@D)
+	@echo "  ld $@"
+	@$(CC) $(flags_core) -o $@ $^
+
+# It has another raft.h than ours, so none of our include paths.
+build/bench/%: bench/peers/%.c
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	@$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -o $@ $< -lraft -luv
+
+.PHONY: bench-deps
+bench-deps:  ## installs the peers that the benchmarks compare with
+	@tools/deps bench
 
 .PHONY: replay
 replay: build  ## runs a recording again, as a trace in words (FILE=recording)
@@ -342,7 +363,7 @@ lint-luacheck:
 	  $(wildcard lua spec tools examples bench)
 
 lint-format:
-	@$(CLANG_FORMAT) --dry-run -Werror $(ALL_C) $(HEADERS)
+	@$(CLANG_FORMAT) --dry-run -Werror $(ALL_C) $(PEERS) $(HEADERS)
 
 lint_flags = -fsyntax-only -Werror $(STANDARD) $(test_include) $(lua_include)
 

@@ -32,8 +32,8 @@ local function read_lines(self)
   end)
 end
 
---- Starts the process of one node.
-function M.spawn(id, dir, members, election)
+--- Starts any program that takes orders in lines and answers in lines.
+function M.launch(id, path, args)
   local self = setmetatable({
     id = id,
     stdin = uv.new_pipe(false),
@@ -44,9 +44,7 @@ function M.spawn(id, dir, members, election)
     on_exit = false,
     has_ended = false,
   }, Child)
-  self.process = assert(uv.spawn(os.getenv "LUA" or "lua5.4", {
-    args = { "bench/child.lua", id, dir, members, tostring(election[1]),
-      tostring(election[2]) },
+  self.process = assert(uv.spawn(path, { args = args,
     stdio = { self.stdin, self.stdout, 2 }, env = M.environment,
   }, function(code, signal)
     self.has_ended = true
@@ -56,27 +54,54 @@ function M.spawn(id, dir, members, election)
         code, signal))
     end
     if self.on_exit then self.on_exit() end
+    local waiters = self.waiters
+    self.waiters = {}
+    for _, waiter in pairs(waiters) do waiter(nil, "has ended") end
   end))
   read_lines(self)
   return self
+end
+
+--- Starts a Lua script of ours.
+function M.script(id, path, ...)
+  return M.launch(id, os.getenv "LUA" or "lua5.4", { path, ... })
+end
+
+--- Starts the process of one node.
+function M.spawn(id, dir, members, election)
+  return M.script(id, "bench/child.lua", id, dir, members,
+    tostring(election[1]), tostring(election[2]))
 end
 
 function Child:send(...)
   self.stdin:write(table.concat({ ... }, " ") .. "\n")
 end
 
---- Waits for the next line that begins with this word.
-function Child:await(word)
-  local co = coroutine.running()
-  self.waiters[word] = function(line) assert(coroutine.resume(co, line)) end
-  return coroutine.yield()
+--- Waits for the next line that begins with this word, for ms at most; raises
+-- when the process ends before, or is late.
+function Child:await(word, ms)
+  if self.has_ended then error(self.id .. " has ended") end
+  local co, timer = coroutine.running(), ms and uv.new_timer()
+  local function answer(line, why)
+    if timer then timer:close() end
+    assert(coroutine.resume(co, line, why))
+  end
+  self.waiters[word] = answer
+  if timer then
+    timer:start(ms, 0, function()
+      self.waiters[word] = nil
+      answer(nil, "is late")
+    end)
+  end
+  local line, why = coroutine.yield()
+  return line or error(("%s %s: no '%s'"):format(self.id, why, word))
 end
 
 --- Sends an order and waits for its answer, which begins with the same word
--- unless another is given.
-function Child:ask(order, answer)
+-- unless another is given; see await.
+function Child:ask(order, answer, ms)
   self:send(order)
-  return self:await(answer or order:match("%S+"))
+  return self:await(answer or order:match("%S+"), ms)
 end
 
 --- Ends it with a signal and waits until it is gone.
@@ -106,12 +131,14 @@ end
 local Cluster = {}
 Cluster.__index = Cluster
 
---- Starts a cluster of n processes in a fresh directory.
-function M.new(n, election)
+--- Starts a cluster of n processes in a fresh directory, each by `spawn`, or
+-- as nodes of ours.
+function M.new(n, election, spawn)
   local self = setmetatable({
     root = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp")
       .. "/raft-bench-XXXXXX")),
     election = election,
+    spawn = spawn or M.spawn,
     ids = {},
     children = {},
     members = false,
@@ -127,7 +154,7 @@ function M.new(n, election)
 end
 
 function Cluster:start(id)
-  self.children[id] = M.spawn(id, self.root .. "/" .. id, self.members,
+  self.children[id] = self.spawn(id, self.root .. "/" .. id, self.members,
     self.election)
   return self.children[id]
 end
@@ -136,7 +163,7 @@ end
 function Cluster:join(id)
   local where = free_addresses(1)[1]
   self.ids[#self.ids + 1] = id
-  self.children[id] = M.spawn(id, self.root .. "/" .. id, "join=" .. where,
+  self.children[id] = self.spawn(id, self.root .. "/" .. id, "join=" .. where,
     self.election)
   return where
 end
@@ -199,5 +226,7 @@ function Cluster:close()
 end
 
 M.pause = pause
+M.free_addresses = free_addresses
+M.remove_tree = remove_tree
 
 return M

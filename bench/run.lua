@@ -1,13 +1,19 @@
---- Runs benchmarks by name, or all: lua5.4 bench/run.lua [throughput failover
--- footprint members snapshot]. `make bench` sets the module path.
+--- Runs benchmarks: lua5.4 bench/run.lua [name... | words of compare]. Without
+-- a name, the comparison with the peers (bench/compare.lua) is run, which takes
+-- the words. `make bench` sets the module path.
 package.path = "./?.lua;" .. package.path
 local uv = require "luv"
 
-local NAMES <const> = { "throughput", "footprint", "failover", "members",
-  "snapshot" }
+local known <const> = { throughput = true, footprint = true, failover = true,
+  members = true, snapshot = true, shipping = true, replace = true,
+  long_log = true, redis = true }
 
 local function main()
-  for _, name in ipairs(#arg > 0 and arg or NAMES) do
+  if not known[arg[1]] then
+    return require "bench.compare"(table.move(arg, 1, #arg, 1, {}))
+  end
+  for _, name in ipairs(arg) do
+    if not known[name] then error("no such benchmark: " .. name) end
     require("bench." .. name)()
   end
 end

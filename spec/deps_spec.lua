@@ -200,10 +200,29 @@ esac]])
     assert.are.equal("", (deps("examples")))
   end)
 
+  it("unpacks etcd, which would run, and goes on where one peer is not there",
+    function()
+      machine {}
+      apt_get([[
+case $* in
+*download*etcd-server*) : >etcd.deb ;;
+*redis-tools*) echo E: no such thing; exit 100 ;;
+esac]])
+      give("dpkg-deb", "mkdir -p usr/bin && : >usr/bin/etcd && "
+        .. "chmod +x usr/bin/etcd")
+      os.execute(("ln -s \"$(command -v mkdir)\" %s/bin/mkdir"):format(root))
+      local text, code = deps("bench")
+      assert.are.equal(0, code)
+      assert.is_nil(asked():find("install[^\n]*etcd"))
+      assert.matches("could not install redis%-tools: its columns", text)
+      assert.matches("installing etcd%-server", text)
+      assert.is_nil((deps("bench")):find("etcd", 1, true))
+    end)
+
   it("refuses a word it does not know", function()
     machine {}
     local text, code = deps("everything")
     assert.are.equal(2, code)
-    assert.matches("run, test, lint, fuzz, all, proof or examples", text)
+    assert.matches("run, test, lint, fuzz, all, proof, examples or bench", text)
   end)
 end)
