@@ -243,6 +243,7 @@ local function new_inside(options)
     options = options,
     cluster = options.cluster,
     max_pending_bytes = options.max_pending_bytes,
+    session_ms = options.session_ms,
     scheduler = loop,
     sockets = false,    -- set below: these three report to us
     search = false, requests = false, logger = false,

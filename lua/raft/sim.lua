@@ -82,8 +82,8 @@ end
 
 --- A client of the cluster.
 -- @param name of its operations in the history; a number by default
-function Sim:client(name)
-  return self.clients:open(name)
+function Sim:client(name, options)
+  return self.clients:open(name, options)
 end
 
 --- Somebody who asks the nodes themselves.

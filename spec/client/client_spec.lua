@@ -224,11 +224,11 @@ describe("raft.client", function()
 
   it("opens another session where its own has expired", function()
     on_cluster({ nodes = 3 }, function(s)
-      local c, other = s:client(), s:client()
+      local c, other = s:client("c", { session_ms = 10000 }), s:client()
       assert(c:propose("a"))
       c.loop:pause()
       for _ = 1, 14 do  -- the log's time goes by only with entries
-        s:sleep(60000)
+        s:sleep(1000)
         assert(other:propose("tick"))
       end
       c.loop:resume()
@@ -240,9 +240,9 @@ describe("raft.client", function()
 
   it("keeps a session that is not used", function()
     on_cluster({ nodes = 3 }, function(s)
-      local c <close> = s:client()
+      local c <close> = s:client("c", { session_ms = 6000 })
       assert(c:propose("a"))
-      s:sleep(1300000)
+      s:sleep(20000)
       local kept = s.members[s:leader()].driver.kept.sessions
       assert.equal(1, kept.count)
       assert.equal(2, assert(c:propose("b")))

@@ -9,6 +9,7 @@ local session_entry = require "raft.session_entry"
 -- it, as { id, what }: the command, "open", or the body.
 local function new_client(options)
   local client = { time = 0, wakes = {}, sent = {}, misled = 0,
+    session_ms = 600000,
     max_pending_bytes = options and options.max_pending_bytes or 1 << 20 }
   function client.now() return client.time end
   function client.wake(_, at) client.wakes[#client.wakes + 1] = at end

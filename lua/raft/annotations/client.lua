@@ -8,6 +8,7 @@
 ---@field timeout number|false|nil ms
 ---@field max_pending_bytes integer?
 ---@field log string|false|fun(level: string, text: string, fields: table)|nil
+---@field session_ms integer?
 ---@field uv table?
 
 ---@class raft.client

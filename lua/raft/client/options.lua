@@ -6,6 +6,8 @@ local schema = require "raft.schema"
 local M = {}
 
 local BYTES_MAX <const> = 1 << 50
+local SESSION_MS_MIN <const> = 1000  -- as sessions.lua has them
+local SESSION_MS_MAX <const> = 7 * 24 * 3600 * 1000
 
 -- A list of addresses, or the node's map of members.
 local function addresses(value, path)
@@ -33,6 +35,8 @@ local fields = schema.fields {
   { "max_pending_bytes", schema.integer(1, BYTES_MAX, "bytes"),
     default = 64 << 20 },
   { "log", kinds.log, default = "warn" },
+  { "session_ms", schema.integer(SESSION_MS_MIN, SESSION_MS_MAX, "ms"),
+    default = 600000 },
   { "uv", schema.any_table },
   { "tls", kinds.not_yet(schema.or_false(schema.any_table)) },
 }

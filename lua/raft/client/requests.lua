@@ -16,7 +16,6 @@ local verdicts = require "raft.client.verdicts"
 
 local M = {}
 
-local SESSION_MS <const> = 600000
 local PAUSE_MS <const> = 20      -- before something is tried again
 local REQUEST_BYTES <const> = 64 -- what one weighs beside its body
 
@@ -24,7 +23,7 @@ local Requests = { __name = "raft.client.requests" }
 Requests.__index = Requests
 
 --- @param client now(), search, wake(ms): call dispatch again by then,
---   max_pending_bytes
+--   max_pending_bytes, session_ms
 function M.new(client)
   return setmetatable({
     client = client,
@@ -37,7 +36,7 @@ function M.new(client)
     last_order = 0,
     bytes = 0,            -- of all
     resume_at = false,    -- nothing is sent before that
-    session = OwnSession.new(SESSION_MS),
+    session = OwnSession.new(client.session_ms),
     used_at = 0,          -- when the session was last used
     acknowledged = 0,     -- index that covers all that was answered
   }, Requests)
@@ -159,7 +158,8 @@ end
 --- Keeps the session: to be called from time to time.
 function Requests:keep_session()
   local now = self.client:now()
-  if not self.session.id or now < self.used_at + SESSION_MS // 3 then return end
+  local is_fresh = now < self.used_at + self.client.session_ms // 3
+  if not self.session.id or is_fresh then return end
   self.used_at = now
   local id = self.session.id
   submit(self, self.session:keeping(), function(err)

@@ -131,7 +131,8 @@ end
 
 --- A client of this simulation.
 -- @param number of its machine
-function M.new(sim, name, number)
+-- @param options of raft.client, beside those that the simulation gives
+function M.new(sim, name, number, options)
   local random = sim.world:random("client " .. number)
   local loop = Loop.new(sim.world, { name = "client " .. number,
     start_ns = random:between(1, 1 << 50),
@@ -141,8 +142,9 @@ function M.new(sim, name, number)
   local self = setmetatable({ sim = sim, name = name, loop = loop, ip = ip,
     client = false }, Client)
   loop:enter(function()
-    self.client = client.new { uv = loop.uv, log = false,
-      members = addresses_of(sim) }
+    local all = { uv = loop.uv, log = false, members = addresses_of(sim) }
+    for option, value in pairs(options or {}) do all[option] = value end
+    self.client = client.new(all)
   end)
   return self
 end

@@ -24,10 +24,12 @@ end
 
 --- A new one, on a machine of its own.
 -- @param name of its operations in the history; a number by default
-function Clients:open(name)
+-- @param options of raft.client
+function Clients:open(name, options)
   local number = self.count + 1
   self.count = number
-  local client = Client.new(self.sim, name or "client " .. number, number)
+  local client = Client.new(self.sim, name or "client " .. number, number,
+    options)
   self.list[#self.list + 1] = client
   return client
 end
