@@ -8,7 +8,7 @@ local queue = require "raft.services.queue"
 local support = require "spec.support.helper"
 local swarm = require "spec.support.service_swarm"
 
-local SEEDS <const> = math.tointeger(tonumber(os.getenv "BATTERIES_SEEDS")) or 1
+local SEEDS <const> = math.tointeger(tonumber(os.getenv "BATTERIES_SEEDS")) or 2
 
 local HOUR_MS <const> = 3600000
 local REFUSED <const> = swarm.REFUSED
