@@ -12,8 +12,9 @@
 /* [Raft 5.2] election safety; [Raft 5.4] leader completeness. */
 static const char *check_leader(struct cluster *c, uint32_t node,
                                 const struct raft *r) {
+  bool is_kept = r->state == RAFT_CANDIDATE || r->state == RAFT_LEADER;
+  if (is_kept && r->term >= CLUSTER_TERMS) return "the test ran out of terms";
   if (r->state != RAFT_LEADER) return NULL;
-  if (r->term >= CLUSTER_TERMS) return "the test ran out of terms";
   uint32_t *leader = &c->leaders[r->term];
   if (*leader != 0 && *leader != node + 1) return "two leaders in a term";
   if (c->nodes[node].is_bare) return "a leader whose state lacks commands";
@@ -161,6 +162,7 @@ const char *cluster_check(struct cluster *c, uint32_t node,
 static const char *check_vote(struct cluster *c, uint32_t node, raft_term term,
                               raft_id vote) {
   struct cluster_node *n = &c->nodes[node];
+  if (term >= CLUSTER_TERMS) return "the test ran out of terms";
   if (n->votes[term] != 0 && n->votes[term] != vote)
     return "two votes in one term";
   n->votes[term] = vote;
