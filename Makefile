@@ -138,30 +138,35 @@ explore-counts:  ## rewrites explorer/counts.txt (ARGS="--set ci"); review it
 	@$(MAKE) -s -j$(JOBS) build/fast/explore
 	@build/fast/explore $(or $(ARGS),--set all) --write
 
-# Four at a time: two that mostly wait for processes and timers, and before two
-# that compute.
+# Groups that run at the same time: those that mostly wait for processes and
+# timers, and behind them (nice) those that compute.
 process_specs := spec/real
-timer_specs := spec/node
+timer_specs := $(wildcard spec/node/[a-l]*_spec.lua)
+more_timer_specs := $(wildcard spec/node/[m-z]*_spec.lua)
 model_specs := spec/sim spec/labs
-other_specs := $(filter-out $(process_specs) $(timer_specs) $(model_specs),\
+storage_specs := spec/client spec/services spec/storage
+other_specs := $(filter-out spec/real spec/node $(model_specs) \
+  $(storage_specs),\
   $(patsubst %/,%,$(sort $(dir $(wildcard spec/*/*_spec.lua)))) \
   $(wildcard spec/*_spec.lua))
 
+# A command for each group: $(1) is set for it, $(2) are arguments of busted,
+# $(3) of those that compute are left out.
+spec_groups = \
+  $(foreach group,process timer more_timer,\
+    '$(1) $(BUSTED) $(2) $($(group)_specs)') \
+  $(foreach group,model storage other,\
+    '$(1) nice $(BUSTED) $(2) $(filter-out $(3),$($(group)_specs))')
+
 .PHONY: spec
 spec: build  ## the busted specs (ONLY=spec/x_spec.lua, ARGS=--filter=x)
-	@$(if $(ARGS)$(ONLY),$(BUSTED) $(ARGS) $(ONLY),\
-	  $(SUM) -j "$(BUSTED) $(process_specs)" "$(BUSTED) $(timer_specs)" \
-	    "nice $(BUSTED) $(model_specs)" "nice $(BUSTED) $(other_specs)")
+	@$(if $(ARGS)$(ONLY),$(BUSTED) $(ARGS) $(ONLY),$(SUM) -j $(spec_groups))
 
 # The specs but those tagged #house, which are about tools and packaging: $(1)
 # is set for them, $(2) of those that compute are left out.
 other_builds_specs = $(if $(ARGS)$(ONLY),\
   $(1) $(BUSTED) --exclude-tags=house $(ARGS) $(ONLY),\
-  $(SUM) -j '$(1) $(BUSTED) --exclude-tags=house $(process_specs)' \
-    '$(1) $(BUSTED) --exclude-tags=house $(timer_specs)' \
-    '$(1) nice $(BUSTED) --exclude-tags=house \
-      $(filter-out $(2),$(model_specs))' \
-    '$(1) nice $(BUSTED) --exclude-tags=house $(other_specs)')
+  $(SUM) -j $(call spec_groups,$(1),--exclude-tags=house,$(2)))
 
 # The C module is what the sanitizers watch. #house starts compilers, which leak
 # as they please. The labs do nothing with it that the other simulations do not.

@@ -24,6 +24,7 @@ function M.new(random, host, loop)
     host = host,
     loop = loop,
     salt = random:bits(),  -- makes the order of keys this node's own
+    hashes = {},           -- key -> its hash with this salt
     globals = false,       -- name -> what stands in for it
     depth = 0,             -- how many calls of this node we are in
     kept = {},             -- what they replaced
@@ -46,24 +47,31 @@ local function hash_of(key, salt)
   return h ~ h >> 32
 end
 
--- Keys that are the same in every run; the others keep the order of next.
+-- Keys that are the same in every run.
 local HAS_TEXT <const> = { number = true, string = true, boolean = true }
 
+-- The hashes are sorted, not the keys: without a function to compare them that
+-- is several times faster. Keys without a text come last, in the order of next.
 local function keys_of(self, t)
-  local keys, hashes, places = {}, {}, {}
+  local hashes, owners, rest = {}, {}, {}
+  local known = self.hashes
   for key in raw_next, t do
-    keys[#keys + 1] = key
-    hashes[key] = HAS_TEXT[type(key)] and hash_of(key, self.salt) or 0
-    places[key] = #keys
-  end
-  table.sort(keys, function(a, b)
-    if hashes[a] ~= hashes[b] then return hashes[a] < hashes[b] end
-    if HAS_TEXT[type(a)] and HAS_TEXT[type(b)] then
-      return tostring(a) < tostring(b)
+    if HAS_TEXT[type(key)] then
+      local hash = known[key]
+      if not hash then
+        hash = hash_of(key, self.salt)
+        known[key] = hash
+      end
+      assert(owners[hash] == nil, "two keys have one hash")
+      owners[hash] = key
+      hashes[#hashes + 1] = hash
+    else
+      rest[#rest + 1] = key
     end
-    return places[a] < places[b]
-  end)
-  return keys
+  end
+  table.sort(hashes)
+  for i, hash in ipairs(hashes) do hashes[i] = owners[hash] end
+  return table.move(rest, 1, #rest, #hashes + 1, hashes)
 end
 
 local function make_next(self)
