@@ -262,6 +262,23 @@ describe("node:remove", function()
     assert.is_nil(heir:members()[id])
   end)
 
+  -- They were committed, not yet applied there, and "unknown".
+  it("of the leader answers all that it had appended", function()
+    local cluster <close> = Cluster.new { nodes = 3, election = ELECTION }
+    cluster:up()
+    local leader, id = cluster:leader()
+    local answers = { ok = 0, failed = 0 }
+    for _ = 1, 5000 do
+      leader:propose("x", function(err)
+        local name = err and "failed" or "ok"
+        answers[name] = answers[name] + 1
+      end)
+    end
+    assert.is_true(leader:remove(id, WAIT))
+    helper.wait_until(function() return answers.ok + answers.failed == 5000 end)
+    assert.same({ ok = 5000, failed = 0 }, answers)
+  end)
+
   -- What it was asked for meanwhile waited for a leader for ever.
   it("of a node answers what others asked of it", function()
     local cluster <close> = Cluster.new { nodes = 4, election = ELECTION }

@@ -130,10 +130,11 @@ end
 
 -- A member that was removed may never hear that this is committed. But it was
 -- decided before: an entry without us comes only once the one before it, which
--- has both halves, is committed.
+-- has both halves, is committed. What is committed is applied first: somebody
+-- waits for the answers.
 local function is_sure(self)
   local driver = self.driver
-  if driver.core:status().commit >= driver.config_index then return true end
+  if driver.applied >= driver.config_index then return true end
   return driver:now() >= self.left_at
     + PATIENCE * driver.options.election_timeout.max
 end
