@@ -38,6 +38,7 @@ describe("answers", function()
     local ok, err = answers.decode("x")
     assert.is_nil(ok)
     assert.equal("corrupt", err.code)
+    assert.equal("unknown", err.outcome)
   end)
 
   -- A client takes them from whoever listens where it was told.
@@ -47,7 +48,7 @@ describe("answers", function()
       { error = { code = "busy", message = {} } } } do
       local ok, err = answers.decode(codec.encode(said))
       assert.is_nil(ok)
-      assert.equal("corrupt", err.code)
+      assert.equal("corrupt unknown", err.code .. " " .. err.outcome)
     end
   end)
 end)

@@ -31,8 +31,10 @@ local function error_of(fields)
   return errors.new(fields.code, fields.message, details)
 end
 
-local function none()
-  return nil, errors.new("corrupt", "an answer that is none")
+-- What was asked for may have been done all the same.
+local function none(why)
+  return nil, errors.new("corrupt", why or "an answer that is none",
+    { outcome = "unknown" })
 end
 
 -- What was returned and has no bytes is an error, on every node.
@@ -55,10 +57,10 @@ function M.encode(ok, value, why)
 end
 
 --- What a command has come to: ok, value, why as encode had them; or nil and
--- the error `corrupt`.
+-- the error `corrupt`, outcome unknown.
 function M.decode(bytes)
   local answer, err = codec.decode(bytes)
-  if err then return nil, err end
+  if err then return none(err.message) end
   if type(answer) ~= "table" then return none() end
   if answer.error ~= nil then
     local value = error_of(answer.error)

@@ -160,6 +160,14 @@ describe("requests of a client", function()
       unsupported = "unsupported none" }, told)
   end)
 
+  it("that act may have happened where the answer cannot be read", function()
+    ask(client, "call", "c", told)
+    client.requests:result(client.sent[1].id, 0, "damaged")
+    ask(client, "query", "q", told)
+    client.requests:result(client.sent[2].id, 0, "damaged")
+    assert.same({ c = "corrupt unknown" }, told)  -- the other is asked again
+  end)
+
   it("sent once into a session that is gone go into another", function()
     open()
     ask(client, "command", "a", told)

@@ -93,7 +93,7 @@ local function ask_aside(self, where, body, opts, answer)
     result = function(_, _, _, bytes)
       local ok, value = answers.decode(bytes)
       if ok then return finish(nil, value) end
-      finish(value or errors.new("corrupt", "an answer that is none"))
+      finish(value)
     end,
     closed = function(_, reason)
       finish(errors.new("unknown", where .. ": " .. reason))

@@ -101,7 +101,6 @@ function Requests:result(id, index, bytes)
   self.flying_count = self.flying_count - 1
   self.flying_bytes = self.flying_bytes - request.size
   local ok, value, why = answers.decode(bytes)
-  if ok == nil then value = errors.new("corrupt", "an answer that is none") end
   if not ok then return refused(self, request, value) end
   self.acknowledged = math.max(self.acknowledged, index)
   if value == nil and why ~= nil then
