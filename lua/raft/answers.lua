@@ -7,7 +7,7 @@ local M = {}
 
 -- Of an error: what is the same on every node. A traceback is not.
 local KEPT <const> = { "code", "message", "outcome", "retry", "value", "index",
-  "where", "reason", "leader", "address", "size", "max" }
+  "where", "reason", "leader", "address", "size", "max", "resent" }
 
 local function fields_of(err)
   local fields = {}

@@ -195,6 +195,20 @@ describe("requests of a client", function()
     assert.equal("session_expired unknown", told.b)
   end)
 
+  it("sent once, and twice by who passed them on, are answered so", function()
+    open()
+    ask(client, "command", "a", told)
+    ask(client, "command", "b", told)
+    answer(client, 1, false, failure("session_expired",
+      { reason = "expired", resent = true }))
+    answer(client, 2, false, failure("session_expired",
+      { reason = "expired" }))
+    assert.same({ first = "done", a = "session_expired unknown" }, told)
+    client.time = 1000
+    client.requests:dispatch()
+    assert.equal("a b open", words(client))
+  end)
+
   it("are bounded, but for those that can wait", function()
     client = new_client { max_pending_bytes = 500 }
     local big = ("x"):rep(300)

@@ -118,6 +118,19 @@ describe("a node, asked by what is no client of ours,", function()
     end)
   end)
 
+  it("refuses to pass on what is too large, and goes on", function()
+    on_cluster(function(s, connect)
+      local follower = s:leader() == "n1" and "n2" or "n1"
+      local one = connect(follower)
+      one:send(frames.encode("session", 2, limits.MAY_FORWARD,
+        command(9, 1, ("x"):rep(2 * COMMAND_BYTES))))
+      local ok, err = one:answer(2)
+      assert.is_false(ok)
+      assert.equal("too_large", err.code)
+      assert(s:node(follower):propose("a"))
+    end)
+  end)
+
   it("cuts off who has more requests open than agreed", function()
     on_cluster(function(s, connect)
       local leader = s:leader()

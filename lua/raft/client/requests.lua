@@ -75,8 +75,9 @@ local function ask_again(self, request, err)
     .. "connection ended: " .. err.message))
 end
 
--- The session of this command is gone.
+-- The session of this command is gone. A node may have sent it on twice.
 local function expired(self, request, err)
+  if err.resent then request.sends = request.sends + 1 end
   if self.session:expired(request) then return put_back(self, request) end
   self:answer(request, err)
 end

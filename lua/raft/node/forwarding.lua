@@ -117,6 +117,9 @@ function Forwarding:send()
     self.outbox.proposals:note_deadline(self.under_way:next_time())
   elseif code == "no_memory" then
     self:come_back(waiters, "busy")
+  elseif code == "too_large" then
+    self:come_back(waiters, code)
+    self.driver:wants_flush()
   else  -- the core knows of another role: we will hear
     self:put_back(waiters)
   end
@@ -130,13 +133,15 @@ function Forwarding:put_back(waiters)
   self.outbox:put_back(waiters)
 end
 
--- May it be sent again, now that it is in no log?
+-- May it be sent again, now that it is in no log? Who was sent before that may
+-- be in one, so it waits for room, too.
 local function may_return(waiter, verdict, count)
   if verdict == "too_large" and count > 1 then  -- perhaps another one was
     waiter.is_alone = true
     return true
   end
-  return verdict == "not_leader" or (verdict == "busy" and waiter.can_wait)
+  local waits = waiter.can_wait or waiter.sends > 1
+  return verdict == "not_leader" or (verdict == "busy" and waits)
 end
 
 --- A forward that is in no log.
@@ -147,6 +152,7 @@ function Forwarding:come_back(waiters, verdict)
       back[#back + 1] = waiter
     else
       outbox:leave(waiter)
+      self:returned(waiter)
       outbox:refuse(waiter, verdict)
     end
   end

@@ -97,8 +97,16 @@ local function goes_on(self, waiter, err)
   return is_back
 end
 
+-- Was a client's request sent twice by us, and its session was gone at last?
+-- The client has sent it once, and must not take it for not done.
+local function note_resent(waiter, ok, value)
+  if ok or value.reason ~= "expired" or waiter.sends <= 1 then return end
+  value.resent = true
+end
+
 local function answer_applied(self, waiter, ok, value, extra)
   if waiter.request then
+    note_resent(waiter, ok, value)
     return self:answer(waiter, nil, answers.encode(ok, value, extra))
   elseif not ok then
     if not goes_on(self, waiter, value) then self:answer(waiter, value) end
