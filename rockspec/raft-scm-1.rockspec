@@ -102,6 +102,7 @@ build = {
     ["raft.client.limits"] = "lua/raft/client/limits.lua",
     ["raft.client.options"] = "lua/raft/client/options.lua",
     ["raft.client.requests"] = "lua/raft/client/requests.lua",
+    ["raft.client.room"] = "lua/raft/client/room.lua",
     ["raft.client.search"] = "lua/raft/client/search.lua",
     ["raft.client.services"] = "lua/raft/client/services.lua",
     ["raft.client.verdicts"] = "lua/raft/client/verdicts.lua",

@@ -268,6 +268,23 @@ describe("raft.client", function()
     end)
   end)
 
+  it("refuses what is too large, and goes on with the rest", function()
+    on_cluster({ nodes = 3 }, function(s)
+      local c <close> = s:client()
+      local large, told = ("x"):rep(3 << 20), {}
+      for _, size in ipairs { #large, (1 << 20) + 1 } do
+        local _, err = c:propose(large:sub(1, size))
+        assert.equal("too_large none", err.code .. " " .. err.outcome)
+        assert.same({ size, 1 << 20 }, { err.size, err.max })
+      end
+      c:query(large, function(err) told[1] = err.code end)
+      c:propose("a", function(_, n) told[2] = n end)
+      assert.equal("ax", c:query("x")[1] .. "x")
+      assert.same({ "too_large", 1 }, told)
+      assert.equal(2, c:propose(large:sub(1, 1 << 20)))
+    end)
+  end)
+
   it("is told of another cluster at once", function()
     on_cluster({ nodes = 1, node = function()
       local options = list()

@@ -226,6 +226,18 @@ describe("requests of a client", function()
     assert.equal(1025, #client.sent)
   end)
 
+  it("are not all sent to a node without a leader, either", function()
+    local any = client.connection
+    client.connection = false
+    function client.search.any() return any end
+    for i = 1, 1500 do
+      ask(client, "query", "q" .. i, told, { is_anywhere = true })
+    end
+    assert.equal(1024, #client.sent)
+    answer(client, 1, true, true)
+    assert.equal(1025, #client.sent)
+  end)
+
   it("end with their time, and say whether they were sent", function()
     open()
     ask(client, "command", "a", told, { deadline = 50 })

@@ -12,6 +12,7 @@ local errors = require "raft.errors"
 local frames = require "raft.client.frames"
 local limits = require "raft.client.limits"
 local ring = require "raft.ring"
+local room = require "raft.client.room"
 local verdicts = require "raft.client.verdicts"
 
 local M = {}
@@ -167,13 +168,6 @@ function Requests:keep_session()
   end)
 end
 
-local function has_room(self, request)
-  if self.flying_count == 0 then return true end
-  return self.flying_count < limits.OPEN_MAX
-    and self.flying_bytes + request.size + limits.SESSION_BYTES
-      <= limits.OPEN_BYTES_MAX
-end
-
 local KINDS <const> = { command = "session", session = "session",
   query = "query", question = "call", call = "call" }
 
@@ -190,6 +184,12 @@ local function send(self, connection, request)
   self.used_at = self.client:now()
   connection:send(frames.encode(KINDS[request.kind], self.last_id, number,
     body))
+end
+
+local function send_or_refuse(self, connection, request)
+  local refusal = room.refusal(connection.head, request)
+  if refusal then return self:answer(request, refusal) end
+  send(self, connection, request)
 end
 
 -- Sends the oldest: true when the queue may go on.
@@ -209,17 +209,19 @@ local function dispatch_one(self, connection, request)
       return true
     end
   end
-  if not has_room(self, request) then return false end
+  if not room.has(self, request) then return false end
   self.queue:pop()
-  send(self, connection, request)
+  send_or_refuse(self, connection, request)
   return true
 end
 
 -- Nobody leads: what any node can answer goes all the same.
 local function dispatch_anywhere(self, connection)
   self.queue:filter(function(request)
-    if not request.is_anywhere or not request.answer then return true end
-    send(self, connection, request)
+    local can_go = request.is_anywhere and request.answer
+      and room.has(self, request)
+    if not can_go then return true end
+    send_or_refuse(self, connection, request)
     return false
   end)
   connection:flush()

@@ -175,6 +175,7 @@ local function is_head(head)
   end
   return (not head.leader or type(head.leader) == "string")
     and (not head.address or type(head.address) == "string")
+    and math.type(head.max_command_bytes or 1) == "integer"
 end
 
 -- Addresses of members that we had not heard of.

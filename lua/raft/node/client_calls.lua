@@ -9,7 +9,8 @@ local M = {}
 function M.head(driver)
   local min = driver.options.election_timeout.min
   local head = { id = driver.id, members = driver:members(),
-    term = driver.term, ping_ms = min }
+    term = driver.term, ping_ms = min,
+    max_command_bytes = driver.options.max_command_bytes }
   if driver.leader then
     head.leader, head.address = driver.leader, driver:address_of(driver.leader)
   end
