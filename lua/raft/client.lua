@@ -64,8 +64,9 @@ function Inside:look()
   local now, requests = self:now(), self.requests
   local refusal = self.search:hopeless()
   if refusal then
-    requests:finish(function()
-      return errors.new(refusal.code, refusal.text, { outcome = "none" })
+    requests:finish(function(is_sent)
+      return errors.new(refusal.code, refusal.text,
+        { outcome = is_sent and "unknown" or "none" })
     end)
   end
   requests:keep_session()

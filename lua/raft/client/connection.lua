@@ -6,6 +6,7 @@ local Cutter = require "raft.cutter"
 local Dialer = require "raft.transport.dialer"
 local core = require "raft.core"
 local frames = require "raft.client.frames"
+local handshake = require "raft.transport.handshake"
 local limits = require "raft.client.limits"
 local transport_limits = require "raft.transport.limits"
 
@@ -107,6 +108,7 @@ local function take_greeting(self, frame)
   if kind == "refuse" then
     local code, text = core.refusal_decode(frame)
     if not code then return self:close("bad frame") end
+    code, text = handshake.known(code, text)
     return self:close("refused: " .. text, { code = code, text = text })
   end
   local said = kind == "hello" and core.hello_decode(frame)
