@@ -76,6 +76,11 @@ function Inside:look()
   if requests.session.id then wake(self, now + LOOK_MS) end
 end
 
+--- A node of this cluster will be asked.
+function Inside:met(identity)
+  self.requests:met(identity)
+end
+
 --- A result has come.
 function Inside:result(id, number, bytes)
   self.requests:result(id, number, bytes)

@@ -66,6 +66,26 @@ describe("a client whose node", function()
     end)
   end)
 
+  it("is of another cluster of that name, opens a session there", function()
+    local says, visit = serving(), nil
+    function says.hello(one)
+      visit = one
+      fake_node.greet(one, (one.number > 2 and "z" or "y"):rep(16))
+    end
+    with(says, function(client, node)
+      assert.equal("a", client:propose("a"))
+      visit:close()
+      assert.equal("b", client:propose("b"))
+      assert.same({ "head", "open", "command", "head", "command" }, node.heard)
+      node.heard, says.command = {}, function() visit:close() end  -- to z
+      local _, err = client:propose("c")
+      assert.equal("session_expired unknown", err.code .. " " .. err.outcome)
+      says.command = serving().command
+      assert.equal("d", client:propose("d"))
+      assert.same({ "command", "head", "open", "command" }, node.heard)
+    end)
+  end)
+
   it("stops in the middle of an answer, ends its calls in time", function()
     local says = serving()
     function says.command(visit) visit:write("\200\0\0\0half") end

@@ -36,6 +36,7 @@ local function taken(visit, frame)
   local kind, id, _, body = frames.decode(frame)
   local entry = kind == "session" and session_entry.decode(body)
   local what = entry and entry.op or kind
+  if kind == "other" then return true end  -- a ping
   local node = visit.node
   node.heard[#node.heard + 1] = what
   local handler = node.says[what]

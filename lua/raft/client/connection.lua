@@ -52,7 +52,7 @@ function M.dial(options)
     where = options.where,
     state = "dialing",  -- greeting, open, closed
     stream = false,
-    node = false,       -- its id, once open
+    identity = false,   -- of the cluster that its node has formed, once open
     head = false,       -- what it says of the cluster; the owner keeps it here
     buffer = "",        -- of the greeting
     cutter = false,     -- once open
@@ -113,7 +113,7 @@ local function take_greeting(self, frame)
   end
   local said = kind == "hello" and core.hello_decode(frame)
   if not said then return self:close("bad frame") end
-  self.node, self.state = said.id, "open"
+  self.identity, self.state = said.formed and said.identity, "open"
   self.cutter = Cutter.new(frames.sizes(limits.ANSWER_BYTES_MAX))
   write(self, core.ping())
   self:expect_pings(limits.PING_MS)

@@ -40,7 +40,18 @@ function M.new(client)
     session = OwnSession.new(client.session_ms),
     used_at = 0,          -- when the session was last used
     acknowledged = 0,     -- index that covers all that was answered
+    identity = false,     -- of the cluster that all this is about
   }, Requests)
+end
+
+-- A node of the cluster of this identity is asked from now on. Another cluster,
+-- of the same name, may have sessions of our number: they are not ours.
+function Requests:met(identity)
+  local before = self.identity
+  self.identity = identity or before
+  if not before or before == self.identity then return end
+  self.acknowledged = 0
+  if self.session.id then self.session:ended(self.session.id) end
 end
 
 -------------------------------------------------------------------- answers --

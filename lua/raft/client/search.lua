@@ -23,6 +23,8 @@ local Search = { __name = "raft.client.search" }
 Search.__index = Search
 
 --- @param client sockets, id, cluster; changed(): look again what can be sent;
+--   met(identity): a node of this cluster, false where it has not formed;
+--   met(identity): a node of this cluster, false where it has not formed;
 --   result(id, number, bytes); lost(): what was on its way is not answered
 -- @param addresses where to look at first
 function M.new(client, addresses)
@@ -153,6 +155,7 @@ end
 function Search:opened(connection)
   self.refusals = 0
   self.avoided[connection.where] = nil
+  self.client:met(connection.identity)
   connection:send(frames.encode("head", HEAD_ID, 0, ""))
   connection:flush()
 end
