@@ -99,6 +99,7 @@ build = {
     ["raft.client.asking"] = "lua/raft/client/asking.lua",
     ["raft.client.connection"] = "lua/raft/client/connection.lua",
     ["raft.client.frames"] = "lua/raft/client/frames.lua",
+    ["raft.client.keeping"] = "lua/raft/client/keeping.lua",
     ["raft.client.limits"] = "lua/raft/client/limits.lua",
     ["raft.client.options"] = "lua/raft/client/options.lua",
     ["raft.client.requests"] = "lua/raft/client/requests.lua",

@@ -238,6 +238,40 @@ describe("requests of a client", function()
     assert.equal(1025, #client.sent)
   end)
 
+  it("that keep the session do not pile up where nobody answers", function()
+    open()
+    for i = 1, 20 do
+      client.time = i * client.session_ms
+      client.requests:keep_session()
+    end
+    assert.equal(1, client.requests.queue.count)
+    client.requests:dispatch()
+    answer(client, 1, true, true)
+    client.time = client.time + client.session_ms
+    client.requests:keep_session()
+    client.requests:dispatch()
+    assert.equal("keep keep", words(client))
+  end)
+
+  it("wait a little where nobody leads, too", function()
+    local any = client.connection
+    client.connection = false
+    function client.search.any() return any end
+    ask(client, "query", "q", told, { is_anywhere = true })
+    answer(client, 1, false, failure("closed"))
+    assert.equal("q", words(client))
+    client.time = 20
+    client.requests:dispatch()
+    assert.equal("q q", words(client))
+  end)
+
+  it("are covered by the token when they have failed", function()
+    open()
+    ask(client, "command", "a", told)
+    answer(client, 1, false, failure("apply_error"), 33)
+    assert.equal(33, client.requests.acknowledged)
+  end)
+
   it("end with their time, and say whether they were sent", function()
     open()
     ask(client, "command", "a", told, { deadline = 50 })

@@ -10,6 +10,7 @@ local OwnSession = require "raft.own_session"
 local answers = require "raft.answers"
 local errors = require "raft.errors"
 local frames = require "raft.client.frames"
+local keeping = require "raft.client.keeping"
 local limits = require "raft.client.limits"
 local ring = require "raft.ring"
 local room = require "raft.client.room"
@@ -39,19 +40,15 @@ function M.new(client)
     resume_at = false,    -- nothing is sent before that
     session = OwnSession.new(client.session_ms),
     used_at = 0,          -- when the session was last used
+    is_keeping = false,   -- is a request to keep it under way?
     acknowledged = 0,     -- index that covers all that was answered
     identity = false,     -- of the cluster that all this is about
   }, Requests)
 end
 
--- A node of the cluster of this identity is asked from now on. Another cluster,
--- of the same name, may have sessions of our number: they are not ours.
+--- A node of the cluster of this identity is asked from now on.
 function Requests:met(identity)
-  local before = self.identity
-  self.identity = identity or before
-  if not before or before == self.identity then return end
-  self.acknowledged = 0
-  if self.session.id then self.session:ended(self.session.id) end
+  keeping.met(self, identity)
 end
 
 -------------------------------------------------------------------- answers --
@@ -114,8 +111,8 @@ function Requests:result(id, index, bytes)
   self.flying_count = self.flying_count - 1
   self.flying_bytes = self.flying_bytes - request.size
   local ok, value, why = answers.decode(bytes)
-  if not ok then return refused(self, request, value) end
   self.acknowledged = math.max(self.acknowledged, index)
+  if not ok then return refused(self, request, value) end
   if value == nil and why ~= nil then
     return self:answer(request, Machine.refusal("apply", why))
   end
@@ -154,29 +151,9 @@ function Requests:add(request)
   self.queue:push(request)
 end
 
--- The session is opened, kept and closed by bytes that are ready.
-local function submit(self, bytes, answer)
-  self:add { kind = "session", body = bytes, answer = answer, can_wait = true,
-    deadline = false, order = 0 }
-  self.is_sorted = false
-end
-
-local function open_session(self)
-  submit(self, self.session:opening(), function(err, id)
-    self.session:opened(not err and id or false)
-  end)
-end
-
 --- Keeps the session: to be called from time to time.
 function Requests:keep_session()
-  local now = self.client:now()
-  local is_fresh = now < self.used_at + self.client.session_ms // 3
-  if not self.session.id or is_fresh then return end
-  self.used_at = now
-  local id = self.session.id
-  submit(self, self.session:keeping(), function(err)
-    if err and err.reason == "expired" then self.session:ended(id) end
-  end)
+  keeping.keep(self)
 end
 
 local KINDS <const> = { command = "session", session = "session",
@@ -216,7 +193,7 @@ local function dispatch_one(self, connection, request)
       return true
     elseif not self.session.id then
       if self.session.is_opening then return false end
-      open_session(self)
+      keeping.open(self)
       return true
     end
   end
@@ -238,6 +215,14 @@ local function dispatch_anywhere(self, connection)
   connection:flush()
 end
 
+-- Was something refused a moment ago? It would be again.
+local function is_paused(self)
+  local is_early = self.resume_at and self.client:now() < self.resume_at
+  if is_early then self.client:wake(self.resume_at) end
+  self.resume_at = is_early and self.resume_at
+  return is_early
+end
+
 --- Sends what can be sent now.
 function Requests:dispatch()
   local search = self.client.search
@@ -246,12 +231,9 @@ function Requests:dispatch()
     if self.queue:is_empty() then return end
     search:begin()
     local any = search:any()
-    return any and dispatch_anywhere(self, any)
+    return any and not is_paused(self) and dispatch_anywhere(self, any)
   end
-  if self.resume_at and self.client:now() < self.resume_at then
-    return self.client:wake(self.resume_at)
-  end
-  self.resume_at = false
+  if is_paused(self) then return end
   while not self.queue:is_empty() do
     if not self.is_sorted then sort(self) end
     if not dispatch_one(self, connection, self.queue:peek()) then break end
