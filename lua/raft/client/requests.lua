@@ -38,6 +38,7 @@ function M.new(client)
     last_order = 0,
     bytes = 0,            -- of all
     resume_at = false,    -- nothing is sent before that
+    soonest = false,      -- no deadline is sooner; false: none at all
     session = OwnSession.new(client.session_ms),
     used_at = 0,          -- when the session was last used
     is_keeping = false,   -- is a request to keep it under way?
@@ -132,6 +133,11 @@ end
 
 ------------------------------------------------------------------- sending --
 
+local function note_deadline(self, deadline)
+  if not deadline then return end
+  self.soonest = math.min(self.soonest or deadline, deadline)
+end
+
 --- Takes a request: kind ("command", "query", "question", "call", which acts),
 -- command or body, answer, deadline, can_wait, is_anywhere (any node will do).
 -- @{raft.own_session} keeps more in it.
@@ -148,6 +154,7 @@ function Requests:add(request)
     return self:answer(request, errors.new("busy", "too much waits to be "
       .. "answered"))
   end
+  note_deadline(self, request.deadline)
   self.queue:push(request)
 end
 
@@ -256,18 +263,19 @@ end
 
 --- Answers those whose time is over; the next deadline, or nil.
 function Requests:sweep(now)
-  local soonest
+  if not self.soonest or now < self.soonest then return self.soonest or nil end
+  self.soonest = false
   for _, request in ipairs(all_open(self)) do
     local deadline = request.deadline
     if deadline and deadline <= now then
       self:answer(request, errors.new("timeout", "no answer in time: "
         .. self.client.search.trouble,
         { outcome = request.sends == 0 and "none" or "unknown" }))
-    elseif deadline and (not soonest or deadline < soonest) then
-      soonest = deadline
+    else
+      note_deadline(self, deadline)
     end
   end
-  return soonest
+  return self.soonest or nil
 end
 
 --- Answers all. make_error(is_sent) says what.
