@@ -14,6 +14,8 @@ local BYTES_MAX <const> = 64 << 20  -- of answers, of all sessions
 local TTL_MIN_MS <const> = 1000
 local TTL_MAX_MS <const> = 7 * 24 * 3600 * 1000
 
+M.ANSWERS_MAX = ANSWERS_MAX
+
 local Sessions = { __name = "raft.sessions" }
 Sessions.__index = Sessions
 

@@ -284,8 +284,38 @@ describe("proposals of a follower", function()
       go()
       counts[i] = driver.core.forwards[i] and #driver.core.forwards[i] or 0
       driver.forwarding:answered(i, true, 1 + i * 10000, 5)
+      for n = 1, counts[i] do apply(driver, n + i * 10000, 5, "r") end
     end
     assert.same({ 1, 1000, 1000, 501, 0 }, counts)
+  end)
+
+  it("are no more at a time than a session keeps answers of", function()
+    driver.options.max_pending_bytes = 1 << 30
+    for i = 1, 1100 do propose(driver, answers, "s" .. i) end
+    go()
+    driver.forwarding:answered(1, true, 1, 5)
+    go()
+    driver.forwarding:answered(2, true, 1001, 5)
+    go()
+    assert.equal(24, #driver.core.forwards[2])
+    assert.equal("none", sent(driver, 3))
+    for index = 1, 10 do apply(driver, index, 5, "r") end
+    go()
+    assert.equal(10, #driver.core.forwards[3])
+    driver.forwarding:answered(3, "not_leader")
+    driver.role, driver.leader = "leader", "n1"
+    go()
+    assert.equal(10, #driver.core.log)
+  end)
+
+  it("come again where their session was full", function()
+    propose(driver, answers, "a")
+    go()
+    driver.forwarding:answered(1, true, 10, 5)
+    apply(driver, 10, 5, errors.new("busy", "full", { reason = "full" }))
+    go()
+    assert.equal("a", sent(driver, 2))
+    assert.same({}, answers)
   end)
 
   it("that were given up leave no gap for long", function()

@@ -66,9 +66,15 @@ function Forwarding:returned(waiter)
   waiter.sends = math.max(0, waiter.sends - 1)
 end
 
+--- Is there room for it in the session, if it goes in there?
+function Forwarding:has_room(waiter)
+  return waiter.request or self.session:has_room(waiter)
+end
+
 -- Can it travel with these?
 local function joins(self, waiter, waiters, bytes)
-  if not waiter.can_forward or self.session:is_stranded(waiter) then
+  if not waiter.can_forward or self.session:is_stranded(waiter)
+    or not self:has_room(waiter) then
     return false
   end
   if #waiters == 0 then return true end
@@ -99,9 +105,9 @@ end
 
 -------------------------------------------------------------------- there --
 
---- May one be sent now?
-function Forwarding:can_send()
-  return self.under_way:can_send()
+--- May one be sent now that begins with this one?
+function Forwarding:can_send(waiter)
+  return self:has_room(waiter) and self.under_way:can_send()
 end
 
 --- Are some on their way? They may come back.

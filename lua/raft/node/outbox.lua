@@ -134,6 +134,7 @@ end
 -- Appends the oldest: true when the queue may go on.
 function Outbox:append_one(waiter)
   local driver = self.driver
+  if not self.forwarding:has_room(waiter) then return false end
   local index, code = propose(self, waiter)
   if index then
     self:pop()
@@ -171,7 +172,7 @@ function Outbox:pass_on(waiter)
   elseif self.forwarding:lacks_session(waiter) then
     return not self.is_sorted  -- the request for one goes first
   end
-  if self.forwarding:can_send() then self.forwarding:send() end
+  if self.forwarding:can_send(waiter) then self.forwarding:send() end
   return false
 end
 

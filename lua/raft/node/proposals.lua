@@ -91,7 +91,8 @@ end
 -- A request that our session did not take: true when it goes another way.
 local function goes_on(self, waiter, err)
   if not waiter.session or not errors.is_error(err) then return false end
-  local is_back = err.reason == "gap" or err.reason == "expired"
+  local is_back = err.reason == "gap" or err.reason == "full"
+    or err.reason == "expired"
     and self.outbox.forwarding.session:expired(waiter)
   if is_back then self.outbox:put_back { waiter } end
   return is_back
