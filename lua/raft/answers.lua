@@ -18,6 +18,10 @@ end
 local CODES <const> = {}
 for _, code in ipairs(errors.codes()) do CODES[code] = true end
 
+-- How the bytes of every error begin.
+local ERROR_HEAD <const> = codec.encode({ error = false }):sub(1, -2)
+local ERROR_WEIGHT <const> = 1024
+
 local OUTCOMES <const> = { none = true, unknown = true }
 
 -- The error value of these fields, or nil: no node says such a thing.
@@ -54,6 +58,13 @@ function M.encode(ok, value, why)
     value = not_plain(bytes)
   end
   return codec.encode { error = fields_of(value) }
+end
+
+--- What an answer weighs among those that are kept, the same on every node: the
+-- text of an error may name a file, and be longer elsewhere.
+function M.weight(bytes)
+  local is_error = bytes:sub(1, #ERROR_HEAD) == ERROR_HEAD
+  return is_error and ERROR_WEIGHT or #bytes
 end
 
 --- What a command has come to: ok, value, why as encode had them; or nil and
