@@ -175,6 +175,33 @@ describe("raft.client", function()
     end)
   end)
 
+  it("asks single nodes within the time that it was given", function()
+    on_cluster({ nodes = 3 }, function(s)
+      local c <close> = s:client()
+      local first = s.ids[1]
+      s:pause(first)  -- it is dialed first, and for itself
+      local before = s:now()
+      local _, err = c:status(first, { timeout = 4000 })
+      assert.equal("timeout", err.code)
+      assert.is_true(s:now() - before <= 4100)
+      s:resume(first)
+    end)
+  end)
+
+  it("waits for a single node whose pings are rare", function()
+    on_cluster({ nodes = 1, disk = { sync = { 7000, 7000 } }, node = function()
+      local options = list()
+      options.election_timeout = { 20000, 40000 }
+      return options
+    end }, function(s)
+      local c <close> = s:client()
+      assert(c:propose("a", { timeout = 200000 }))
+      local before = s:now()
+      assert(c:take_snapshot("n1", { timeout = 60000 }))
+      assert.is_true(s:now() - before > 5000)
+    end)
+  end)
+
   it("has tokens that other nodes honour", function()
     on_cluster({ nodes = 3 }, function(s)
       local c <close> = s:client()

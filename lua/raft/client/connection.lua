@@ -44,7 +44,8 @@ end
 --- Dials.
 -- @param options sockets; id, cluster: who says hello;
 --   where: "host:port"; opened(connection); result(id, number, bytes): a frame;
---   closed(connection, reason, refusal): refusal is { code=, text= } or nil
+--   closed(connection, reason, refusal): refusal is { code=, text= } or nil;
+--   ping_ms: how often a node of this cluster writes, where that is known
 function M.dial(options)
   local self = setmetatable({
     sockets = options.sockets,
@@ -116,7 +117,7 @@ local function take_greeting(self, frame)
   self.identity, self.state = said.formed and said.identity, "open"
   self.cutter = Cutter.new(frames.sizes(limits.ANSWER_BYTES_MAX))
   write(self, core.ping())
-  self:expect_pings(limits.PING_MS)
+  self:expect_pings(self.options.ping_ms or limits.PING_MS)
   self.options.opened(self)
 end
 
