@@ -42,6 +42,16 @@ describe("a client whose node", function()
     end)
   end)
 
+  it("never says who leads, goes on to another", function()
+    local mute <close> = fake_node.new { hello = fake_node.greet,
+      other = function(visit) visit:write(core.ping()) end }
+    local node <close> = fake_node.new(serving())
+    local client <close> = raft.client { members = { mute.where, node.where },
+      log = false }
+    assert.equal("a", client:propose("a"))
+    assert.equal(1, mute.count)
+  end)
+
   it("refuses it with a code of a later version, is told so", function()
     with({ hello = function(visit) refuse(visit, "of_later") end },
       function(client)

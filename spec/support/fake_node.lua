@@ -36,8 +36,9 @@ local function taken(visit, frame)
   local kind, id, _, body = frames.decode(frame)
   local entry = kind == "session" and session_entry.decode(body)
   local what = entry and entry.op or kind
-  if kind == "other" then return true end  -- a ping
   local node = visit.node
+  local is_ping = kind == "other"
+  if is_ping and not node.says.other then return true end
   node.heard[#node.heard + 1] = what
   local handler = node.says[what]
   if handler then handler(visit, id, entry or body) end
@@ -86,7 +87,8 @@ function M.lead(visit, id)
 end
 
 --- @param says what it does: hello(visit), and by kind of frame, or op of a
---   session, function(visit, id, body or entry); what is not there is not done
+--   session, function(visit, id, body or entry); what is not there is not done.
+--   `other` is a ping.
 function M.new(says)
   local self = setmetatable({ says = says, server = uv.new_tcp(), visits = {},
     count = 0, heard = {}, where = false }, FakeNode)
