@@ -1,4 +1,5 @@
 -- raft.client against whole clusters, in virtual time.
+local limits = require "raft.client.limits"
 local raft = require "raft"
 local sim = require "raft.sim"
 
@@ -309,6 +310,36 @@ describe("raft.client", function()
       assert.equal("ax", c:query("x")[1] .. "x")
       assert.same({ "too_large", 1 }, told)
       assert.equal(2, c:propose(large:sub(1, 1 << 20)))
+    end)
+  end)
+
+  it("waits as long as it was told to", function()
+    on_cluster({ nodes = 3 }, function(s)
+      local c <close> = s:client "c"
+      assert(c:propose("a"))
+      local cut_off = others(s)
+      s:partition({ s:leader() }, cut_off)
+      for _, id in ipairs(cut_off) do s:cut("c", id) end
+      local told
+      c:query("", { timeout = false }, function(_, seen) told = seen[1] end)
+      s:sleep(200000)
+      assert.is_nil(told)
+      s:heal()
+      assert(s:wait(function() return told end))
+    end)
+  end)
+
+  it("is told that an answer is too large to be sent", function()
+    local max = limits.ANSWER_BYTES_MAX
+    finally(function() limits.ANSWER_BYTES_MAX = max end)
+    limits.ANSWER_BYTES_MAX = 2000
+    on_cluster({ nodes = 3 }, function(s)
+      local c <close> = s:client()
+      local _, err = c:query(("x"):rep(3000))
+      assert.equal("too_large", err.code)
+      assert.equal(2000, err.max)
+      assert.is_true(err.size > 3000)
+      assert.equal(1, c:propose("a"))
     end)
   end)
 

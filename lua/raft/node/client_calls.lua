@@ -17,13 +17,25 @@ function M.head(driver)
   return answers.encode(true, head)
 end
 
+-- Who asks without a time-out asks again after this one. Whoever has gone
+-- meanwhile does not, and would be waited for here for ever.
+local QUESTION_MS <const> = 60000
+
+local function in_time(opts)
+  if type(opts) ~= "table" or opts.timeout ~= false then return opts end
+  local all = {}
+  for name, value in pairs(opts) do all[name] = value end
+  all.timeout = QUESTION_MS
+  return all
+end
+
 -- Name of a call -> the method, with up to two arguments, options, callback.
 local CALLS <const> = {}
 
 function CALLS.status(node, _, done) done(nil, node:status()) end
 function CALLS.members(node, _, done) done(nil, node:members()) end
-function CALLS.ready(node, said, done) node:ready(said.opts, done) end
-function CALLS.read(node, said, done) node:read(said.opts, done) end
+function CALLS.ready(node, said, done) node:ready(in_time(said.opts), done) end
+function CALLS.read(node, said, done) node:read(in_time(said.opts), done) end
 function CALLS.add(node, said, done)
   node:add(said.a, said.b, said.opts, done)
 end
@@ -69,7 +81,7 @@ end
 
 --- @param said { request =, opts = }
 function M.query(node, said, done)
-  try(done, node.query, node, said.request, said.opts, done)
+  try(done, node.query, node, said.request, in_time(said.opts), done)
 end
 
 return M
