@@ -1,6 +1,7 @@
 local answers = require "raft.answers"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
+local plain = require "raft.plain"
 
 local function back(...)
   return answers.decode(answers.encode(...))
@@ -32,6 +33,19 @@ describe("answers", function()
     assert.equal("bad_value", err.code)
     assert.equal("unknown", err.outcome)
     assert.matches("function", err.message)
+  end)
+
+  it("say nothing of a value that is too deep beside the error", function()
+    local deep = {}
+    for _ = 2, plain.DEPTH_MAX do deep = { deep } end
+    assert(codec.copy(deep))
+    local ok, err = back(false, errors.new("apply_error", "apply: deep",
+      { value = deep, index = 7 }))
+    assert.is_false(ok)
+    assert.same({ "apply: deep", 7 }, { err.message, err.index, err.value })
+    ok, err = back(true, nil, deep)
+    assert.is_false(ok)
+    assert.equal("bad_value", err.code)
   end)
 
   it("that are damaged are none", function()

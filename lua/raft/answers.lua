@@ -48,6 +48,16 @@ local function not_plain(why)
     .. text, { outcome = "unknown" })
 end
 
+-- A value that can be copied may still be too deep inside of an answer: then
+-- it is left out. Nothing may be raised here, for that would end every node.
+local function encode_error(err)
+  local fields = fields_of(err)
+  local is_plain, bytes = pcall(codec.encode, { error = fields })
+  if is_plain then return bytes end
+  fields.value = nil
+  return codec.encode { error = fields }
+end
+
 --- The bytes of what a command has come to.
 -- @param ok did it return? Then value and why are its first two results, else
 --   value is an error value
@@ -57,7 +67,7 @@ function M.encode(ok, value, why)
     if is_plain then return bytes end
     value = not_plain(bytes)
   end
-  return codec.encode { error = fields_of(value) }
+  return encode_error(value)
 end
 
 --- What an answer weighs among those that are kept, the same on every node: the

@@ -1,7 +1,15 @@
 -- raft.client against whole clusters, in virtual time.
 local limits = require "raft.client.limits"
+local plain = require "raft.plain"
 local raft = require "raft"
 local sim = require "raft.sim"
+
+-- A table that can just be copied.
+local function deep()
+  local value = {}
+  for _ = 2, plain.DEPTH_MAX do value = { value } end
+  return value
+end
 
 -- A list that is replicated: what was applied, in order.
 local function list()
@@ -10,6 +18,7 @@ local function list()
     apply = function(command)
       if command == "no" then return nil, "I will not" end
       if command == "boom" then error("boom", 0) end
+      if command == "deep" then error(deep(), 0) end
       items[#items + 1] = command
       return #items
     end,
@@ -58,6 +67,8 @@ describe("raft.client", function()
       _, err = c:propose("boom")
       assert.equal("apply_error", err.code)
       assert.equal("boom", err.value)
+      _, err = c:propose("deep")
+      assert.equal("apply_error", err.code)
       assert.same({ "a b", 7 }, c:query(7))
       _, err = c:query("boom")
       assert.equal("apply_error", err.code)
