@@ -32,6 +32,12 @@ end
 
 ------------------------------------------------------------------ requests --
 
+-- Nothing is sent for a while.
+function Forwarding:pause()
+  self.under_way:pause(self.driver.options.heartbeat)
+  self.outbox.proposals:note_deadline(self.under_way.resume_at)
+end
+
 -- Asks for a session, before everything else.
 local function open_session(self)
   local session = self.session
@@ -42,6 +48,7 @@ local function open_session(self)
       local ok, id
       if not err then ok, id = answers.decode(bytes) end
       session:opened(ok and id or false)
+      if not ok then self:pause() end
       self.driver:wants_flush()
     end,
   }
@@ -165,8 +172,7 @@ function Forwarding:come_back(waiters, verdict)
   self:put_back(back)
   if verdict == "busy" then
     outbox.is_full = true
-    self.under_way:pause(self.driver.options.heartbeat)
-    outbox.proposals:note_deadline(self.under_way.resume_at)
+    self:pause()
   end
 end
 
