@@ -1,6 +1,7 @@
 local answers = require "raft.answers"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
+local plain = require "raft.plain"
 
 local function back(...)
   return answers.decode(answers.encode(...))
@@ -34,10 +35,24 @@ describe("answers", function()
     assert.matches("function", err.message)
   end)
 
+  it("say nothing of a value that is too deep beside the error", function()
+    local deep = {}
+    for _ = 2, plain.DEPTH_MAX do deep = { deep } end
+    assert(codec.copy(deep))
+    local ok, err = back(false, errors.new("apply_error", "apply: deep",
+      { value = deep, index = 7 }))
+    assert.is_false(ok)
+    assert.same({ "apply: deep", 7 }, { err.message, err.index, err.value })
+    ok, err = back(true, nil, deep)
+    assert.is_false(ok)
+    assert.equal("bad_value", err.code)
+  end)
+
   it("that are damaged are none", function()
     local ok, err = answers.decode("x")
     assert.is_nil(ok)
     assert.equal("corrupt", err.code)
+    assert.equal("unknown", err.outcome)
   end)
 
   -- A client takes them from whoever listens where it was told.
@@ -47,7 +62,7 @@ describe("answers", function()
       { error = { code = "busy", message = {} } } } do
       local ok, err = answers.decode(codec.encode(said))
       assert.is_nil(ok)
-      assert.equal("corrupt", err.code)
+      assert.equal("corrupt unknown", err.code .. " " .. err.outcome)
     end
   end)
 end)

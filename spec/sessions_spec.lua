@@ -1,3 +1,5 @@
+local answers = require "raft.answers"
+local errors = require "raft.errors"
 local helper = require "spec.support.helper"
 local sessions = require "raft.sessions"
 
@@ -110,6 +112,29 @@ describe("sessions", function()
     assert.equal("expired", log.command(a, 2))
     assert.equal("new", (log.command(b, 3)))  -- of the only one, so kept
     assert.equal(18, log.all.bytes)
+    assert.equal("full", log.command(b, 4))
+    assert.equal("new", (log.command(b, 4, 2)))
+  end)
+
+  -- The text of an error names files, which have other paths elsewhere.
+  it("give way alike where the text of errors differs", function()
+    local left = {}
+    for i, path in ipairs { "x.lua", ("/long"):rep(200) .. "/x.lua" } do
+      local all = sessions.new { bytes_max = 3000 }
+      local function fail()
+        return answers.encode(false, errors.new("apply_error", path))
+      end
+      for index = 1, 5 do
+        all:apply(index, 1000, { op = "open", session = 0, sequence = 60000 },
+          fail)
+        all:apply(index + 10, 1000, { op = "command", session = index,
+          sequence = 1, floor = 1, command = "" }, fail)
+      end
+      all = assert(sessions.decode(all:encode(), { bytes_max = 3000 }))
+      left[i] = { all.count, all.bytes }
+    end
+    assert.same(left[1], left[2])
+    assert.is_true(left[1][1] < 5)
   end)
 
   it("survive a snapshot, with their order of use", function()

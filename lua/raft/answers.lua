@@ -7,7 +7,7 @@ local M = {}
 
 -- Of an error: what is the same on every node. A traceback is not.
 local KEPT <const> = { "code", "message", "outcome", "retry", "value", "index",
-  "where", "reason", "leader", "address", "size", "max" }
+  "where", "reason", "leader", "address", "size", "max", "resent" }
 
 local function fields_of(err)
   local fields = {}
@@ -17,6 +17,10 @@ end
 
 local CODES <const> = {}
 for _, code in ipairs(errors.codes()) do CODES[code] = true end
+
+-- How the bytes of every error begin.
+local ERROR_HEAD <const> = codec.encode({ error = false }):sub(1, -2)
+local ERROR_WEIGHT <const> = 1024
 
 local OUTCOMES <const> = { none = true, unknown = true }
 
@@ -31,8 +35,10 @@ local function error_of(fields)
   return errors.new(fields.code, fields.message, details)
 end
 
-local function none()
-  return nil, errors.new("corrupt", "an answer that is none")
+-- What was asked for may have been done all the same.
+local function none(why)
+  return nil, errors.new("corrupt", why or "an answer that is none",
+    { outcome = "unknown" })
 end
 
 -- What was returned and has no bytes is an error, on every node.
@@ -40,6 +46,16 @@ local function not_plain(why)
   local text = errors.is_error(why) and why.message or errors.text(why)
   return errors.new("bad_value", "apply returned what cannot be copied: "
     .. text, { outcome = "unknown" })
+end
+
+-- A value that can be copied may still be too deep inside of an answer: then
+-- it is left out. Nothing may be raised here, for that would end every node.
+local function encode_error(err)
+  local fields = fields_of(err)
+  local is_plain, bytes = pcall(codec.encode, { error = fields })
+  if is_plain then return bytes end
+  fields.value = nil
+  return codec.encode { error = fields }
 end
 
 --- The bytes of what a command has come to.
@@ -51,14 +67,21 @@ function M.encode(ok, value, why)
     if is_plain then return bytes end
     value = not_plain(bytes)
   end
-  return codec.encode { error = fields_of(value) }
+  return encode_error(value)
+end
+
+--- What an answer weighs among those that are kept, the same on every node: the
+-- text of an error may name a file, and be longer elsewhere.
+function M.weight(bytes)
+  local is_error = bytes:sub(1, #ERROR_HEAD) == ERROR_HEAD
+  return is_error and ERROR_WEIGHT or #bytes
 end
 
 --- What a command has come to: ok, value, why as encode had them; or nil and
--- the error `corrupt`.
+-- the error `corrupt`, outcome unknown.
 function M.decode(bytes)
   local answer, err = codec.decode(bytes)
-  if err then return nil, err end
+  if err then return none(err.message) end
   if type(answer) ~= "table" then return none() end
   if answer.error ~= nil then
     local value = error_of(answer.error)

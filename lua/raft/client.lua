@@ -64,8 +64,9 @@ function Inside:look()
   local now, requests = self:now(), self.requests
   local refusal = self.search:hopeless()
   if refusal then
-    requests:finish(function()
-      return errors.new(refusal.code, refusal.text, { outcome = "none" })
+    requests:finish(function(is_sent)
+      return errors.new(refusal.code, refusal.text,
+        { outcome = is_sent and "unknown" or "none" })
     end)
   end
   requests:keep_session()
@@ -73,6 +74,11 @@ function Inside:look()
   local soonest = requests:sweep(now)
   if soonest then wake(self, soonest) end
   if requests.session.id then wake(self, now + LOOK_MS) end
+end
+
+--- A node of this cluster will be asked.
+function Inside:met(identity)
+  self.requests:met(identity)
 end
 
 --- A result has come.

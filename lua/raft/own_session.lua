@@ -8,6 +8,7 @@
 -- nobody knows.
 local ring = require "raft.ring"
 local session_entry = require "raft.session_entry"
+local sessions = require "raft.sessions"
 
 local M = {}
 
@@ -52,6 +53,12 @@ end
 --- Does anybody wait for what was sent in it?
 function OwnSession:is_drained()
   return floor_of(self) > self.last
+end
+
+--- Would an answer to this one be kept? Beyond that it is refused.
+function OwnSession:has_room(waiter)
+  if waiter.session then return true end  -- it was counted before
+  return self.last + 1 - floor_of(self) < sessions.ANSWERS_MAX
 end
 
 --- Was this one sent in a session that is gone, and may it have happened there?

@@ -4,6 +4,7 @@
 -- Promises. What happens follows from the entries alone, so it is the same on
 -- every node: no clock, no order of a table. A command is run once at most,
 -- and those of one session in the order of their sequences.
+local answers = require "raft.answers"
 local codec = require "raft.codec"
 
 local M = {}
@@ -13,6 +14,8 @@ local ANSWERS_MAX <const> = 1024    -- kept for one session
 local BYTES_MAX <const> = 64 << 20  -- of answers, of all sessions
 local TTL_MIN_MS <const> = 1000
 local TTL_MAX_MS <const> = 7 * 24 * 3600 * 1000
+
+M.ANSWERS_MAX = ANSWERS_MAX
 
 local Sessions = { __name = "raft.sessions" }
 Sessions.__index = Sessions
@@ -31,7 +34,7 @@ function M.new(limits)
     by_id = {},
     ends = ends,  -- ends.after was used longest ago
     count = 0,    -- Invariant: 0 <= count <= limits.sessions
-    bytes = 0,    -- of all answers. Invariant: the sum of session.bytes
+    bytes = 0,    -- weight of all answers. Invariant: that of session.bytes
   }, Sessions)
 end
 
@@ -95,8 +98,9 @@ local function forget(self, session, sequence)
   if not bytes then return end
   session.answers[sequence] = nil
   session.answer_count = session.answer_count - 1
-  session.bytes = session.bytes - #bytes
-  self.bytes = self.bytes - #bytes
+  local weight = answers.weight(bytes)
+  session.bytes = session.bytes - weight
+  self.bytes = self.bytes - weight
 end
 
 -- Nobody waits for what is below this.
@@ -110,8 +114,9 @@ local function keep(self, session, sequence, bytes)
   session.last = sequence
   session.answers[sequence] = bytes
   session.answer_count = session.answer_count + 1
-  session.bytes = session.bytes + #bytes
-  self.bytes = self.bytes + #bytes
+  local weight = answers.weight(bytes)
+  session.bytes = session.bytes + weight
+  self.bytes = self.bytes + weight
   evict(self, session)
 end
 
@@ -145,6 +150,12 @@ local function used(self, index, time, request)
   return session
 end
 
+-- Too many answers, or, in the only session there is, too large ones?
+local function is_full(self, session)
+  return session.answer_count >= self.limits.answers
+    or session.bytes >= self.limits.bytes
+end
+
 function operations.command(self, index, time, request, run)
   local session = used(self, index, time, request)
   if not session then return "expired" end
@@ -155,7 +166,7 @@ function operations.command(self, index, time, request, run)
     return "again", session.answers[sequence]
   elseif sequence > math.max(session.last + 1, session.floor) then
     return "gap"
-  elseif session.answer_count >= self.limits.answers then
+  elseif is_full(self, session) then
     return "full"
   end
   local bytes = run(request.command)
@@ -214,7 +225,7 @@ function M.decode(bytes, limits)
     session.answer_count, session.bytes = 0, 0
     for _, answer in pairs(session.answers) do
       session.answer_count = session.answer_count + 1
-      session.bytes = session.bytes + #answer
+      session.bytes = session.bytes + answers.weight(answer)
     end
     add(self, session)
   end

@@ -1,6 +1,15 @@
 -- raft.client against whole clusters, in virtual time.
+local limits = require "raft.client.limits"
+local plain = require "raft.plain"
 local raft = require "raft"
 local sim = require "raft.sim"
+
+-- A table that can just be copied.
+local function deep()
+  local value = {}
+  for _ = 2, plain.DEPTH_MAX do value = { value } end
+  return value
+end
 
 -- A list that is replicated: what was applied, in order.
 local function list()
@@ -9,6 +18,7 @@ local function list()
     apply = function(command)
       if command == "no" then return nil, "I will not" end
       if command == "boom" then error("boom", 0) end
+      if command == "deep" then error(deep(), 0) end
       items[#items + 1] = command
       return #items
     end,
@@ -57,6 +67,8 @@ describe("raft.client", function()
       _, err = c:propose("boom")
       assert.equal("apply_error", err.code)
       assert.equal("boom", err.value)
+      _, err = c:propose("deep")
+      assert.equal("apply_error", err.code)
       assert.same({ "a b", 7 }, c:query(7))
       _, err = c:query("boom")
       assert.equal("apply_error", err.code)
@@ -175,6 +187,33 @@ describe("raft.client", function()
     end)
   end)
 
+  it("asks single nodes within the time that it was given", function()
+    on_cluster({ nodes = 3 }, function(s)
+      local c <close> = s:client()
+      local first = s.ids[1]
+      s:pause(first)  -- it is dialed first, and for itself
+      local before = s:now()
+      local _, err = c:status(first, { timeout = 4000 })
+      assert.equal("timeout", err.code)
+      assert.is_true(s:now() - before <= 4100)
+      s:resume(first)
+    end)
+  end)
+
+  it("waits for a single node whose pings are rare", function()
+    on_cluster({ nodes = 1, disk = { sync = { 7000, 7000 } }, node = function()
+      local options = list()
+      options.election_timeout = { 20000, 40000 }
+      return options
+    end }, function(s)
+      local c <close> = s:client()
+      assert(c:propose("a", { timeout = 200000 }))
+      local before = s:now()
+      assert(c:take_snapshot("n1", { timeout = 60000 }))
+      assert.is_true(s:now() - before > 5000)
+    end)
+  end)
+
   it("has tokens that other nodes honour", function()
     on_cluster({ nodes = 3 }, function(s)
       local c <close> = s:client()
@@ -265,6 +304,53 @@ describe("raft.client", function()
       c:query("", function(err) codes[#codes + 1] = err.code end)
       s:sleep(10)
       assert.same({ "closed", "closed" }, codes)
+    end)
+  end)
+
+  it("refuses what is too large, and goes on with the rest", function()
+    on_cluster({ nodes = 3 }, function(s)
+      local c <close> = s:client()
+      local large, told = ("x"):rep(3 << 20), {}
+      for _, size in ipairs { #large, (1 << 20) + 1 } do
+        local _, err = c:propose(large:sub(1, size))
+        assert.equal("too_large none", err.code .. " " .. err.outcome)
+        assert.same({ size, 1 << 20 }, { err.size, err.max })
+      end
+      c:query(large, function(err) told[1] = err.code end)
+      c:propose("a", function(_, n) told[2] = n end)
+      assert.equal("ax", c:query("x")[1] .. "x")
+      assert.same({ "too_large", 1 }, told)
+      assert.equal(2, c:propose(large:sub(1, 1 << 20)))
+    end)
+  end)
+
+  it("waits as long as it was told to", function()
+    on_cluster({ nodes = 3 }, function(s)
+      local c <close> = s:client "c"
+      assert(c:propose("a"))
+      local cut_off = others(s)
+      s:partition({ s:leader() }, cut_off)
+      for _, id in ipairs(cut_off) do s:cut("c", id) end
+      local told
+      c:query("", { timeout = false }, function(_, seen) told = seen[1] end)
+      s:sleep(200000)
+      assert.is_nil(told)
+      s:heal()
+      assert(s:wait(function() return told end))
+    end)
+  end)
+
+  it("is told that an answer is too large to be sent", function()
+    local max = limits.ANSWER_BYTES_MAX
+    finally(function() limits.ANSWER_BYTES_MAX = max end)
+    limits.ANSWER_BYTES_MAX = 2000
+    on_cluster({ nodes = 3 }, function(s)
+      local c <close> = s:client()
+      local _, err = c:query(("x"):rep(3000))
+      assert.equal("too_large", err.code)
+      assert.equal(2000, err.max)
+      assert.is_true(err.size > 3000)
+      assert.equal(1, c:propose("a"))
     end)
   end)
 

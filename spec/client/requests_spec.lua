@@ -160,6 +160,14 @@ describe("requests of a client", function()
       unsupported = "unsupported none" }, told)
   end)
 
+  it("that act may have happened where the answer cannot be read", function()
+    ask(client, "call", "c", told)
+    client.requests:result(client.sent[1].id, 0, "damaged")
+    ask(client, "query", "q", told)
+    client.requests:result(client.sent[2].id, 0, "damaged")
+    assert.same({ c = "corrupt unknown" }, told)  -- the other is asked again
+  end)
+
   it("sent once into a session that is gone go into another", function()
     open()
     ask(client, "command", "a", told)
@@ -187,6 +195,20 @@ describe("requests of a client", function()
     assert.equal("session_expired unknown", told.b)
   end)
 
+  it("sent once, and twice by who passed them on, are answered so", function()
+    open()
+    ask(client, "command", "a", told)
+    ask(client, "command", "b", told)
+    answer(client, 1, false, failure("session_expired",
+      { reason = "expired", resent = true }))
+    answer(client, 2, false, failure("session_expired",
+      { reason = "expired" }))
+    assert.same({ first = "done", a = "session_expired unknown" }, told)
+    client.time = 1000
+    client.requests:dispatch()
+    assert.equal("a b open", words(client))
+  end)
+
   it("are bounded, but for those that can wait", function()
     client = new_client { max_pending_bytes = 500 }
     local big = ("x"):rep(300)
@@ -202,6 +224,52 @@ describe("requests of a client", function()
     assert.equal(1024, #client.sent)
     answer(client, 1, true, true)
     assert.equal(1025, #client.sent)
+  end)
+
+  it("are not all sent to a node without a leader, either", function()
+    local any = client.connection
+    client.connection = false
+    function client.search.any() return any end
+    for i = 1, 1500 do
+      ask(client, "query", "q" .. i, told, { is_anywhere = true })
+    end
+    assert.equal(1024, #client.sent)
+    answer(client, 1, true, true)
+    assert.equal(1025, #client.sent)
+  end)
+
+  it("that keep the session do not pile up where nobody answers", function()
+    open()
+    for i = 1, 20 do
+      client.time = i * client.session_ms
+      client.requests:keep_session()
+    end
+    assert.equal(1, client.requests.queue.count)
+    client.requests:dispatch()
+    answer(client, 1, true, true)
+    client.time = client.time + client.session_ms
+    client.requests:keep_session()
+    client.requests:dispatch()
+    assert.equal("keep keep", words(client))
+  end)
+
+  it("wait a little where nobody leads, too", function()
+    local any = client.connection
+    client.connection = false
+    function client.search.any() return any end
+    ask(client, "query", "q", told, { is_anywhere = true })
+    answer(client, 1, false, failure("closed"))
+    assert.equal("q", words(client))
+    client.time = 20
+    client.requests:dispatch()
+    assert.equal("q q", words(client))
+  end)
+
+  it("are covered by the token when they have failed", function()
+    open()
+    ask(client, "command", "a", told)
+    answer(client, 1, false, failure("apply_error"), 33)
+    assert.equal(33, client.requests.acknowledged)
   end)
 
   it("end with their time, and say whether they were sent", function()

@@ -23,6 +23,7 @@ describe("a client's search", function()
       { id = "n1", ping_ms = 100, members = { n1 = 5 } },
       { id = "n1", ping_ms = 100, members = { n1 = { address = 5 } } },
       { id = "n1", ping_ms = 100, members = {}, leader = 5 },
+      { id = "n1", ping_ms = 100, members = {}, max_command_bytes = "x" },
       { id = "n1", ping_ms = 100, members = {}, leader = "n2",
         address = {} } } do
       assert.equal("bad frame", reason_of(head))

@@ -18,16 +18,17 @@ end
 describe("client:service", function()
   local cluster, client
 
-  setup(function()
+  -- Anew for each: nodes that have just formed a cluster go on connecting with
+  -- each other for a while after a leader serves.
+  before_each(function()
     cluster = testing.cluster { nodes = 3, node = function()
       return { service = counter(), election_timeout = { 50, 100 },
         on = { error = function() end } }
     end }
     assert(cluster:ready())
     client = cluster:client()
-    assert(client:ready())  -- it is connected from here on
   end)
-  teardown(function()
+  after_each(function()
     client:close()
     cluster:close()
   end)

@@ -1,6 +1,7 @@
 -- Proposals of a follower: every answer a leader can give, in every order.
 local errors = require "raft.errors"
 local proposing = require "spec.support.proposing"
+local raft_answers = require "raft.answers"
 local session_entry = require "raft.session_entry"
 
 local propose, apply, sent = proposing.propose, proposing.apply, proposing.sent
@@ -283,8 +284,38 @@ describe("proposals of a follower", function()
       go()
       counts[i] = driver.core.forwards[i] and #driver.core.forwards[i] or 0
       driver.forwarding:answered(i, true, 1 + i * 10000, 5)
+      for n = 1, counts[i] do apply(driver, n + i * 10000, 5, "r") end
     end
     assert.same({ 1, 1000, 1000, 501, 0 }, counts)
+  end)
+
+  it("are no more at a time than a session keeps answers of", function()
+    driver.options.max_pending_bytes = 1 << 30
+    for i = 1, 1100 do propose(driver, answers, "s" .. i) end
+    go()
+    driver.forwarding:answered(1, true, 1, 5)
+    go()
+    driver.forwarding:answered(2, true, 1001, 5)
+    go()
+    assert.equal(24, #driver.core.forwards[2])
+    assert.equal("none", sent(driver, 3))
+    for index = 1, 10 do apply(driver, index, 5, "r") end
+    go()
+    assert.equal(10, #driver.core.forwards[3])
+    driver.forwarding:answered(3, "not_leader")
+    driver.role, driver.leader = "leader", "n1"
+    go()
+    assert.equal(10, #driver.core.log)
+  end)
+
+  it("come again where their session was full", function()
+    propose(driver, answers, "a")
+    go()
+    driver.forwarding:answered(1, true, 10, 5)
+    apply(driver, 10, 5, errors.new("busy", "full", { reason = "full" }))
+    go()
+    assert.equal("a", sent(driver, 2))
+    assert.same({}, answers)
   end)
 
   it("that were given up leave no gap for long", function()
@@ -318,6 +349,136 @@ describe("proposals of a follower", function()
     assert.same({ "b", "a", "b" }, driver.core.log)
     assert.same({}, answers)
   end)
+end)
+
+-- What was sent before may be in a log, whatever becomes of the copy sent now.
+describe("proposals of a follower that were sent before", function()
+  local driver, answers, outcomes
+  before_each(function()
+    driver, answers, outcomes = proposing.driver(), {}, {}
+  end)
+
+  local function go() driver.outbox:dispatch() end
+
+  -- Proposes, is sent, and the link breaks.
+  local function send_in_vain(command, options)
+    options = options or {}
+    options.answer = function(err)
+      outcomes[command] = err and err.code .. " " .. err.outcome or "ok"
+    end
+    propose(driver, answers, command, options)
+    go()
+    driver.forwarding:link_lost("n2")
+  end
+
+  it("wait for room, there", function()
+    send_in_vain "a"
+    go()
+    driver.forwarding:answered(2, "busy")
+    assert.same({}, outcomes)
+    driver.time = 10
+    go()
+    assert.equal("a", sent(driver, 3))
+  end)
+
+  it("wait for room, here", function()
+    send_in_vain "a"
+    driver.role, driver.core.refuses = "leader", "busy"
+    go()
+    assert.same({}, outcomes)
+    driver.core.refuses = false
+    go()
+    assert.same({ "a" }, driver.core.log)
+  end)
+
+  it("are refused with an outcome that nobody knows", function()
+    send_in_vain "a"
+    go()
+    driver.forwarding:answered(2, "no_space")
+    send_in_vain "b"
+    driver.role, driver.core.refuses = "leader", "too_large"
+    go()
+    assert.same({ a = "no_space unknown", b = "too_large unknown" }, outcomes)
+  end)
+
+  it("are in doubt as long as one copy is, and others are not", function()
+    send_in_vain "a"
+    go()
+    driver.forwarding:answered(2, "not_leader")
+    driver.role, driver.core.refuses = "leader", "too_large"
+    driver.proposals:sweep(0)
+    go()
+    assert.same({ a = "too_large unknown" }, outcomes)
+    propose(driver, answers, "b")
+    assert.same({ b = "too_large" }, answers)
+  end)
+
+  it("are unknown where we lead no more, with forward = false", function()
+    propose(driver, answers, "other")
+    go()
+    driver.role, driver.leader = "leader", "n1"
+    driver.forwarding:answered(1, true, 1, 5)  -- in a log: the session is used
+    driver.core.first = 2
+    local told
+    propose(driver, answers, "a", { can_forward = false,
+      answer = function(err) told = err.code .. " " .. err.outcome end })
+    assert.same({ "a" }, driver.core.log)
+    driver.role, driver.leader = "follower", "n2"
+    driver.proposals:covered(2)
+    go()
+    driver.forwarding:answered(2, true, 9, 5)
+    go()
+    assert.equal("unknown unknown", told)
+  end)
+end)
+
+describe("a forward that is too large for the core here", function()
+  it("is sent one by one, and then refused", function()
+    local driver, answers = proposing.driver(), {}
+    propose(driver, answers, "a")
+    propose(driver, answers, "b")
+    driver.core.refuses = "too_large"
+    driver.outbox:dispatch()
+    assert.same({}, answers)
+    driver.outbox:dispatch()
+    assert.same({ a = "too_large" }, answers)
+    driver.core.refuses = false
+    driver.outbox:dispatch()
+    assert.equal("b", sent(driver, 1))
+  end)
+end)
+
+describe("requests of clients that a node passes on", function()
+  local driver
+  before_each(function() driver = proposing.driver() end)
+
+  -- A client's command, and what it is answered.
+  local function pass(told)
+    driver.proposals:submit { can_forward = true, can_wait = true,
+      deadline = false, answer = function(_, bytes)
+        told.ok, told.err = raft_answers.decode(bytes)
+      end,
+      request = session_entry.encode { op = "command", session = 3,
+        sequence = 1, floor = 1, command = "a" } }
+    driver.outbox:dispatch()
+  end
+
+  it("say that their session is gone, and whether they were sent twice",
+    function()
+      local told = {}
+      pass(told)
+      driver.forwarding:answered(1, true, 10, 5)
+      apply(driver, 10, 5, expired())
+      assert.equal("expired", told.err.reason)
+      assert.is_nil(told.err.resent)
+      pass(told)
+      driver.forwarding:link_lost("n2")
+      driver.outbox:dispatch()
+      driver.forwarding:answered(3, true, 12, 5)  -- and it was applied as 11
+      apply(driver, 12, 5, expired())
+      assert.equal("expired", told.err.reason)
+      assert.is_true(told.err.resent)
+    end)
 end)
 
 describe("the session of a follower's proposals", function()
@@ -356,6 +517,19 @@ describe("the session of a follower's proposals", function()
     propose(driver, answers, "a")
     go()
     driver.forwarding:link_lost("n2")
+    go()
+    open(2, 20)
+    assert.equal("a", sent(driver, 3))
+  end)
+
+  it("is asked for again after a pause where it was refused", function()
+    propose(driver, answers, "a")
+    go()
+    driver.forwarding:answered(1, "no_space")
+    go()
+    assert.equal("none", sent(driver, 2))
+    assert.equal(10, driver.proposals.soonest)
+    driver.time = 10
     go()
     open(2, 20)
     assert.equal("a", sent(driver, 3))

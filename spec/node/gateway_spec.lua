@@ -2,6 +2,7 @@
 -- their connection, or is answered, and the node lives on.
 local Dice = require "spec.support.dice"
 local codec = require "raft.codec"
+local core = require "raft.core"
 local frames = require "raft.client.frames"
 local hostile = require "spec.support.hostile"
 local limits = require "raft.client.limits"
@@ -118,6 +119,19 @@ describe("a node, asked by what is no client of ours,", function()
     end)
   end)
 
+  it("refuses to pass on what is too large, and goes on", function()
+    on_cluster(function(s, connect)
+      local follower = s:leader() == "n1" and "n2" or "n1"
+      local one = connect(follower)
+      one:send(frames.encode("session", 2, limits.MAY_FORWARD,
+        command(9, 1, ("x"):rep(2 * COMMAND_BYTES))))
+      local ok, err = one:answer(2)
+      assert.is_false(ok)
+      assert.equal("too_large", err.code)
+      assert(s:node(follower):propose("a"))
+    end)
+  end)
+
   it("cuts off who has more requests open than agreed", function()
     on_cluster(function(s, connect)
       local leader = s:leader()
@@ -150,6 +164,32 @@ describe("a node, asked by what is no client of ours,", function()
       one:send(session(3, OPEN) .. session(3, OPEN))
       assert.is_true(one:was_cut_off())
       s:sleep(1000)
+    end)
+  end)
+
+  it("lets no question wait for ever", function()
+    on_cluster(function(s, connect)
+      local one = connect()
+      local others = {}
+      for _, id in ipairs(s.ids) do
+        if id ~= s:leader() then others[#others + 1] = id end
+      end
+      s:partition({ s:leader() }, others)
+      local opts = { timeout = false }
+      one:send(frames.encode("query", 2, 0, codec.encode { opts = opts }))
+      for i, name in ipairs { "read", "ready" } do
+        one:send(frames.encode("call", 2 + i, 0, codec.encode { name = name,
+          opts = opts }))
+      end
+      for _ = 1, 7 do
+        s:sleep(9000)
+        one:send(core.ping())
+      end
+      for id = 2, 4 do
+        local ok, err = one:answer(id)
+        assert.is_false(ok)
+        assert.equal("timeout", err.code)
+      end
     end)
   end)
 

@@ -67,8 +67,15 @@ end
 
 -------------------------------------------------------------- other nodes --
 
+-- How often a node writes: all of a cluster alike.
+local function ping_ms(self)
+  local connection = self.search:any()
+  return connection and connection.head.ping_ms
+end
+
 -- Asks one node on a connection of its own.
-local function ask_aside(self, where, body, opts, answer)
+-- @param deadline in now(), or false
+local function ask_aside(self, where, body, deadline, answer)
   local connection, timer
   local function finish(err, result)
     if self.asides[timer] == nil then return end
@@ -79,13 +86,14 @@ local function ask_aside(self, where, body, opts, answer)
   end
   timer = self.sockets:timer()
   self.asides[timer] = finish
-  if opts.timeout then
-    self.sockets:start(timer, opts.timeout, 0, function()
+  if deadline then
+    self.sockets:start(timer, math.max(1, deadline - self:now()), 0, function()
       finish(errors.new("timeout", "no answer from " .. where))
     end)
   end
   connection = Connection.dial {
     sockets = self.sockets, id = self.id, cluster = self.cluster, where = where,
+    ping_ms = ping_ms(self),
     opened = function(own)
       own:send(frames.encode("call", ASIDE_ID, 0, body))
       own:flush()
@@ -93,7 +101,7 @@ local function ask_aside(self, where, body, opts, answer)
     result = function(_, _, _, bytes)
       local ok, value = answers.decode(bytes)
       if ok then return finish(nil, value) end
-      finish(value or errors.new("corrupt", "an answer that is none"))
+      finish(value)
     end,
     closed = function(_, reason)
       finish(errors.new("unknown", where .. ": " .. reason))
@@ -113,6 +121,7 @@ end
 
 -- The members are asked for first: they say where it is.
 local function ask_node(self, ask, id, body, opts, answer, can_wait)
+  local deadline = opts.timeout and self:now() + opts.timeout
   local function found(err, members)
     if err then return answer(err) end
     local member = members[id]
@@ -120,7 +129,7 @@ local function ask_node(self, ask, id, body, opts, answer, can_wait)
       return answer(errors.new("bad_membership", id .. " is no member"))
     end
     local where = type(member) == "table" and member.address or member
-    ask_aside(self, where, body, opts, answer)
+    ask_aside(self, where, body, deadline, answer)
   end
   local spec = M.METHODS.members
   ask(self, opts, found, can_wait, { kind = "question", is_anywhere = true,

@@ -6,6 +6,7 @@ local Cutter = require "raft.cutter"
 local Dialer = require "raft.transport.dialer"
 local core = require "raft.core"
 local frames = require "raft.client.frames"
+local handshake = require "raft.transport.handshake"
 local limits = require "raft.client.limits"
 local transport_limits = require "raft.transport.limits"
 
@@ -43,7 +44,8 @@ end
 --- Dials.
 -- @param options sockets; id, cluster: who says hello;
 --   where: "host:port"; opened(connection); result(id, number, bytes): a frame;
---   closed(connection, reason, refusal): refusal is { code=, text= } or nil
+--   closed(connection, reason, refusal): refusal is { code=, text= } or nil;
+--   ping_ms: how often a node of this cluster writes, where that is known
 function M.dial(options)
   local self = setmetatable({
     sockets = options.sockets,
@@ -51,7 +53,7 @@ function M.dial(options)
     where = options.where,
     state = "dialing",  -- greeting, open, closed
     stream = false,
-    node = false,       -- its id, once open
+    identity = false,   -- of the cluster that its node has formed, once open
     head = false,       -- what it says of the cluster; the owner keeps it here
     buffer = "",        -- of the greeting
     cutter = false,     -- once open
@@ -107,14 +109,15 @@ local function take_greeting(self, frame)
   if kind == "refuse" then
     local code, text = core.refusal_decode(frame)
     if not code then return self:close("bad frame") end
+    code, text = handshake.known(code, text)
     return self:close("refused: " .. text, { code = code, text = text })
   end
   local said = kind == "hello" and core.hello_decode(frame)
   if not said then return self:close("bad frame") end
-  self.node, self.state = said.id, "open"
+  self.identity, self.state = said.formed and said.identity, "open"
   self.cutter = Cutter.new(frames.sizes(limits.ANSWER_BYTES_MAX))
   write(self, core.ping())
-  self:expect_pings(limits.PING_MS)
+  self:expect_pings(self.options.ping_ms or limits.PING_MS)
   self.options.opened(self)
 end
 

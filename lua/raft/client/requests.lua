@@ -10,8 +10,10 @@ local OwnSession = require "raft.own_session"
 local answers = require "raft.answers"
 local errors = require "raft.errors"
 local frames = require "raft.client.frames"
+local keeping = require "raft.client.keeping"
 local limits = require "raft.client.limits"
 local ring = require "raft.ring"
+local room = require "raft.client.room"
 local verdicts = require "raft.client.verdicts"
 
 local M = {}
@@ -36,10 +38,18 @@ function M.new(client)
     last_order = 0,
     bytes = 0,            -- of all
     resume_at = false,    -- nothing is sent before that
+    soonest = false,      -- no deadline is sooner; false: none at all
     session = OwnSession.new(client.session_ms),
     used_at = 0,          -- when the session was last used
+    is_keeping = false,   -- is a request to keep it under way?
     acknowledged = 0,     -- index that covers all that was answered
+    identity = false,     -- of the cluster that all this is about
   }, Requests)
+end
+
+--- A node of the cluster of this identity is asked from now on.
+function Requests:met(identity)
+  keeping.met(self, identity)
 end
 
 -------------------------------------------------------------------- answers --
@@ -75,8 +85,9 @@ local function ask_again(self, request, err)
     .. "connection ended: " .. err.message))
 end
 
--- The session of this command is gone.
+-- The session of this command is gone. A node may have sent it on twice.
 local function expired(self, request, err)
+  if err.resent then request.sends = request.sends + 1 end
   if self.session:expired(request) then return put_back(self, request) end
   self:answer(request, err)
 end
@@ -101,9 +112,8 @@ function Requests:result(id, index, bytes)
   self.flying_count = self.flying_count - 1
   self.flying_bytes = self.flying_bytes - request.size
   local ok, value, why = answers.decode(bytes)
-  if ok == nil then value = errors.new("corrupt", "an answer that is none") end
-  if not ok then return refused(self, request, value) end
   self.acknowledged = math.max(self.acknowledged, index)
+  if not ok then return refused(self, request, value) end
   if value == nil and why ~= nil then
     return self:answer(request, Machine.refusal("apply", why))
   end
@@ -123,6 +133,11 @@ end
 
 ------------------------------------------------------------------- sending --
 
+local function note_deadline(self, deadline)
+  if not deadline then return end
+  self.soonest = math.min(self.soonest or deadline, deadline)
+end
+
 --- Takes a request: kind ("command", "query", "question", "call", which acts),
 -- command or body, answer, deadline, can_wait, is_anywhere (any node will do).
 -- @{raft.own_session} keeps more in it.
@@ -139,39 +154,13 @@ function Requests:add(request)
     return self:answer(request, errors.new("busy", "too much waits to be "
       .. "answered"))
   end
+  note_deadline(self, request.deadline)
   self.queue:push(request)
-end
-
--- The session is opened, kept and closed by bytes that are ready.
-local function submit(self, bytes, answer)
-  self:add { kind = "session", body = bytes, answer = answer, can_wait = true,
-    deadline = false, order = 0 }
-  self.is_sorted = false
-end
-
-local function open_session(self)
-  submit(self, self.session:opening(), function(err, id)
-    self.session:opened(not err and id or false)
-  end)
 end
 
 --- Keeps the session: to be called from time to time.
 function Requests:keep_session()
-  local now = self.client:now()
-  local is_fresh = now < self.used_at + self.client.session_ms // 3
-  if not self.session.id or is_fresh then return end
-  self.used_at = now
-  local id = self.session.id
-  submit(self, self.session:keeping(), function(err)
-    if err and err.reason == "expired" then self.session:ended(id) end
-  end)
-end
-
-local function has_room(self, request)
-  if self.flying_count == 0 then return true end
-  return self.flying_count < limits.OPEN_MAX
-    and self.flying_bytes + request.size + limits.SESSION_BYTES
-      <= limits.OPEN_BYTES_MAX
+  keeping.keep(self)
 end
 
 local KINDS <const> = { command = "session", session = "session",
@@ -192,6 +181,12 @@ local function send(self, connection, request)
     body))
 end
 
+local function send_or_refuse(self, connection, request)
+  local refusal = room.refusal(connection.head, request)
+  if refusal then return self:answer(request, refusal) end
+  send(self, connection, request)
+end
+
 -- Sends the oldest: true when the queue may go on.
 local function dispatch_one(self, connection, request)
   if not request.answer then
@@ -205,24 +200,34 @@ local function dispatch_one(self, connection, request)
       return true
     elseif not self.session.id then
       if self.session.is_opening then return false end
-      open_session(self)
+      keeping.open(self)
       return true
     end
   end
-  if not has_room(self, request) then return false end
+  if not room.has(self, request) then return false end
   self.queue:pop()
-  send(self, connection, request)
+  send_or_refuse(self, connection, request)
   return true
 end
 
 -- Nobody leads: what any node can answer goes all the same.
 local function dispatch_anywhere(self, connection)
   self.queue:filter(function(request)
-    if not request.is_anywhere or not request.answer then return true end
-    send(self, connection, request)
+    local can_go = request.is_anywhere and request.answer
+      and room.has(self, request)
+    if not can_go then return true end
+    send_or_refuse(self, connection, request)
     return false
   end)
   connection:flush()
+end
+
+-- Was something refused a moment ago? It would be again.
+local function is_paused(self)
+  local is_early = self.resume_at and self.client:now() < self.resume_at
+  if is_early then self.client:wake(self.resume_at) end
+  self.resume_at = is_early and self.resume_at
+  return is_early
 end
 
 --- Sends what can be sent now.
@@ -233,12 +238,9 @@ function Requests:dispatch()
     if self.queue:is_empty() then return end
     search:begin()
     local any = search:any()
-    return any and dispatch_anywhere(self, any)
+    return any and not is_paused(self) and dispatch_anywhere(self, any)
   end
-  if self.resume_at and self.client:now() < self.resume_at then
-    return self.client:wake(self.resume_at)
-  end
-  self.resume_at = false
+  if is_paused(self) then return end
   while not self.queue:is_empty() do
     if not self.is_sorted then sort(self) end
     if not dispatch_one(self, connection, self.queue:peek()) then break end
@@ -261,18 +263,19 @@ end
 
 --- Answers those whose time is over; the next deadline, or nil.
 function Requests:sweep(now)
-  local soonest
+  if not self.soonest or now < self.soonest then return self.soonest or nil end
+  self.soonest = false
   for _, request in ipairs(all_open(self)) do
     local deadline = request.deadline
     if deadline and deadline <= now then
       self:answer(request, errors.new("timeout", "no answer in time: "
         .. self.client.search.trouble,
         { outcome = request.sends == 0 and "none" or "unknown" }))
-    elseif deadline and (not soonest or deadline < soonest) then
-      soonest = deadline
+    else
+      note_deadline(self, deadline)
     end
   end
-  return soonest
+  return self.soonest or nil
 end
 
 --- Answers all. make_error(is_sent) says what.

@@ -23,6 +23,8 @@ local Search = { __name = "raft.client.search" }
 Search.__index = Search
 
 --- @param client sockets, id, cluster; changed(): look again what can be sent;
+--   met(identity): a node of this cluster, false where it has not formed;
+--   met(identity): a node of this cluster, false where it has not formed;
 --   result(id, number, bytes); lost(): what was on its way is not answered
 -- @param addresses where to look at first
 function M.new(client, addresses)
@@ -150,11 +152,23 @@ end
 
 -------------------------------------------------------------------- heads --
 
+-- Who is of no use after a while is left.
+local function give_time(self)
+  if self.timer then return end
+  after(self, PATIENCE_MS, function()
+    leave(self)
+    dial_next(self)
+  end)
+end
+
 function Search:opened(connection)
   self.refusals = 0
   self.avoided[connection.where] = nil
+  self.client:met(connection.identity)
   connection:send(frames.encode("head", HEAD_ID, 0, ""))
   connection:flush()
+  self.trouble = connection.where .. " does not say who leads"
+  give_time(self)
 end
 
 local function address_of(member)
@@ -175,6 +189,7 @@ local function is_head(head)
   end
   return (not head.leader or type(head.leader) == "string")
     and (not head.address or type(head.address) == "string")
+    and math.type(head.max_command_bytes or 1) == "integer"
 end
 
 -- Addresses of members that we had not heard of.
@@ -193,16 +208,13 @@ end
 -- Nobody leads, as far as this node knows: it is given some time.
 local function have_patience(self, head)
   self.trouble = head.id .. " knows of no leader"
-  if self.timer then return end
-  after(self, PATIENCE_MS, function()
-    leave(self)
-    dial_next(self)
-  end)
+  give_time(self)
 end
 
 -- Another node leads: we go there, at once or as soon as that is worth a try.
 local function follow(self, where)
   local wait_ms = avoided_for(self, where)
+  self.trouble = "no answer from " .. where
   if wait_ms == 0 then return self:move(where) end
   after(self, wait_ms, function() self:move(where) end)
   self.client:changed()
@@ -222,7 +234,7 @@ function Search:heard(connection, bytes)
     local is_elsewhere = head.leader ~= head.id and head.address
     if is_elsewhere then return follow(self, head.address) end
     self.backoff:reset()
-    self.moves = 0
+    self.moves, self.trouble = 0, "no answer from " .. connection.where
     self.client.logger:debug("the leader is here", { node = head.id })
   end
   self.client:changed()

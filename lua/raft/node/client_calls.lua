@@ -9,11 +9,24 @@ local M = {}
 function M.head(driver)
   local min = driver.options.election_timeout.min
   local head = { id = driver.id, members = driver:members(),
-    term = driver.term, ping_ms = min }
+    term = driver.term, ping_ms = min,
+    max_command_bytes = driver.options.max_command_bytes }
   if driver.leader then
     head.leader, head.address = driver.leader, driver:address_of(driver.leader)
   end
   return answers.encode(true, head)
+end
+
+-- Who asks without a time-out asks again after this one. Whoever has gone
+-- meanwhile does not, and would be waited for here for ever.
+local QUESTION_MS <const> = 60000
+
+local function in_time(opts)
+  if type(opts) ~= "table" or opts.timeout ~= false then return opts end
+  local all = {}
+  for name, value in pairs(opts) do all[name] = value end
+  all.timeout = QUESTION_MS
+  return all
 end
 
 -- Name of a call -> the method, with up to two arguments, options, callback.
@@ -21,8 +34,8 @@ local CALLS <const> = {}
 
 function CALLS.status(node, _, done) done(nil, node:status()) end
 function CALLS.members(node, _, done) done(nil, node:members()) end
-function CALLS.ready(node, said, done) node:ready(said.opts, done) end
-function CALLS.read(node, said, done) node:read(said.opts, done) end
+function CALLS.ready(node, said, done) node:ready(in_time(said.opts), done) end
+function CALLS.read(node, said, done) node:read(in_time(said.opts), done) end
 function CALLS.add(node, said, done)
   node:add(said.a, said.b, said.opts, done)
 end
@@ -68,7 +81,7 @@ end
 
 --- @param said { request =, opts = }
 function M.query(node, said, done)
-  try(done, node.query, node, said.request, said.opts, done)
+  try(done, node.query, node, said.request, in_time(said.opts), done)
 end
 
 return M

@@ -32,6 +32,12 @@ end
 
 ------------------------------------------------------------------ requests --
 
+-- Nothing is sent for a while.
+function Forwarding:pause()
+  self.under_way:pause(self.driver.options.heartbeat)
+  self.outbox.proposals:note_deadline(self.under_way.resume_at)
+end
+
 -- Asks for a session, before everything else.
 local function open_session(self)
   local session = self.session
@@ -42,6 +48,7 @@ local function open_session(self)
       local ok, id
       if not err then ok, id = answers.decode(bytes) end
       session:opened(ok and id or false)
+      if not ok then self:pause() end
       self.driver:wants_flush()
     end,
   }
@@ -66,9 +73,15 @@ function Forwarding:returned(waiter)
   waiter.sends = math.max(0, waiter.sends - 1)
 end
 
+--- Is there room for it in the session, if it goes in there?
+function Forwarding:has_room(waiter)
+  return waiter.request or self.session:has_room(waiter)
+end
+
 -- Can it travel with these?
 local function joins(self, waiter, waiters, bytes)
-  if not waiter.can_forward or self.session:is_stranded(waiter) then
+  if not waiter.can_forward or self.session:is_stranded(waiter)
+    or not self:has_room(waiter) then
     return false
   end
   if #waiters == 0 then return true end
@@ -99,9 +112,9 @@ end
 
 -------------------------------------------------------------------- there --
 
---- May one be sent now?
-function Forwarding:can_send()
-  return self.under_way:can_send()
+--- May one be sent now that begins with this one?
+function Forwarding:can_send(waiter)
+  return self:has_room(waiter) and self.under_way:can_send()
 end
 
 --- Are some on their way? They may come back.
@@ -117,6 +130,9 @@ function Forwarding:send()
     self.outbox.proposals:note_deadline(self.under_way:next_time())
   elseif code == "no_memory" then
     self:come_back(waiters, "busy")
+  elseif code == "too_large" then
+    self:come_back(waiters, code)
+    self.driver:wants_flush()
   else  -- the core knows of another role: we will hear
     self:put_back(waiters)
   end
@@ -130,13 +146,15 @@ function Forwarding:put_back(waiters)
   self.outbox:put_back(waiters)
 end
 
--- May it be sent again, now that it is in no log?
+-- May it be sent again, now that it is in no log? Who was sent before that may
+-- be in one, so it waits for room, too.
 local function may_return(waiter, verdict, count)
   if verdict == "too_large" and count > 1 then  -- perhaps another one was
     waiter.is_alone = true
     return true
   end
-  return verdict == "not_leader" or (verdict == "busy" and waiter.can_wait)
+  local waits = waiter.can_wait or waiter.sends > 1
+  return verdict == "not_leader" or (verdict == "busy" and waits)
 end
 
 --- A forward that is in no log.
@@ -147,14 +165,14 @@ function Forwarding:come_back(waiters, verdict)
       back[#back + 1] = waiter
     else
       outbox:leave(waiter)
+      self:returned(waiter)
       outbox:refuse(waiter, verdict)
     end
   end
   self:put_back(back)
   if verdict == "busy" then
     outbox.is_full = true
-    self.under_way:pause(self.driver.options.heartbeat)
-    outbox.proposals:note_deadline(self.under_way.resume_at)
+    self:pause()
   end
 end
 

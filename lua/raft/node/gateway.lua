@@ -8,6 +8,7 @@ local Cutter = require "raft.cutter"
 local answers = require "raft.answers"
 local calls = require "raft.node.client_calls"
 local codec = require "raft.codec"
+local errors = require "raft.errors"
 local frames = require "raft.client.frames"
 local limits = require "raft.client.limits"
 local view = require "raft.node.view"
@@ -84,6 +85,16 @@ local function begin(visitor, id, waiter, bytes)
   return true
 end
 
+-- Larger than a client takes, it would end the connection, and be asked for
+-- again.
+local function that_fits(bytes)
+  local max = limits.ANSWER_BYTES_MAX
+  if #bytes <= max then return bytes end
+  return answers.encode(false, errors.new("too_large", ("the answer has %d "
+    .. "bytes, and a client takes %d"):format(#bytes, max),
+    { size = #bytes, max = max, outcome = "unknown" }))
+end
+
 -- @param index it is covered by
 -- @param bytes as @{raft.answers} has them
 local function finish(self, visitor, id, size, index, bytes)
@@ -91,7 +102,8 @@ local function finish(self, visitor, id, size, index, bytes)
   visitor.open[id] = nil
   visitor.open_count = visitor.open_count - 1
   visitor.open_bytes = visitor.open_bytes - size
-  write(self, visitor, frames.encode("result", id, index, bytes))
+  write(self, visitor, frames.encode("result", id, index,
+    that_fits(bytes)))
 end
 
 local take = {}  -- kind of frame -> function(self, visitor, id, number, body)

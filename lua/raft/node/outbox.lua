@@ -114,10 +114,12 @@ local code_words = {
   no_space = "the disk of the leader is full",
 }
 
---- Says no to a waiter; what the core says beside these means no memory.
+--- Says no to a waiter; what the core says beside these means no memory. What
+-- was sent before may still come about, in its session.
 function Outbox:refuse(waiter, code)
   if not code_words[code] then code = "busy" end
-  self.proposals:answer(waiter, errors.new(code, code_words[code]))
+  self.proposals:answer(waiter, errors.new(code, code_words[code],
+    { outcome = waiter.sends > 0 and "unknown" or "none" }))
 end
 
 -- While what was forwarded before may come back, its session keeps the order.
@@ -132,6 +134,7 @@ end
 -- Appends the oldest: true when the queue may go on.
 function Outbox:append_one(waiter)
   local driver = self.driver
+  if not self.forwarding:has_room(waiter) then return false end
   local index, code = propose(self, waiter)
   if index then
     self:pop()
@@ -143,11 +146,18 @@ function Outbox:append_one(waiter)
     return false  -- the role effect is on its way
   elseif code == "busy" then
     self.is_full = true
-    if waiter.can_wait then return false end
+    if waiter.can_wait or waiter.sends > 0 then return false end
   end
   self:pop()
   self:refuse(waiter, code)
   return true
+end
+
+-- Why one that must not be forwarded is not sent again.
+local function not_ours(driver, waiter)
+  local err = driver:leader_error()
+  if not waiter.session or waiter.sends == 0 then return err end
+  return errors.new("unknown", "it was appended, and then: " .. err.message)
 end
 
 -- The oldest is not for us to append.
@@ -157,12 +167,12 @@ function Outbox:pass_on(waiter)
     return false
   elseif not waiter.can_forward then
     self:pop()
-    self.proposals:answer(waiter, driver:leader_error())
+    self.proposals:answer(waiter, not_ours(driver, waiter))
     return true
   elseif self.forwarding:lacks_session(waiter) then
     return not self.is_sorted  -- the request for one goes first
   end
-  if self.forwarding:can_send() then self.forwarding:send() end
+  if self.forwarding:can_send(waiter) then self.forwarding:send() end
   return false
 end
 

@@ -91,14 +91,23 @@ end
 -- A request that our session did not take: true when it goes another way.
 local function goes_on(self, waiter, err)
   if not waiter.session or not errors.is_error(err) then return false end
-  local is_back = err.reason == "gap" or err.reason == "expired"
+  local is_back = err.reason == "gap" or err.reason == "full"
+    or err.reason == "expired"
     and self.outbox.forwarding.session:expired(waiter)
   if is_back then self.outbox:put_back { waiter } end
   return is_back
 end
 
+-- Was a client's request sent twice by us, and its session was gone at last?
+-- The client has sent it once, and must not take it for not done.
+local function note_resent(waiter, ok, value)
+  if ok or value.reason ~= "expired" or waiter.sends <= 1 then return end
+  value.resent = true
+end
+
 local function answer_applied(self, waiter, ok, value, extra)
   if waiter.request then
+    note_resent(waiter, ok, value)
     return self:answer(waiter, nil, answers.encode(ok, value, extra))
   elseif not ok then
     if not goes_on(self, waiter, value) then self:answer(waiter, value) end

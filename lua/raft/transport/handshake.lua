@@ -19,8 +19,9 @@ local expect = {}  -- phase -> function(transport, link, kind, frame)
 local CODES <const> = {}
 for _, code in ipairs(errors.codes()) do CODES[code] = true end
 
--- A later version may have codes that this one has not.
-local function known(code, text)
+--- The code and the text of a refusal, for an error: a later version may have
+-- codes that this one has not.
+function M.known(code, text)
   if CODES[code] then return code, text end
   return "unsupported", ("%s: %s"):format(code, text)
 end
@@ -36,7 +37,7 @@ end
 local function refused(transport, link, frame)
   local code, text = core.refusal_decode(frame)
   if not code then return bad_frame(transport, link, text) end
-  code, text = known(code, text)
+  code, text = M.known(code, text)
   transport.report:count("refused_by_peer")
   transport.report:complain(link.address, "refused by the peer",
     { code = code, reason = text })

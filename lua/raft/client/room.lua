@@ -1,0 +1,30 @@
+--- What may be sent on a connection: not too much at once, and nothing that is
+-- larger than what a node takes, for it ends the connection of who sends that.
+local errors = require "raft.errors"
+local limits = require "raft.client.limits"
+
+local M = {}
+
+--- Is there room for this one beside those that are under way?
+-- @param requests flying_count, flying_bytes
+function M.has(requests, request)
+  if requests.flying_count == 0 then return true end
+  return requests.flying_count < limits.OPEN_MAX
+    and requests.flying_bytes + request.size + limits.SESSION_BYTES
+      <= limits.OPEN_BYTES_MAX
+end
+
+--- The error `too_large`, or nil.
+-- @param head of the node: max_command_bytes, false in one that does not say
+function M.refusal(head, request)
+  local max = head.max_command_bytes
+  local size = #(request.command or request.body)
+  if max and not request.command then max = max + limits.REQUEST_HEAD_BYTES end
+  if not max or size <= max then return nil end
+  return errors.new("too_large", ("a request of %d bytes is over the %d that a "
+    .. "node takes (its max_command_bytes)"):format(size, max),
+    { size = size, max = max,
+      outcome = request.sends > 0 and "unknown" or "none" })
+end
+
+return M
