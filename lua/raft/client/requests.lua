@@ -268,9 +268,9 @@ function Requests:sweep(now)
   for _, request in ipairs(all_open(self)) do
     local deadline = request.deadline
     if deadline and deadline <= now then
-      self:answer(request, errors.new("timeout", "no answer in time: "
-        .. self.client.search.trouble,
-        { outcome = request.sends == 0 and "none" or "unknown" }))
+      self:answer(request, errors.new("timeout", (request.sends == 0
+        and "no answer in time, and it was never sent: "
+        or "no answer in time: ") .. self.client.search.trouble))
     else
       note_deadline(self, deadline)
     end
