@@ -60,6 +60,32 @@ local function find_due(s)
   end
 end
 
+----------------------------------------------------------------------- ticks --
+
+-- The times that tick now, oldest first. All but the newest were missed: the
+-- next one had come before they did. That one was missed if it comes late.
+local function ticks_of(job, now)
+  local spec, newest = job.spec, schedule.before(job.spec, now)
+  if spec.missed == "skip" and now - newest > spec.late_ms then return {} end
+  if spec.missed ~= "all" then return { newest } end
+  local list, due_ms = {}, newest
+  while due_ms and due_ms >= job.due_ms and #list < RUNS_LIMIT do
+    table.insert(list, 1, due_ms)
+    due_ms = schedule.before(spec, due_ms - 1)
+  end
+  return list
+end
+
+local function fire(name, job)
+  local list = ticks_of(job, entry.time)
+  for _, due_ms in ipairs(list) do
+    emit("tick", name, due_ms, job.spec.payload)
+    runs.add(name, job, due_ms)
+  end
+  job.due_ms = schedule.after(job.spec, entry.time)
+  return #list
+end
+
 ------------------------------------------------------------------------ jobs --
 
 local SPEC <const> = { "every", "at", "missed", "late_ms", "retry", "attempts",
@@ -107,7 +133,7 @@ local function wrong_name(what, name)
 end
 
 -- -> when it is due next. The same again changes nothing, so each node may set
--- its jobs whenever it starts.
+-- its jobs whenever it starts. What the old one had due is not lost.
 local function set(s, name, spec)
   local why = wrong_name("cron.set", name) or wrong_spec(spec)
   if why then return nil, why end
@@ -119,6 +145,7 @@ local function set(s, name, spec)
       s.count)
   end
   if not job then s.count = s.count + 1 end
+  if job and job.due_ms <= entry.time then fire(name, job) end
   s.jobs[name] = { spec = new, due_ms = schedule.after(new, entry.time),
     runs = job and job.runs or {} }
   find_due(s)
@@ -137,31 +164,7 @@ local function remove(s, name)
   return true
 end
 
------------------------------------------------------------------------ ticks --
-
--- The times that tick now, oldest first. All but the newest were missed: the
--- next one had come before they did. That one was missed if it comes late.
-local function ticks_of(job, now)
-  local spec, newest = job.spec, schedule.before(job.spec, now)
-  if spec.missed == "skip" and now - newest > spec.late_ms then return {} end
-  if spec.missed ~= "all" then return { newest } end
-  local list, due_ms = {}, newest
-  while due_ms and due_ms >= job.due_ms and #list < RUNS_LIMIT do
-    table.insert(list, 1, due_ms)
-    due_ms = schedule.before(spec, due_ms - 1)
-  end
-  return list
-end
-
-local function fire(name, job)
-  local list = ticks_of(job, entry.time)
-  for _, due_ms in ipairs(list) do
-    emit("tick", name, due_ms, job.spec.payload)
-    runs.add(name, job, due_ms)
-  end
-  job.due_ms = schedule.after(job.spec, entry.time)
-  return #list
-end
+--------------------------------------------------------------------- asking --
 
 -- Gives all ticks that are due -> { now_ms = the log's time, due_ms = of the
 -- next tick, or nil }. Those that are too many for one command are due at once.
