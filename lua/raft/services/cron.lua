@@ -15,6 +15,7 @@
 -- Limits. Nothing is due before somebody asks for ticks: cron.run does. What is
 -- done outside of the log is done at least once, or at most once, never exactly
 -- once. See docs/services/cron.md.
+local arguments = require "raft.services.support.arguments"
 local codec = require "raft.codec"
 local refusing = require "raft.services.refusing"
 local runs = require "raft.services.cron.runs"
@@ -111,6 +112,8 @@ local function wrong_spec(spec)
     or refusing.boolean("cron.set: retry", spec.retry)
     or refusing.integer("cron.set: attempts", spec.attempts or 1, 1, 1 << 30)
     or refusing.integer("cron.set: max_runs", spec.max_runs or 1, 1, RUNS_LIMIT)
+    or arguments.is_deep(spec.payload)
+      and "cron.set: payload: expected " .. arguments.NOT_DEEP
     or #codec.encode(spec.payload) > PAYLOAD_BYTES_MAX
       and ("cron.set: payload: larger than %d bytes"):format(PAYLOAD_BYTES_MAX)
     or nil
