@@ -1,5 +1,5 @@
 -- The battery lock in simulated clusters: `wait`, the paused holder, and the
--- swarm of faults over the model.
+-- swarm of faults over the model; BATTERIES_SEEDS says how many seeds.
 local clocks = require "spec.support.clocks"
 local codec = require "raft.codec"
 local errors = require "raft.errors"

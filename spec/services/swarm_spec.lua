@@ -277,7 +277,7 @@ end
 -- there is looked at by what it promises: nothing is lost, nothing comes again
 -- that is done, and nobody has a message while another one does.
 local LEASE_MS <const> = 200
-local WORK_OFF_MS <const> = 5000
+local WORK_OFF_MS <const>, IN_VAIN <const> = 5000, 5
 
 queues.beside_of = {}
 
@@ -319,11 +319,13 @@ function queues.beside(s)
   seen.is_over = true
 end
 
--- Takes all that are left. The one that is pushed first says what time it is.
+-- Takes all that are left, some of them in vain at first. The one that is
+-- pushed says what time it is.
 local function work_off(s, proxy, seen)
-  assert(proxy.push("last"))
+  seen.pushed[#seen.pushed + 1] = assert(proxy.push("last"))
   take(proxy, seen, false)
   clocks.set(s, seen.log_ms)
+  for _ = 1, IN_VAIN do take(proxy, seen, false) end
   return s:wait(function()
     while take(proxy, seen, true) do end
     local left = assert(proxy.length())
