@@ -260,9 +260,9 @@ end)
 
 local SEEDS <const> = math.tointeger(tonumber(os.getenv "BATTERIES_SEEDS")) or 1
 local MS <const> = 10000      -- under faults
-local CALM_MS <const> = 6000  -- behind them
+local CALM_MS <const> = 4000  -- behind them
 local END_MS <const> = 2000   -- for what has begun
-local CALM_TICKS <const>, CALM_RUNS <const> = 10, 5  -- of 15 that are due
+local CALM_TICKS <const>, CALM_RUNS <const> = 6, 4  -- of 9 that are due
 local EVERY_MS <const> = { again = 700, once = 900 }
 
 local seen = {}   -- what the commands of this run have answered

@@ -27,9 +27,9 @@ local NODES_ASKED <const> = 0.3   -- share of calls that go to a node itself
 
 -- Calls come in bursts, so that they meet, with rests in between: so a history
 -- is short enough to be searched, and as long as the faults last.
-local CALLS_MAX <const> = 50   -- of a client, under faults
+local CALLS_MAX <const> = 40   -- of a client, under faults
 local THINK_MS <const> = 80    -- at most, between two calls of a burst
-local REST_MS <const> = 1600   -- at most, between two bursts
+local REST_MS <const> = 2000   -- at most, between two bursts
 local BURST <const> = 5        -- calls, on average
 local CALM_EACH <const> = 10   -- calls of a client, once all is healed
 
