@@ -334,6 +334,7 @@ build = {
     ["raft.transport.throttle"] = "lua/raft/transport/throttle.lua",
     ["raft.transport.watch"] = "lua/raft/transport/watch.lua",
     ["raft.verify"] = "lua/raft/verify.lua",
+    ["raft.verify.functions"] = "lua/raft/verify/functions.lua",
     ["raft.verify.log"] = "lua/raft/verify/log.lua",
     ["raft.verify.run"] = "lua/raft/verify/run.lua",
     ["raft.version"] = "lua/raft/version.lua",

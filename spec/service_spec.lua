@@ -65,6 +65,12 @@ describe("raft.service", function()
     { { version = 0 },
       "version: expected an integer from 1 to 9007199254740992, got 0" },
     { { upgrade = {} }, "upgrade: expected a function, got a table" },
+    { { version = 2, older = raft.service(given()) }, "older: expected a list "
+      .. "of services of raft.service, got a table" },
+    { { version = 2, older = { v1 = raft.service(given()) } }, "older.v1: "
+      .. "expected a list: its keys are 1, 2, 3" },
+    { { version = 2, older = { 5 } },
+      "older[1]: expected a service of raft.service, got 5" },
     { { atomic = 1 }, "atomic: expected true or false, got 1" },
     { { comands = {} }, "comands: unknown option, did you mean commands?" },
   } do

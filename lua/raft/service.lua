@@ -67,9 +67,23 @@ local function functions(value, path)
   return result
 end
 
+-- One service in the place of the list would be an empty list.
+local function check_list(value, path)
+  if M.is_service(value) then
+    schema.refuse(path, "a list of services of raft.service", value)
+  end
+  schema.any_table(value, path)
+  for key in next, value do
+    if math.type(key) ~= "integer" or key < 1 or key > #value then
+      schema.complain(schema.join(path, key), "expected a list: its keys are "
+        .. "1, 2, 3")
+    end
+  end
+end
+
 -- Version -> definition that runs while that version is in use.
 local function older(value, path)
-  schema.any_table(value, path)
+  check_list(value, path)
   local by_version = {}
   for i, item in ipairs(value) do
     local at = schema.join(path, i)

@@ -210,8 +210,8 @@ end
 -- the disk.
 -- @param dir_a, dir_b as the option `dir` of the nodes
 -- @param opts node(dir): the options of a node, made anew at each call, of
---   which apply and restore (or load) are used; or apply(dir): a fresh apply.
---   Without either nothing is applied, and snapshots tell what they can
+--   which services, or apply and restore (or load), are used; or apply(dir): a
+--   fresh apply. Without either only what snapshots say is compared
 -- @return true and an account, whose tostring is for people; or nil and an
 --   error: `diverged` with `index`, the first one that differs
 -- @raise when an argument is wrong, naming it

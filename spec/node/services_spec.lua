@@ -1,6 +1,7 @@
 -- Services of real nodes in one process: their proxies, errors, events.
 local Cluster = require "spec.support.cluster"
 local helper = require "spec.support.helper"
+local map = require "raft.services.map"
 local raft = require "raft"
 
 local function counter(changes)
@@ -199,6 +200,23 @@ describe("a node with services", function()
     assert.same({ "first", "first" }, heard)
   end)
 
+  it("tells each handler values of its own", function()
+    local node <close> = alone { service = counter { commands = {
+      add = function() emit("added", { n = 1 }) return true end } } }
+    local heard = {}
+    for i = 1, 2 do
+      node.counter.on("added", function(value)
+        heard[i] = value.n
+        value.n = 5
+      end)
+    end
+    assert(node:start())
+    assert(node:ready())
+    node.counter.add()
+    helper.wait_until(function() return #heard == 2 end, 5000, "the handlers")
+    assert.same({ 1, 1 }, heard)
+  end)
+
   it("lets nothing of the library be called in a command", function()
     local it = {}
     local node <close> = alone { service = counter { commands = {
@@ -206,12 +224,15 @@ describe("a node with services", function()
       ask = function() return it.node.counter.total() end,
       nope = function() return it.node.counter.xyzzy() end,
       hear = function() it.node.counter.on("added", print) end,
+      watch = function() map.watch(it.remote, "", print) end,
       proxy = function() it.node:service("counter") end } }, on = {
       error = function() end } }
-    it.node = node
+    local client <close> = raft.client { members = { "127.0.0.1:1" } }
+    it.node, it.remote = node, client:service("counter")
     assert(node:start())
     assert(node:ready())
-    for _, name in ipairs { "add", "ask", "nope", "hear", "proxy" } do
+    for _, name in ipairs { "add", "ask", "nope", "hear", "watch",
+      "proxy" } do
       local _, err = node.counter[name]()
       assert.equal("apply_error", err.code)
       assert.equal("reentrant", err.cause and err.cause.code, name)

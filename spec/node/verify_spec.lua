@@ -1,4 +1,5 @@
 -- Two directories compared, offline: logs, snapshots, results.
+-- luacheck: read globals emit
 local Cluster = require "spec.support.cluster"
 local helper = require "spec.support.helper"
 local raft = require "raft"
@@ -20,6 +21,17 @@ local function counter(odd)
 end
 
 local function node() return counter() end
+
+-- A service that counts; what it answers is `odd`, if that is given.
+local function counting_service(odd)
+  return raft.service { name = "counter", init = function()
+    return { n = 0 }
+  end, commands = { add = function(s, k)
+    s.n = s.n + k
+    emit("added")
+    return odd or s.n
+  end } }
+end
 
 local function propose(target, ...)
   for _, command in ipairs { ... } do target:propose(command) end
@@ -195,6 +207,52 @@ describe("raft.verify", function()
     assert.is_true(account.a.snapshot < account.b.snapshot)
     assert.equal(account.b.snapshot + 1, account.applied_from)
     assert.is_true(account.last > account.b.snapshot)
+  end)
+
+  it("applies services, and what follows from members and versions", function()
+    local calls, service = 0, counting_service
+    local cluster <close> = Cluster.new { nodes = 3, node = function()
+      return { service = service() }
+    end }
+    cluster:up()
+    for _ = 1, 3 do assert(cluster:leader().counter.add(1)) end
+    settle(cluster)
+    local last = cluster:leader():status().applied
+    assert(cluster.nodes.n2:take_snapshot())
+    for _, id in ipairs(cluster.ids) do cluster:close_node(id) end
+    local one, other = cluster.dir:join("n1"), cluster.dir:join("n3")
+    local options = { service = service() }
+    local ok, account = raft.verify(one, other, { node = function()
+      return options
+    end })
+    assert(ok, account)
+    assert.equal(1, account.applied_from)
+    assert(raft.verify(one, cluster.dir:join("n2"), { node = function()
+      return { services = { service() } }
+    end }))
+    local _, err = raft.verify(one, other, { node = function()
+      calls = calls + 1
+      return { service = service(calls) }
+    end })
+    assert.equal("diverged", err.code)
+    assert.is_true(err.index <= last)
+    assert.matches("result of entry " .. err.index .. ": 1, and 2", err.message,
+      1, true)
+  end)
+
+  it("raises where the options of a node say of no machine", function()
+    local cluster <close> = running(2, "a")
+    stop(cluster)
+    for words, options in pairs {
+      ["service: expected a service of raft.service, got 5"] = { service = 5 },
+      ["apply: expected a function"] = { restore = print },
+      ["expected a table, got 5"] = 5,
+    } do
+      local ok, why = pcall(raft.verify, cluster.dir:join("n1"),
+        cluster.dir:join("n2"), { node = function() return options end })
+      assert.is_false(ok)
+      assert.matches("raft.verify: node: " .. words, why, 1, true)
+    end
   end)
 
   it("refuses a directory that is in use, or none", function()

@@ -414,6 +414,7 @@ describe("guard: upvalues", function()
   local time, execute, open, clock = os.time, os.execute, io.open, os.clock
   local G, os_, io_, debug_ = _G, os, io, debug
   local compile, need, wrap = load, require, coroutine.wrap
+  local input, errors_out = io.stdin, io.stderr
 
   local function holding(value)
     return function() return value end
@@ -423,7 +424,8 @@ describe("guard: upvalues", function()
     ["math.random"] = random, ["math.randomseed"] = seed, ["os.time"] = time,
     ["os.execute"] = execute, ["os.clock"] = clock, ["io.open"] = open, _G = G,
     os = os_, io = io_, debug = debug_, load = compile, require = need,
-    ["coroutine.wrap"] = wrap } do
+    ["coroutine.wrap"] = wrap, ["io.stdin"] = input,
+    ["io.stderr"] = errors_out } do
     it("may not be " .. name, function()
       local why = refusal(holding(value))
       assert.equal(1, why:find(("commands.go: upvalue value: it is %s, which a "

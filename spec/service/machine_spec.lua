@@ -330,6 +330,36 @@ describe("service machine: versions", function()
     assert.same({ n = 0 }, restored:apply("counter", "state"))
   end)
 
+  it("whose upgrade makes what no snapshot can hold are never in use",
+    function()
+      local bad = v2 { upgrade = function(s) return { n = s.n, f = print } end }
+      local log = two(bad)
+      log:announce("n1", new(bad))
+      local ok, why = pcall(log.announce, log, "n2", new(bad))
+      assert.is_false(ok)
+      assert.equal("service counter: upgrade to version 2: bad_value: the new "
+        .. "state.f: a function cannot be carried", why)
+      assert.same({ n = 0 }, log:apply("counter", "state"))
+      log:restored(bad)
+    end)
+
+  it("are not announced by what looks like it and is not", function()
+    local log = two()
+    for i, services in ipairs {
+      { counter = 5 }, { counter = {} }, { [5] = {} },
+      { counter = { version = 1, commands = {}, first = 5 } },
+      { counter = { version = "1", commands = {}, first = "" } },
+      { counter = { version = 1, commands = { add = 1 }, first = "" } },
+      { counter = { version = 1, commands = {}, first = "" } },
+      { counter = { version = 2, commands = { { "add" } }, first = "" } },
+      { counter = { version = 1, commands = { { 5 } }, first = "" } },
+    } do
+      assert.same({ nil, "not a command of a service" }, { log.machine:apply(
+        request.announcement("n1", services), log:entry()) })
+      assert.equal(i, log:apply("counter", "add", 1))
+    end
+  end)
+
   it("have the commands that all members have", function()
     local log = two(v2())
     log:announce("n1", new(v2()))

@@ -85,7 +85,11 @@ describe("proxy", function()
     local ok, err = pcall(p.set, { inner = print })
     assert.is_false(ok)
     assert.equal("bad_value", err.code)
-    assert.equal("counter.set[3][1].inner: a function cannot be carried",
+    assert.equal("counter.set: argument 1.inner: a function cannot be carried",
+      err.message)
+    ok, err = pcall(p.total, 1, { print }, nil)
+    assert.is_false(ok)
+    assert.equal("counter.total: argument 2[1]: a function cannot be carried",
       err.message)
     local line = debug.getinfo(1, "l").currentline + 2
     ok, err = pcall(function()

@@ -34,9 +34,11 @@ describe("cron: set", function()
       assert.equal(2000, log:apply("set", "a", { every = 1000 }))
       log.time = 2500
       assert.equal(2000, log:apply("set", "a", { every = 1000, retry = true }))
+      log:apply("tick")
       assert.equal(10000, log:apply("set", "a", { every = 10000 }))
       assert.equal(60000, log:apply("set", "b", { at = "* * * * *" }))
-      assert.same({ now_ms = 2500, due_ms = 10000 }, log:ask("look", { "a" }))
+      assert.same({ now_ms = 2500, due_ms = 10000, free_ms = 0 },
+        log:ask("look", { "a" }))
     end)
 
   it("keeps runs that wait when a job changes, remove drops them", function()
@@ -48,6 +50,17 @@ describe("cron: set", function()
     assert.is_true(log:apply("remove", "a"))
     assert.same({ now_ms = 1000 }, log:ask("look", { "a" }))
     assert.same({ nil, "cron.remove: no job a" }, { log:apply("remove", "a") })
+  end)
+
+  it("first gives the ticks of the old job that are due", function()
+    local log = new()
+    log:apply("set", "a", { every = 1000, payload = "old" })
+    log.time = 2500  -- nobody has asked yet
+    assert.equal(3000, log:apply("set", "a", { every = 1000,
+      payload = "new" }))
+    assert.same({ { "tick", "a", 2000, "old" } }, log:told())
+    assert.equal(1, log:ask("jobs").a.runs)
+    assert.same({}, ticks_at(log, 2600))
   end)
 
   it("takes so many jobs", function()

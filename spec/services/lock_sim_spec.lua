@@ -1,5 +1,6 @@
 -- The battery lock in simulated clusters: `wait`, the paused holder, and the
--- swarm of faults over the model.
+-- swarm of faults over the model; BATTERIES_SEEDS says how many seeds.
+local clocks = require "spec.support.clocks"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local helper = require "spec.support.helper"
@@ -206,7 +207,10 @@ end)
 
 ---------------------------------------------------------------------- swarm --
 
-local SEEDS <const>, MS <const> = 3, 15000
+local SEEDS <const> = math.tointeger(tonumber(os.getenv "BATTERIES_SEEDS")) or 1
+local MS <const> = 10000      -- under faults
+local CALM_MS <const> = 5000  -- behind them
+local CALM_TOKENS <const> = 9
 local WORKERS <const> = { "ann", "bob", "cleo" }
 local KEYS <const> = { "a", "b" }
 
@@ -240,16 +244,34 @@ local function work(s, owner, stop_ms)
   end
 end
 
-local function workload(s)
-  answered = {}
-  local stop_ms, left = s:now() + MS, #WORKERS
+local function work_all(s, ms)
+  local stop_ms, left = s:now() + ms, #WORKERS
   for _, owner in ipairs(WORKERS) do
     s:spawn(function()
       work(s, owner, stop_ms)
       left = left - 1
     end)
   end
-  s:wait(function() return left == 0 end, MS + 30000)
+  s:wait(function() return left == 0 end, ms + 30000)
+end
+
+local function workload(s)
+  answered = {}
+  for index in pairs(seen) do seen[index] = nil end
+  work_all(s, MS)
+end
+
+-- Under faults there may be no answer, or a clock that was set back, so that no
+-- lease comes to its end. Behind them, with clocks that are right, locks are
+-- had again: nil, or what is wrong.
+local function calm(s)
+  local before, client <close> = #answered, s:client("calm")
+  local proxy = proxy_of(s, client)
+  assert(proxy.acquire("time", "calm", 1))
+  clocks.set(s, assert(proxy.get("time")).until_ms)
+  work_all(s, CALM_MS)
+  local count = #answered - before
+  return count < CALM_TOKENS and "too few tokens: " .. count or nil
 end
 
 -- Goes through the log with the model; each grant by its token.
@@ -272,7 +294,9 @@ local function check_log()
   return granted
 end
 
-local function check()
+local function check(s)
+  local problem = calm(s)
+  if problem then return nil, problem end
   local granted, why = check_log()
   if not granted then return nil, why end
   for _, it in ipairs(answered) do
@@ -286,23 +310,16 @@ end
 
 describe("the swarm over locks", function()
   it("finds one holder at a time, and tokens that ascend", function()
-    local first, count, tokens = helper.seed(), 0, 0
+    helper.patience(60000 * SEEDS)
+    local first = helper.seed()
     local report, err = sim.explore { seeds = { first, first + SEEDS - 1 },
       nodes = 5, workload = workload, duration_ms = MS, shrink = false,
       node = function()
         return { service = service_log.watched(lock(), seen) }
       end,
-      check = function()
-        for _ in pairs(seen) do count = count + 1 end
-        tokens = tokens + #answered
-        local ok, why = check()
-        for index in pairs(seen) do seen[index] = nil end
-        return ok, why
-      end,
+      check = check,
       probe = codec.encode { "lock", "release", { "probe", 1 }, 2, 1 },
       say = function() end }
     assert.is_truthy(report, errors.text(err))
-    assert.is_true(count > 60, "too little was done: " .. count)
-    assert.is_true(tokens > 20, "too few tokens: " .. tokens)
   end)
 end)

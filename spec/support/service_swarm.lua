@@ -21,10 +21,20 @@ local sim = require "raft.sim"
 local M = {}
 
 local CLIENTS <const> = 3
-local MS <const> = 15000
-local THINK_MS <const> = 80       -- at most, between two calls
-local STEPS_MAX <const> = 200000  -- of the search
+local MS <const> = 10000
+local STEPS_MAX <const> = 25000   -- of the search: half a second
 local NODES_ASKED <const> = 0.3   -- share of calls that go to a node itself
+
+-- Calls come in bursts, so that they meet, with rests in between: so a history
+-- is short enough to be searched, and as long as the faults last.
+local CALLS_MAX <const> = 40   -- of a client, under faults
+local THINK_MS <const> = 80    -- at most, between two calls of a burst
+local REST_MS <const> = 2000   -- at most, between two bursts
+local BURST <const> = 5        -- calls, on average
+local CALM_EACH <const> = 10   -- calls of a client, once all is healed
+
+--- Calls that every seed answers at the least: those behind the faults.
+M.CALM_CALLS = CLIENTS * CALM_EACH
 
 --- An answer that is no value: the call was refused.
 M.REFUSED = "refused!"
@@ -40,32 +50,62 @@ local function proxy_of(s, client, name, random)
   return client:service(name, { timeout = 3000 })
 end
 
+-- One call: the error of it, if any.
+local function ask(subject, proxy, random, mine)
+  local call = subject.draw(random, mine)
+  local answer, err = proxy[call[1]](table.unpack(call, 2, call.n or #call))
+  if subject.note and not err then subject.note(mine, call, answer) end
+  return err
+end
+
 local function work(s, subject, number, stop_ms)
   local random = s.world:random("work " .. number)
   local client <close> = s:client("c" .. number)
-  local name, mine = subject.name, { number = number }
+  local mine = { number = number }
   s:wait(function() return next(s.members.n1.services) end, 10000)
-  while s:now() < stop_ms do
-    local call = subject.draw(random, mine)
-    local proxy = proxy_of(s, client, name, random)
-    local answer, err = proxy[call[1]](table.unpack(call, 2, call.n or #call))
-    if subject.note and not err then subject.note(mine, call, answer) end
-    s:sleep(random:between(0, THINK_MS))
+  for _ = 1, CALLS_MAX do
+    if s:now() > stop_ms then break end
+    ask(subject, proxy_of(s, client, subject.name, random), random, mine)
+    local is_last = random:chance(1 / BURST)
+    s:sleep(random:between(0, is_last and REST_MS or THINK_MS))
   end
+end
+
+-- Runs fn(number) for all clients at once, until all have ended.
+local function together(s, ms, fn)
+  local left = CLIENTS
+  for number = 1, CLIENTS do
+    s:spawn(function()
+      fn(number)
+      left = left - 1
+    end)
+  end
+  return s:wait(function() return left == 0 end, ms)
 end
 
 local function workload(subject)
   return function(s)
-    local stop_ms, left = s:now() + MS, CLIENTS
-    for number = 1, CLIENTS do
-      s:spawn(function()
-        work(s, subject, number, stop_ms)
-        left = left - 1
-      end)
-    end
+    local stop_ms = s:now() + MS
     if subject.beside then s:spawn(function() subject.beside(s) end) end
-    s:wait(function() return left == 0 end, MS + 30000)
+    together(s, MS + 30000, function(number)
+      work(s, subject, number, stop_ms)
+    end)
   end
+end
+
+-- All is healed: every call is answered. Nil, or what was not.
+local function calm(s, subject)
+  local problem
+  local is_over = together(s, 30000, function(number)
+    local random, mine = s.world:random("calm " .. number), { number = -number }
+    local client <close> = s:client("calm " .. number)
+    local proxy = client:service(subject.name)
+    for _ = 1, CALM_EACH do
+      local err = ask(subject, proxy, random, mine)
+      if err and err.code ~= "refused" then problem = err.message end
+    end
+  end)
+  return problem or not is_over and "calls are not answered" or nil
 end
 
 --------------------------------------------------------------------- history --
@@ -119,6 +159,8 @@ function M.run(subject, first, count)
     end,
     workload = workload(subject), shrink = false, say = function() end,
     check = function(s)
+      local problem = calm(s, subject)
+      if problem then return nil, problem end
       local list = history(s, subject)
       checked = checked + #list
       local verdict, info = linearizable.check(list, model(subject),

@@ -112,18 +112,19 @@ local function begin(self, name, version, first)
     state = codec.decode(first) }
 end
 
--- The state of the new version, from a copy of the old one.
+-- The state of the new version, from a copy of the old one. What no snapshot
+-- can hold is none: that is found here, where the old one is still there.
 local function upgraded(definition, used, entry)
   local state = plain.copy(used.state, "the state of service "
     .. definition.name)
   if not definition.upgrade then return state end
   local now = moment.new(entry, definition.version, "upgrade")
   local result = M.run(now, definition.upgrade, state, used.version)
-  if result == nil then return state end
+  if result == nil then result = state end
   if type(result) ~= "table" then
     error(("expected a table as the state, got %s"):format(type(result)), 0)
   end
-  return result
+  return plain.copy(result, "the new state")
 end
 
 -- The definition of exactly this version.

@@ -1,6 +1,7 @@
 --- Who hears what commands emit. Handlers are called by deliver, from the loop,
 -- in the order of the commands; what one raises goes to its node's report.
 local guard = require "raft.guard"
+local plain = require "raft.plain"
 
 local M = {}
 
@@ -59,13 +60,20 @@ function Listeners:off(service, event, fn)
   return is_found
 end
 
+-- A handler may keep what it is told, or change it.
+local function copies(values)
+  local copied = {}
+  for i = 1, values.n do copied[i] = plain.copy(values[i]) end
+  return table.unpack(copied, 1, values.n)
+end
+
 --- Tells { service=, event=, values= } one after the other.
 function Listeners:deliver(told)
   for _, item in ipairs(told) do
     for _, handler in ipairs((list_of(self, item.service, item.event))) do
       if handler.is_on then
         guard.run(("handler of %s.%s"):format(item.service, item.event),
-          self.report, handler.fn, table.unpack(item.values, 1, item.values.n))
+          self.report, handler.fn, copies(item.values))
       end
     end
   end

@@ -136,12 +136,12 @@ local function switched_library(real, guarded)
   })
 end
 
--- What is refused as a whole, with what is in it.
+-- What is refused as a whole, with what is in it: functions, and open files.
 local function refuse_all_of(name, real)
   outsiders[real] = { name = name, why = REFUSED[name] }
   if name == "_G" or type(real) ~= "table" then return end
   for key, value in next, real do
-    if type(value) == "function" then
+    if type(value) == "function" or type(value) == "userdata" then
       outsiders[value] = { name = name .. "." .. key, why = REFUSED[name] }
     end
   end

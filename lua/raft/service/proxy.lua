@@ -15,6 +15,7 @@
 local Machine = require "raft.machine"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
+local plain = require "raft.plain"
 local request = require "raft.service.request"
 local schema = require "raft.schema"
 local waiting = require "raft.waiting"
@@ -48,11 +49,24 @@ function M.split(proxy, ...)
   return values, callback
 end
 
+-- Raises for what cannot be carried, naming which argument it is.
+local function check_values(it, name, values)
+  for i = 1, values.n do
+    if not plain.is_scalar(values[i]) then
+      plain.copy(values[i], ("%s.%s: argument %d"):format(it.service, name, i))
+    end
+  end
+end
+
 local function command(it, name)
   return function(...)
     local values, callback = M.split(it.proxy, ...)
-    local bytes = codec.encode(request.of(it.service, name, values, it.version),
-      it.service .. "." .. name)
+    local is_plain, bytes = pcall(codec.encode, request.of(it.service, name,
+      values, it.version))
+    if not is_plain then
+      check_values(it, name, values)
+      error(bytes, 0)
+    end
     return it.object:propose(bytes, it.propose_opts, callback)
   end
 end
@@ -60,6 +74,7 @@ end
 local function query(it, name)
   return function(...)
     local values, callback = M.split(it.proxy, ...)
+    check_values(it, name, values)
     return it.object:query(request.of(it.service, name, values), it.query_opts,
       callback)
   end

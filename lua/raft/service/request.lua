@@ -34,11 +34,39 @@ local function is_call(t)
     and (t[5] == nil or math.type(t[5]) == "integer")
 end
 
+local function is_list_of_strings(t)
+  if type(t) ~= "table" then return false end
+  for _, word in pairs(t) do
+    if type(word) ~= "string" then return false end
+  end
+  return true
+end
+
+-- Can a member be taken to run this service?
+local function is_announced(item)
+  if type(item) ~= "table" or math.type(item.version) ~= "integer"
+    or type(item.commands) ~= "table" or type(item.first) ~= "string" then
+    return false
+  end
+  for _, names in pairs(item.commands) do
+    if not is_list_of_strings(names) then return false end
+  end
+  return item.commands[item.version] ~= nil
+    and type(codec.decode(item.first)) == "table"
+end
+
+local function is_announcement(t)
+  for name, item in pairs(t[3]) do
+    if type(name) ~= "string" or not is_announced(item) then return false end
+  end
+  return true
+end
+
 --- What was asked: "call" or "announcement", and the request; nil: nothing that
 -- we know.
 function M.kind(t)
   if not is_request(t) then return nil end
-  if t[1] == NOBODY then return "announcement" end
+  if t[1] == NOBODY then return is_announcement(t) and "announcement" or nil end
   return is_call(t) and "call" or nil
 end
 

@@ -15,6 +15,7 @@
 -- Limits. Nothing is due before somebody asks for ticks: cron.run does. What is
 -- done outside of the log is done at least once, or at most once, never exactly
 -- once. See docs/services/cron.md.
+local arguments = require "raft.services.support.arguments"
 local codec = require "raft.codec"
 local refusing = require "raft.services.refusing"
 local runs = require "raft.services.cron.runs"
@@ -60,83 +61,6 @@ local function find_due(s)
   end
 end
 
------------------------------------------------------------------------- jobs --
-
-local SPEC <const> = { "every", "at", "missed", "late_ms", "retry", "attempts",
-  "max_runs", "payload" }
-local MISSED <const> = { "skip", "once", "all" }
-
-local function wrong_schedule(spec)
-  if spec.at == nil then
-    return refusing.integer("cron.set: every", spec.every, EVERY_MS_MIN,
-      EVERY_MS_MAX)
-  elseif spec.every ~= nil then
-    return "cron.set: every: there is an at already: give one of the two"
-  end
-  local why = schedule.wrong_at(spec.at)
-  return why and "cron.set: at: " .. why
-end
-
-local function wrong_spec(spec)
-  return refusing.fields("cron.set: job", spec, SPEC)
-    or wrong_schedule(spec)
-    or refusing.one_of("cron.set: missed", spec.missed or "once", MISSED)
-    or refusing.integer("cron.set: late_ms", spec.late_ms or 0, 0, EVERY_MS_MAX)
-    or refusing.boolean("cron.set: retry", spec.retry)
-    or refusing.integer("cron.set: attempts", spec.attempts or 1, 1, 1 << 30)
-    or refusing.integer("cron.set: max_runs", spec.max_runs or 1, 1, RUNS_LIMIT)
-    or #codec.encode(spec.payload) > PAYLOAD_BYTES_MAX
-      and ("cron.set: payload: larger than %d bytes"):format(PAYLOAD_BYTES_MAX)
-    or nil
-end
-
-local function filled(spec)
-  return {
-    every = math.tointeger(spec.every), at = spec.at,
-    missed = spec.missed or "once",
-    late_ms = math.tointeger(spec.late_ms or LATE_MS),
-    retry = spec.retry ~= false,
-    attempts = math.tointeger(spec.attempts or ATTEMPTS),
-    max_runs = math.tointeger(spec.max_runs or RUNS_MAX),
-    payload = spec.payload,
-  }
-end
-
-local function wrong_name(what, name)
-  return refusing.text(what .. ": name", name, NAME_BYTES_MAX)
-end
-
--- -> when it is due next. The same again changes nothing, so each node may set
--- its jobs whenever it starts.
-local function set(s, name, spec)
-  local why = wrong_name("cron.set", name) or wrong_spec(spec)
-  if why then return nil, why end
-  local job, new = s.jobs[name], filled(spec)
-  if job and codec.encode(job.spec) == codec.encode(new) then
-    return job.due_ms
-  elseif not job and s.count >= s.limits.max_jobs then
-    return nil, ("cron.set: there are %d jobs, and can be no more"):format(
-      s.count)
-  end
-  if not job then s.count = s.count + 1 end
-  s.jobs[name] = { spec = new, due_ms = schedule.after(new, entry.time),
-    runs = job and job.runs or {} }
-  find_due(s)
-  return s.jobs[name].due_ms
-end
-
--- -> true; with its runs.
-local function remove(s, name)
-  local why = wrong_name("cron.remove", name)
-  if why then return nil, why end
-  if not s.jobs[name] then
-    return nil, ("cron.remove: no job %s"):format(name)
-  end
-  s.jobs[name], s.count = nil, s.count - 1
-  find_due(s)
-  return true
-end
-
 ----------------------------------------------------------------------- ticks --
 
 -- The times that tick now, oldest first. All but the newest were missed: the
@@ -162,6 +86,88 @@ local function fire(name, job)
   job.due_ms = schedule.after(job.spec, entry.time)
   return #list
 end
+
+------------------------------------------------------------------------ jobs --
+
+local SPEC <const> = { "every", "at", "missed", "late_ms", "retry", "attempts",
+  "max_runs", "payload" }
+local MISSED <const> = { "skip", "once", "all" }
+
+local function wrong_schedule(spec)
+  if spec.at == nil then
+    return refusing.integer("cron.set: every", spec.every, EVERY_MS_MIN,
+      EVERY_MS_MAX)
+  elseif spec.every ~= nil then
+    return "cron.set: every: there is an at already: give one of the two"
+  end
+  local why = schedule.wrong_at(spec.at)
+  return why and "cron.set: at: " .. why
+end
+
+local function wrong_spec(spec)
+  return refusing.fields("cron.set: job", spec, SPEC)
+    or wrong_schedule(spec)
+    or refusing.one_of("cron.set: missed", spec.missed or "once", MISSED)
+    or refusing.integer("cron.set: late_ms", spec.late_ms or 0, 0, EVERY_MS_MAX)
+    or refusing.boolean("cron.set: retry", spec.retry)
+    or refusing.integer("cron.set: attempts", spec.attempts or 1, 1, 1 << 30)
+    or refusing.integer("cron.set: max_runs", spec.max_runs or 1, 1, RUNS_LIMIT)
+    or arguments.is_deep(spec.payload)
+      and "cron.set: payload: expected " .. arguments.NOT_DEEP
+    or #codec.encode(spec.payload) > PAYLOAD_BYTES_MAX
+      and ("cron.set: payload: larger than %d bytes"):format(PAYLOAD_BYTES_MAX)
+    or nil
+end
+
+local function filled(spec)
+  return {
+    every = math.tointeger(spec.every), at = spec.at,
+    missed = spec.missed or "once",
+    late_ms = math.tointeger(spec.late_ms or LATE_MS),
+    retry = spec.retry ~= false,
+    attempts = math.tointeger(spec.attempts or ATTEMPTS),
+    max_runs = math.tointeger(spec.max_runs or RUNS_MAX),
+    payload = spec.payload,
+  }
+end
+
+local function wrong_name(what, name)
+  return refusing.text(what .. ": name", name, NAME_BYTES_MAX)
+end
+
+-- -> when it is due next. The same again changes nothing, so each node may set
+-- its jobs whenever it starts. What the old one had due is not lost.
+local function set(s, name, spec)
+  local why = wrong_name("cron.set", name) or wrong_spec(spec)
+  if why then return nil, why end
+  local job, new = s.jobs[name], filled(spec)
+  if job and codec.encode(job.spec) == codec.encode(new) then
+    return job.due_ms
+  elseif not job and s.count >= s.limits.max_jobs then
+    return nil, ("cron.set: there are %d jobs, and can be no more"):format(
+      s.count)
+  end
+  if not job then s.count = s.count + 1 end
+  if job and job.due_ms <= entry.time then fire(name, job) end
+  s.jobs[name] = { spec = new, due_ms = schedule.after(new, entry.time),
+    runs = job and job.runs or {} }
+  find_due(s)
+  return s.jobs[name].due_ms
+end
+
+-- -> true; with its runs.
+local function remove(s, name)
+  local why = wrong_name("cron.remove", name)
+  if why then return nil, why end
+  if not s.jobs[name] then
+    return nil, ("cron.remove: no job %s"):format(name)
+  end
+  s.jobs[name], s.count = nil, s.count - 1
+  find_due(s)
+  return true
+end
+
+--------------------------------------------------------------------- asking --
 
 -- Gives all ticks that are due -> { now_ms = the log's time, due_ms = of the
 -- next tick, or nil }. Those that are too many for one command are due at once.

@@ -2,6 +2,7 @@
 -- and what its log makes of a fresh state machine, entry by entry.
 local Machine = require "raft.machine"
 local errors = require "raft.errors"
+local functions = require "raft.verify.functions"
 local replica_state = require "raft.replica_state"
 
 local M = {}
@@ -55,7 +56,7 @@ end
 
 --- Begins to apply, with a machine of these options of raft.node.
 function Run:begin(options)
-  self.machine = Machine.new(options)
+  self.machine = Machine.new(functions.of(options, self.id))
   self.kept = replica_state.new()
   if not self.snapshot then
     if self.log.first == 1 then return end
@@ -92,6 +93,10 @@ function RUN.session(self, index, term, time, request)
   end)
 end
 
+function RUN.config(self, index, term, time, config)
+  return self.machine:configure(index, term, time, config)
+end
+
 --- Applies the next entry. Raises error values, also of an error in apply that
 -- only this process had.
 function Run:step()
@@ -105,7 +110,7 @@ function Run:step()
   if run then
     local ok, value, why = run(self, index, term, time, payload)
     if not ok and value.is_local then error(value, 0) end
-    self.kept.results:add(ok, value, why)
+    if kind ~= "config" then self.kept.results:add(ok, value, why) end
     self.result = { ok, value, why }
   else
     self.result = { true }

@@ -6,6 +6,7 @@
 --   history   version -> { settings =, time = }: limits.history_max of them
 --             and the newest, without a gap. A table of settings is never
 --             changed, so that two may be the same one
+local arguments = require "raft.services.support.arguments"
 local codec = require "raft.codec"
 local fields = require "raft.services.config.fields"
 local plain = require "raft.plain"
@@ -59,6 +60,9 @@ local function refusal_of_setting(s, name, value)
   if type(name) ~= "string" or #name < 1 or #name > s.limits.key_bytes_max then
     return ("a name is a string of 1 to %d bytes, and not %s"):format(
       s.limits.key_bytes_max, schema.show(name))
+  end
+  if arguments.is_deep(value) then
+    return ("%s: expected %s"):format(name, arguments.NOT_DEEP)
   end
   local field = s.limits.fields and s.limits.fields[name]
   local expected = field and fields.expected(field, value)

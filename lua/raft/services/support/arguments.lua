@@ -26,6 +26,10 @@ function M.any_integer(value)
   if math.type(value) ~= "integer" then return "an integer" end
 end
 
+-- Tables in each other. A value stands some tables deeper in the state and in
+-- answers, and what is more than 100 deep no snapshot holds.
+local DEPTH_MAX <const> = 90
+
 local MS_MAX <const> = 100 * 366 * 86400000  -- a century
 
 --- A duration in ms.
@@ -53,9 +57,25 @@ M.key = text(1)
 --- What keys begin with: a string.
 M.prefix = text(0)
 
---- A value to be kept: anything plain but nil, and not too large.
+--- Are there more tables in each other than a value may have?
+-- @param left how many it may have
+function M.is_deep(value, left)
+  if type(value) ~= "table" then return false end
+  left = left or DEPTH_MAX
+  if left == 0 then return true end
+  for _, item in pairs(value) do
+    if M.is_deep(item, left - 1) then return true end
+  end
+  return false
+end
+
+--- What a value is that is not too deep, in words.
+M.NOT_DEEP = ("a value of at most %d tables deep"):format(DEPTH_MAX)
+
+--- A value to be kept: anything plain but nil, not too deep, and not too large.
 function M.value(value, limits)
   if value == nil then return "a value" end
+  if M.is_deep(value) then return M.NOT_DEEP end
   if #codec.encode(value) > limits.value_bytes_max then
     return ("a value of at most %d encoded bytes"):format(
       limits.value_bytes_max)

@@ -2,6 +2,7 @@
 -- event tells that there is something to see, where the proxy hears events, and
 -- every poll_ms. Watches and workers are made of it.
 local Bell = require "raft.services.support.bell"
+local Machine = require "raft.machine"
 local guard = require "raft.guard"
 local proxies = require "raft.service.proxy"
 local schema = require "raft.schema"
@@ -68,6 +69,7 @@ end
 --   more to see at once?, an error or nil
 -- @return the object: obj:close(), and what spec says. Level 3 is the user
 function M.start(spec)
+  Machine.check_outside(spec.name)
   check_function(spec)
   local opts, bell = schema.check(spec.name, 4, spec.rule, spec.opts or {}),
     Bell.new()
