@@ -161,6 +161,7 @@ end
 local EXAMPLES <const> = {
   reference.encode(nil),
   reference.encode(-300),
+  reference.encode { math.maxinteger, math.mininteger },
   reference.encode(0 / 0),
   reference.encode(("x"):rep(130)),
   reference.encode { 1, "two", 3.5, { a = { true } }, [9] = -9 },
@@ -319,6 +320,15 @@ describe("codec in C and in Lua", function()
           for c = 0, 255, 3 do
             same_decode("\1" .. string.char(a, b, c))
           end
+        end
+      end
+    end)
+
+    it("says the same of every number as a key", function()
+      for _, number in ipairs(NUMBERS) do
+        for _, before in ipairs { "\0\1", "\1\2\1", "\0\2\3\x80\1\2" } do
+          local key = reference.encode(number):sub(2)
+          same_decode("\1\6" .. before .. key .. "\2")
         end
       end
     end)
