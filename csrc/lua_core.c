@@ -579,6 +579,7 @@ int luaopen_raft_core(lua_State *L) {
   open_core(L);
   raft_lua_open_reader(L);
   raft_lua_open_wire(L);
+  raft_lua_open_codec(L);
   raft_lua_open_ship(L);
   raft_lua_open_snapfile(L);
   raft_lua_open_config(L);

@@ -4,6 +4,7 @@
  *   lua_core.c    a replica         lua_wire.c  hello, refusal, ping frames
  *   lua_config.c  configurations    lua_wal.c   log batches and recovery
  *   lua_recovery.c  what a core starts from
+ *   lua_codec.c   plain values as bytes
  *   lua_ship.c    frames on the connection of a snapshot
  *   lua_snapfile.c  the file of a snapshot
  *   lua_host.c    what luv lacks: lock, preallocation, wall clock
@@ -25,6 +26,7 @@
 
 /* Each adds its functions to the table on top of the stack. */
 void raft_lua_open_wire(lua_State *L);
+void raft_lua_open_codec(lua_State *L);
 void raft_lua_open_ship(lua_State *L);
 void raft_lua_open_snapfile(lua_State *L);
 void raft_lua_open_config(lua_State *L);

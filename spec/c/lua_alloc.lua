@@ -375,6 +375,17 @@ use("frame_kind", function() return { raft.ping() } end,
   function(w) return raft.frame_kind(w[1]) end)
 use("frame_size", function() return { raft.ping() } end,
   function(w) return raft.frame_size(w[1]) end)
+use("codec_encode", nil, function()
+  return raft.codec_encode { "kv", "set", { "key", 1.5, true }, { a = 2 } }
+end)
+use("codec_encode of much", function()
+  local t = {}
+  for i = 1, 300 do t["key " .. i] = { ("x"):rep(i), i } end
+  return t
+end, raft.codec_encode)
+use("codec_decode", function()
+  return { raft.codec_encode { 1, { a = { 0.5 }, b = ("x"):rep(200) } } }
+end, function(w) return raft.codec_decode(w[1]) end)
 use("ship_offer", function()
   return { index = 9, term = 1, time = 5, config_index = 2, size = 70,
     checksum = -1, config = raft.config_encode(JOINT) }
