@@ -375,10 +375,9 @@ describe("a first use", function()
       assert(node:ready())
       return node
     end
-    do
-      local node <close> = start()
-      assert(node:propose("5"))
-    end
+    local first <close> = start()
+    assert(first:propose("5"))
+    assert(first:stop())
     local node <close> = start()
     assert.equal(5, node:query("total", { consistency = "stale" }))
   end)
