@@ -1,16 +1,19 @@
 -- The battery cron: ticks once for each time that is due, runs and claims.
 local cron = require "raft.services.cron"
 local helper = require "spec.support.helper"
+local one_service = require "spec.support.one_service"
 local service_log = require "spec.support.service_log"
 
 local function new(opts)
-  return service_log.new(cron(opts))
+  local log = one_service.new(cron(opts))
+  log.time = 1
+  return log
 end
 
 -- Asks for ticks at this time: what was told of them.
 local function ticks_at(log, ms)
   log.time = ms
-  log:apply("tick")
+  log:run("tick")
   local list = {}
   for _, item in ipairs(log:told()) do
     if item[1] == "tick" then list[#list + 1] = item[2] .. " " .. item[3] end
@@ -31,32 +34,32 @@ describe("cron: set", function()
     function()
       local log = new()
       log.time = 1500
-      assert.equal(2000, log:apply("set", "a", { every = 1000 }))
+      assert.equal(2000, log:run("set", "a", { every = 1000 }))
       log.time = 2500
-      assert.equal(2000, log:apply("set", "a", { every = 1000, retry = true }))
-      log:apply("tick")
-      assert.equal(10000, log:apply("set", "a", { every = 10000 }))
-      assert.equal(60000, log:apply("set", "b", { at = "* * * * *" }))
+      assert.equal(2000, log:run("set", "a", { every = 1000, retry = true }))
+      log:run("tick")
+      assert.equal(10000, log:run("set", "a", { every = 10000 }))
+      assert.equal(60000, log:run("set", "b", { at = "* * * * *" }))
       assert.same({ now_ms = 2500, due_ms = 10000, free_ms = 0 },
         log:ask("look", { "a" }))
     end)
 
   it("keeps runs that wait when a job changes, remove drops them", function()
     local log = new()
-    log:apply("set", "a", { every = 1000 })
+    log:run("set", "a", { every = 1000 })
     ticks_at(log, 1000)
-    log:apply("set", "a", { every = 5000 })
+    log:run("set", "a", { every = 5000 })
     assert.equal(1, log:ask("jobs").a.runs)
-    assert.is_true(log:apply("remove", "a"))
+    assert.is_true(log:run("remove", "a"))
     assert.same({ now_ms = 1000 }, log:ask("look", { "a" }))
-    assert.same({ nil, "cron.remove: no job a" }, { log:apply("remove", "a") })
+    assert.same({ nil, "cron.remove: no job a" }, { log:run("remove", "a") })
   end)
 
   it("first gives the ticks of the old job that are due", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, payload = "old" })
+    log:run("set", "a", { every = 1000, payload = "old" })
     log.time = 2500  -- nobody has asked yet
-    assert.equal(3000, log:apply("set", "a", { every = 1000,
+    assert.equal(3000, log:run("set", "a", { every = 1000,
       payload = "new" }))
     assert.same({ { "tick", "a", 2000, "old" } }, log:told())
     assert.equal(1, log:ask("jobs").a.runs)
@@ -65,13 +68,13 @@ describe("cron: set", function()
 
   it("takes so many jobs", function()
     local log = new { max_jobs = 2 }
-    log:apply("set", "a", { every = 1000 })
-    log:apply("set", "b", { every = 1000 })
-    local _, why = log:apply("set", "c", { every = 1000 })
+    log:run("set", "a", { every = 1000 })
+    log:run("set", "b", { every = 1000 })
+    local _, why = log:run("set", "c", { every = 1000 })
     assert.equal("cron.set: there are 2 jobs, and can be no more", why)
-    assert.equal(3000, log:apply("set", "b", { every = 3000 }))
-    log:apply("remove", "a")
-    assert.equal(1000, log:apply("set", "c", { every = 1000 }))
+    assert.equal(3000, log:run("set", "b", { every = 3000 }))
+    log:run("remove", "a")
+    assert.equal(1000, log:run("set", "c", { every = 1000 }))
   end)
 
   for words, spec in pairs {
@@ -95,8 +98,8 @@ describe("cron: set", function()
   } do
     it("refuses " .. words:sub(1, 70), function()
       local log = new()
-      log:apply("set", "a", { every = 1000 })
-      local result, why = log:apply("set", "a", spec)
+      log:run("set", "a", { every = 1000 })
+      local result, why = log:run("set", "a", spec)
       assert.is_nil(result)
       assert.equal("cron." .. words, why)
       assert.equal(1000, log:ask("jobs").a.every)
@@ -107,25 +110,25 @@ end)
 describe("cron: tick", function()
   it("fires once for each time, however often it is asked for", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, payload = { to = "x" } })
+    log:run("set", "a", { every = 1000, payload = { to = "x" } })
     log.time = 999
-    log:apply("tick")
+    log:run("tick")
     assert.same({}, log:told())
     log.time = 1000
-    assert.same({ now_ms = 1000, due_ms = 2000 }, log:apply("tick"))
+    assert.same({ now_ms = 1000, due_ms = 2000 }, log:run("tick"))
     assert.same({ { "tick", "a", 1000, { to = "x" } } }, log:told())
     assert.same({}, ticks_at(log, 1000))
     log:restart()
     assert.same({}, ticks_at(log, 1999))
     assert.same({ "a 2000" }, ticks_at(log, 2003))
-    assert.same({ now_ms = 2003, due_ms = 3000 }, log:apply("tick"))
+    assert.same({ now_ms = 2003, due_ms = 3000 }, log:run("tick"))
   end)
 
   it("of what was missed once, all, or none", function()
     local log = new()
-    log:apply("set", "all", { every = 1000, missed = "all" })
-    log:apply("set", "once", { every = 1000, missed = "once" })
-    log:apply("set", "skip", { every = 1000, missed = "skip", late_ms = 400 })
+    log:run("set", "all", { every = 1000, missed = "all" })
+    log:run("set", "once", { every = 1000, missed = "once" })
+    log:run("set", "skip", { every = 1000, missed = "skip", late_ms = 400 })
     assert.same({ "all 1000", "once 1000", "skip 1000" }, ticks_at(log, 1400))
     assert.same({ "all 2000", "all 3000", "all 4000", "once 4000" },
       ticks_at(log, 4401))
@@ -134,7 +137,7 @@ describe("cron: tick", function()
 
   it("gives no more than the newest hundred of one job", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, missed = "all", max_runs = 100 })
+    log:run("set", "a", { every = 1000, missed = "all", max_runs = 100 })
     local list = ticks_at(log, 5000000)
     assert.equal(100, #list)
     assert.equal("a 4901000", list[1])
@@ -146,7 +149,7 @@ describe("cron: tick", function()
   it("gives the rest to the next command where there are many", function()
     local log = new()
     for i = 1, 300 do
-      log:apply("set", ("j%03d"):format(i), { every = 1000 })
+      log:run("set", ("j%03d"):format(i), { every = 1000 })
     end
     local first = ticks_at(log, 1000)
     assert.equal(256, #first)
@@ -160,99 +163,99 @@ end)
 describe("cron: runs", function()
   it("are claimed by one at a time, the oldest first", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, missed = "all", payload = 7 })
+    log:run("set", "a", { every = 1000, missed = "all", payload = 7 })
     ticks_at(log, 2000)
     assert.same({ name = "a", due_ms = 1000, token = 1, attempt = 1,
-      payload = 7, until_ms = 2500 }, log:apply("claim", "n1", { "a" }, 500))
-    assert.is_nil(log:apply("claim", "n2", { "a" }, 500))
+      payload = 7, until_ms = 2500 }, log:run("claim", "n1", { "a" }, 500))
+    assert.is_nil(log:run("claim", "n2", { "a" }, 500))
     assert.equal(2500, log:ask("look", { "a", "b" }).free_ms)
-    assert.is_true(log:apply("finish", "a", 1))
+    assert.is_true(log:run("finish", "a", 1))
     assert.equal(0, log:ask("look", { "a" }).free_ms)
-    assert.equal(2000, log:apply("claim", "n2", { "a" }, 500).due_ms)
-    assert.is_true(log:apply("finish", "a", 2))
-    assert.is_nil(log:apply("claim", "n2", { "a" }, 500))
+    assert.equal(2000, log:run("claim", "n2", { "a" }, 500).due_ms)
+    assert.is_true(log:run("finish", "a", 2))
+    assert.is_nil(log:run("claim", "n2", { "a" }, 500))
     assert.is_nil(log:ask("look", { "a" }).free_ms)
   end)
 
   it("of several jobs: what was due first", function()
     local log = new()
-    log:apply("set", "late", { every = 3000 })
-    log:apply("set", "soon", { every = 2000 })
+    log:run("set", "late", { every = 3000 })
+    log:run("set", "soon", { every = 2000 })
     ticks_at(log, 2000)
     ticks_at(log, 3000)
     local names = { "late", "soon", "none" }
-    assert.equal("soon", log:apply("claim", "n1", names, 500).name)
-    assert.equal("late", log:apply("claim", "n1", names, 500).name)
-    assert.is_nil(log:apply("claim", "n1", names, 500))
+    assert.equal("soon", log:run("claim", "n1", names, 500).name)
+    assert.equal("late", log:run("claim", "n1", names, 500).name)
+    assert.is_nil(log:run("claim", "n1", names, 500))
   end)
 
   it("are done again when the claim is over, by a greater token", function()
     local log = new()
-    log:apply("set", "a", { every = 1000 })
+    log:run("set", "a", { every = 1000 })
     ticks_at(log, 1000)
-    log:apply("claim", "n1", { "a" }, 500)
+    log:run("claim", "n1", { "a" }, 500)
     log.time = 1400
-    assert.equal(1900, log:apply("extend", "a", 1, 500))
+    assert.equal(1900, log:run("extend", "a", 1, 500))
     log.time = 1899
-    assert.is_nil(log:apply("claim", "n2", { "a" }, 500))
+    assert.is_nil(log:run("claim", "n2", { "a" }, 500))
     log.time = 1900
-    local run = log:apply("claim", "n2", { "a" }, 500)
+    local run = log:run("claim", "n2", { "a" }, 500)
     assert.same({ 2, 2, 1000 }, { run.token, run.attempt, run.due_ms })
     for _, command in ipairs { "finish", "extend" } do
-      local _, why = log:apply(command, "a", 1, 500)
+      local _, why = log:run(command, "a", 1, 500)
       assert.equal("cron." .. command .. ": the run of a with token 1 is not "
         .. "yours any more: it was claimed again, finished or dropped", why)
     end
-    assert.is_true(log:apply("finish", "a", 2))
+    assert.is_true(log:run("finish", "a", 2))
   end)
 
   it("that are late may be finished while nobody else has claimed them",
     function()
       local log = new()
-      log:apply("set", "a", { every = 1000 })
+      log:run("set", "a", { every = 1000 })
       ticks_at(log, 1000)
-      log:apply("claim", "n1", { "a" }, 500)
+      log:run("claim", "n1", { "a" }, 500)
       log.time = 1700
-      assert.is_true(log:apply("finish", "a", 1))
-      assert.is_nil(log:apply("claim", "n2", { "a" }, 500))
+      assert.is_true(log:run("finish", "a", 1))
+      assert.is_nil(log:run("claim", "n2", { "a" }, 500))
     end)
 
   it("without retry are never done twice", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, retry = false })
+    log:run("set", "a", { every = 1000, retry = false })
     ticks_at(log, 1000)
-    log:apply("claim", "n1", { "a" }, 500)
+    log:run("claim", "n1", { "a" }, 500)
     log.time = 1500
     log:told()
-    assert.is_nil(log:apply("claim", "n2", { "a" }, 500))
+    assert.is_nil(log:run("claim", "n2", { "a" }, 500))
     assert.same({ { "dropped", "a", 1000, "its claim is over" } },
       dropped(log))
   end)
 
   it("are tried so many times", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, attempts = 2 })
+    log:run("set", "a", { every = 1000, attempts = 2 })
     ticks_at(log, 1000)
     for _ = 1, 2 do
-      assert.is_table(log:apply("claim", "n1", { "a" }, 100))
+      assert.is_table(log:run("claim", "n1", { "a" }, 100))
       log.time = log.time + 100
     end
-    assert.is_nil(log:apply("claim", "n1", { "a" }, 100))
+    assert.is_nil(log:run("claim", "n1", { "a" }, 100))
     assert.same({ { "dropped", "a", 1000, "its last attempt is over" } },
       dropped(log))
   end)
 
   it("that are too many go, but not the one that somebody does", function()
     local log = new()
-    log:apply("set", "a", { every = 1000, max_runs = 2 })
+    log:run("set", "a", { every = 1000, max_runs = 2 })
     ticks_at(log, 1000)
-    local run = log:apply("claim", "n1", { "a" }, 60000)
+    local run = log:run("claim", "n1", { "a" }, 60000)
     ticks_at(log, 2000)
     log.time = 3000
-    log:apply("tick")
+    log:run("tick")
     assert.same({ { "dropped", "a", 2000, "too many wait" } }, dropped(log))
-    assert.is_true(log:apply("finish", "a", run.token))
-    assert.equal(3000, log:apply("claim", "n1", { "a" }, 500).due_ms)
+    assert.is_true(log:run("finish", "a", run.token))
+    assert.equal(3000, log:run("claim", "n1", { "a" }, 500).due_ms)
   end)
 
   for words, call in pairs {
@@ -271,12 +274,12 @@ describe("cron: runs", function()
   } do
     it("refuse: " .. words:sub(1, 70), function()
       local log = new()
-      log:apply("set", "a", { every = 1000 })
+      log:run("set", "a", { every = 1000 })
       ticks_at(log, 1000)
-      local result, why = log:apply(table.unpack(call))
+      local result, why = log:run(table.unpack(call))
       assert.is_nil(result)
       assert.equal("cron." .. words, why)
-      assert.equal(1, log:apply("claim", "n1", { "a" }, 500).token)
+      assert.equal(1, log:run("claim", "n1", { "a" }, 500).token)
     end)
   end
 
@@ -305,12 +308,12 @@ describe("cron: random times", function()
     local log, model, count = new(), {}, 0
     for _, name in ipairs { "a", "b" } do
       local every = math.random(10, 400)
-      log:apply("set", name, { every = every, missed = "all" })
+      log:run("set", name, { every = every, missed = "all" })
       model[name] = { every = every, due_ms = every }
     end
     for i = 1, 1500 do
       log.time = log.time + math.random(0, 300)
-      log:apply("tick")
+      log:run("tick")
       local told, expected = { a = {}, b = {} }, {}
       for _, item in ipairs(log:told()) do
         if item[1] == "tick" then table.insert(told[item[2]], item[3]) end

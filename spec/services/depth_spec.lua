@@ -4,8 +4,8 @@ local codec = require "raft.codec"
 local config = require "raft.services.config"
 local cron = require "raft.services.cron"
 local map = require "raft.services.map"
+local one_service = require "spec.support.one_service"
 local queue = require "raft.services.queue"
-local service_log = require "spec.support.service_log"
 
 local DEPTH_MAX <const> = 90
 
@@ -27,13 +27,13 @@ local CASES <const> = {
 
 -- What the command says to a value that is so deep; and the log.
 local function answer(case, depth)
-  local log = service_log.new(case[1]())
+  local log = one_service.new(case[1]())
   local value = nested(depth)
   if case[4] then value = { every = 1000, [case[4]] = value } end
   if case[1] == config and case[4] then value.every = nil end
   local arguments = table.move(case[3], 1, #case[3], 1, {})
   arguments[#arguments + 1] = value
-  local result, why = log:apply(case[2]:match("%.(%w+)$"),
+  local result, why = log:run(case[2]:match("%.(%w+)$"),
     table.unpack(arguments))
   return log, result, why
 end
@@ -43,7 +43,7 @@ describe("a value in a battery", function()
     it("may be " .. DEPTH_MAX .. " tables deep: " .. case[2], function()
       local log, result, why = answer(case, DEPTH_MAX)
       assert.is_truthy(result, why)
-      assert.is_string(log:state())
+      assert.is_string(log:bytes())
       for query in pairs(case[1]().queries) do
         if query == "list" or query == "all" or query == "history"
           or query == "jobs" or query == "peek" then
@@ -56,7 +56,7 @@ describe("a value in a battery", function()
       local log, result, why = answer(case, DEPTH_MAX + 1)
       assert.is_nil(result)
       assert.matches("at most 90 tables deep", why, 1, true)
-      assert.is_string(log:state())
+      assert.is_string(log:bytes())
     end)
   end
 end)

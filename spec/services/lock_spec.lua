@@ -2,15 +2,18 @@
 local helper = require "spec.support.helper"
 local lock = require "raft.services.lock"
 local model = require "spec.services.lock_model"
+local one_service = require "spec.support.one_service"
 local service_log = require "spec.support.service_log"
 
 local function new(opts)
-  return service_log.new(lock(opts))
+  local log = one_service.new(lock(opts))
+  log.time = 1
+  return log
 end
 
 -- The refusal of a command: what stands in the error's value.
 local function refusal(log, ...)
-  local result, why = log:apply(...)
+  local result, why = log:run(...)
   assert.is_nil(result)
   assert.is_not_nil(why)
   return why
@@ -19,24 +22,24 @@ end
 describe("lock: acquire", function()
   it("gives a token, and a greater one each time", function()
     local log = new()
-    assert.equal(1, log:apply("acquire", "a", "ann", 500))
-    assert.equal(2, log:apply("acquire", "b", "bob", 500))
-    assert.is_true(log:apply("release", "a", 1))
-    assert.equal(3, log:apply("acquire", "a", "ann", 500))
+    assert.equal(1, log:run("acquire", "a", "ann", 500))
+    assert.equal(2, log:run("acquire", "b", "bob", 500))
+    assert.is_true(log:run("release", "a", 1))
+    assert.equal(3, log:run("acquire", "a", "ann", 500))
     log.time = log.time + 500
-    assert.equal(4, log:apply("acquire", "b", "cleo", 500))
+    assert.equal(4, log:run("acquire", "b", "cleo", 500))
   end)
 
   it("is refused while another holds it, and says who and how long", function()
     local log = new()
     log.time = 1000
-    log:apply("acquire", "a", "ann", 500)
+    log:run("acquire", "a", "ann", 500)
     log.time = 1499
     assert.same({ owner = "ann", token = 1, until_ms = 1500, left_ms = 1,
       message = "lock a: held by ann until 1970-01-01 00:00:01.500 UTC "
         .. "(token 1)" }, refusal(log, "acquire", "a", "bob", 500))
     log.time = 1500
-    assert.equal(2, log:apply("acquire", "a", "bob", 500))
+    assert.equal(2, log:run("acquire", "a", "bob", 500))
     assert.same({ owner = "bob", token = 2, until_ms = 2000, ttl_ms = 500,
       left_ms = 500 }, log:ask("get", "a"))
   end)
@@ -44,22 +47,22 @@ describe("lock: acquire", function()
   it("again by its owner is a new lease with the same token", function()
     local log = new()
     log.time = 1000
-    assert.equal(1, log:apply("acquire", "a", "ann", 500))
+    assert.equal(1, log:run("acquire", "a", "ann", 500))
     log.time = 1400
-    assert.equal(1, log:apply("acquire", "a", "ann", 500))
+    assert.equal(1, log:run("acquire", "a", "ann", 500))
     log.time = 1899
     assert.equal(1899, refusal(log, "acquire", "a", "bob", 9).until_ms
       - 1)
     log.time = 1900
-    assert.equal(2, log:apply("acquire", "a", "ann", 500))
+    assert.equal(2, log:run("acquire", "a", "ann", 500))
   end)
 
   it("goes on with its tokens after a snapshot", function()
     local log = new()
-    log:apply("acquire", "a", "ann", 500)
-    log:apply("release", "a", 1)
+    log:run("acquire", "a", "ann", 500)
+    log:run("release", "a", 1)
     log:restart()
-    assert.equal(2, log:apply("acquire", "b", "ann", 500))
+    assert.equal(2, log:run("acquire", "b", "ann", 500))
     log:restart()
     assert.equal("ann", refusal(log, "acquire", "b", "bob", 500).owner)
   end)
@@ -67,13 +70,13 @@ describe("lock: acquire", function()
   it("tells what happens to a lock", function()
     local log = new()
     log.time = 1000
-    log:apply("acquire", "a", "ann", 500)
-    log:apply("acquire", "a", "ann", 500)
-    log:apply("acquire", "a", "bob", 500)
-    log:apply("release", "a", 1)
-    log:apply("acquire", "a", "bob", 500)
+    log:run("acquire", "a", "ann", 500)
+    log:run("acquire", "a", "ann", 500)
+    log:run("acquire", "a", "bob", 500)
+    log:run("release", "a", 1)
+    log:run("acquire", "a", "bob", 500)
     log.time = 1500
-    log:apply("acquire", "a", "cleo", 500)
+    log:run("acquire", "a", "cleo", 500)
     assert.same({ { "acquired", "a", "ann", 1, 1500 },
       { "released", "a", "ann", 1 }, { "acquired", "a", "bob", 2, 1500 },
       { "expired", "a", "bob", 2 }, { "acquired", "a", "cleo", 3, 2000 } },
@@ -85,26 +88,26 @@ describe("lock: renew and release", function()
   it("want the token of the holder", function()
     local log = new()
     log.time = 1000
-    log:apply("acquire", "a", "ann", 500)
-    log:apply("release", "a", 1)
-    log:apply("acquire", "a", "bob", 500)
+    log:run("acquire", "a", "ann", 500)
+    log:run("release", "a", 1)
+    log:run("acquire", "a", "bob", 500)
     assert.equal("lock a: token 1 does not hold it: it is held by bob until "
       .. "1970-01-01 00:00:01.500 UTC (token 2)",
       refusal(log, "renew", "a", 1, 500).message)
     assert.equal("bob", refusal(log, "release", "a", 1).owner)
-    assert.equal(2, log:apply("renew", "a", 2, 700))
+    assert.equal(2, log:run("renew", "a", 2, 700))
     assert.equal(1700, log:ask("get", "a").until_ms)
     log.time = 1600
-    assert.equal(2, log:apply("renew", "a", 2))  -- as long as before
+    assert.equal(2, log:run("renew", "a", 2))  -- as long as before
     assert.equal(2300, log:ask("get", "a").until_ms)
-    assert.is_true(log:apply("release", "a", 2))
+    assert.is_true(log:run("release", "a", 2))
     assert.is_nil(log:ask("get", "a"))
   end)
 
   it("come too late when the lease is over", function()
     local log = new()
     log.time = 1000
-    log:apply("acquire", "a", "ann", 500)
+    log:run("acquire", "a", "ann", 500)
     log.time = 1500
     assert.same({ message = "lock a: token 1 does not hold it: nobody does, "
       .. "its lease is over or it was released" },
@@ -115,10 +118,10 @@ describe("lock: renew and release", function()
   it("get does not see what is over", function()
     local log = new()
     log.time = 1000
-    log:apply("acquire", "a", "ann", 500)
-    log:apply("acquire", "b", "ann", 501)
+    log:run("acquire", "a", "ann", 500)
+    log:run("acquire", "b", "ann", 501)
     log.time = 1500
-    log:apply("renew", "b", 2, 9)
+    log:run("renew", "b", 2, 9)
     assert.is_nil(log:ask("get", "a"))
     assert.equal(9, log:ask("get", "b").left_ms)
   end)
@@ -150,11 +153,11 @@ describe("lock: arguments", function()
   } do
     it("refused: " .. words:sub(1, 70), function()
       local log = new()
-      log:apply("acquire", "a", "bob", 500)
+      log:run("acquire", "a", "bob", 500)
       local before = log:ask("get", "a")
       assert.equal("lock." .. words, refusal(log, table.unpack(call)))
       assert.same(before, log:ask("get", "a"))
-      assert.equal(2, log:apply("acquire", "b", "bob", 500))  -- no token lost
+      assert.equal(2, log:run("acquire", "b", "bob", 500))  -- no token lost
     end)
   end
 
@@ -166,9 +169,9 @@ describe("lock: arguments", function()
 
   it("takes an integer that came as a float", function()
     local log = new()
-    log:apply("acquire", "a", "ann", 500.0)
+    log:run("acquire", "a", "ann", 500.0)
     assert.equal("integer", math.type(log:ask("get", "a").until_ms))
-    assert.is_true(log:apply("release", "a", 1.0))
+    assert.is_true(log:run("release", "a", 1.0))
   end)
 
   it("options that are wrong raise, and name the path", function()
@@ -195,20 +198,19 @@ describe("lock: room", function()
   it("is for so many keys, and what is over makes room", function()
     local log = new { max_keys = 3 }
     log.time = 1000
-    for i = 1, 3 do log:apply("acquire", "k" .. i, "ann", 100 * i) end
+    for i = 1, 3 do log:run("acquire", "k" .. i, "ann", 100 * i) end
     assert.equal("lock.acquire: 3 locks are held, and there can be no more",
       refusal(log, "acquire", "k4", "ann", 500))
-    assert.equal(2, log:apply("acquire", "k2", "ann", 500))
+    assert.equal(2, log:run("acquire", "k2", "ann", 500))
     log.time = 1100
-    assert.equal(4, log:apply("acquire", "k4", "ann", 500))
+    assert.equal(4, log:run("acquire", "k4", "ann", 500))
     assert.equal(3, refusal(log, "acquire", "k3", "bob", 5).token)
   end)
 
   it("is part of the state, whatever a node is started with", function()
     local log = new { max_keys = 1 }
-    log:apply("acquire", "a", "ann", 500)
-    log.service = lock { max_keys = 9 }
-    log:restart()
+    log:run("acquire", "a", "ann", 500)
+    log:restart(lock { max_keys = 9 })
     assert.equal("lock.acquire: 1 locks are held, and there can be no more",
       refusal(log, "acquire", "b", "ann", 500))
   end)
@@ -224,10 +226,10 @@ describe("lock: room", function()
   it("is given back by owners that are gone", function()
     local log = new()
     for i = 1, 1000 do
-      log:apply("acquire", "gone" .. i, "ann", 10)
+      log:run("acquire", "gone" .. i, "ann", 10)
       log.time = log.time + 1
     end
-    local bytes = #log:state()
+    local bytes = #log:bytes()
     assert.is_true(bytes < 5000, bytes .. " bytes of state")
   end)
 end)
@@ -252,7 +254,7 @@ describe("lock: random commands", function()
     for i = 1, 4000 do
       log.time = log.time + math.random(0, 60)
       local call = table.pack(drawn(m))
-      local result, why = log:apply(table.unpack(call, 1, call.n))
+      local result, why = log:run(table.unpack(call, 1, call.n))
       local expected, holder = model.step(m, log.time,
         table.unpack(call, 1, call.n))
       assert.equal(expected, result)

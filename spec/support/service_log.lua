@@ -1,61 +1,9 @@
---- A battery as a state machine with a log of its own, for its specs: time goes
--- as the spec says, and nothing waits.
---
---   local log = service_log.new(lock {})
---   log.time = 1000
---   log:apply("acquire", "key", "ann", 500)  -> result; or nil and why
---   log:ask("get", "key")
+--- What the specs of batteries look at beside what they answer: what the log
+-- held, and whether annotations and page name all that is there.
 -- luacheck: read globals entry
-local codec = require "raft.codec"
-local machine = require "raft.service.machine"
 local raft = require "raft"
-local request = require "raft.service.request"
 
 local M = {}
-
-local Log = {}
-Log.__index = Log
-
---- @param service of raft.service
-function M.new(service)
-  return setmetatable({ service = service, machine = machine.new { service },
-    index = 0, time = 1 }, Log)
-end
-
---- Applies a command at the log's time.
-function Log:apply(command, ...)
-  self.index = self.index + 1
-  local call = request.of(self.service.name, command, table.pack(...), 1)
-  return self.machine:apply(codec.encode(call),
-    { index = self.index, term = 1, time = self.time })
-end
-
---- Asks a query.
-function Log:ask(query, ...)
-  return self.machine:query(request.of(self.service.name, query,
-    table.pack(...)))
-end
-
---- What was emitted since the last time: { "acquired", "key", ... } each.
-function Log:told()
-  local list = {}
-  for i, item in ipairs(self.machine:take_told()) do
-    list[i] = { item.event, table.unpack(item.values, 1, item.values.n) }
-  end
-  return list
-end
-
---- The state, as bytes.
-function Log:state()
-  return self.machine:snapshot()
-end
-
---- Goes on from a snapshot of itself.
-function Log:restart()
-  local bytes = self.machine:snapshot()
-  self.machine = machine.new { self.service }
-  self.machine:restore(bytes)
-end
 
 --- The same service, whose commands write down what became of them: `seen`, by
 -- index of the entry, { index=, time=, command=, arguments=, result=, why= }.
