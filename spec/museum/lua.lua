@@ -64,6 +64,9 @@ end
 -- Was it green, and the first line of what it said.
 local function outcome(s, is_broken)
   local text, ok = museum.run(command(s, is_broken))
+  if not ok and text == "" then
+    text = ("not a word within %d s"):format(SECONDS_MAX)
+  end
   return ok, text:match("^[^\n]*")
 end
 
