@@ -5,9 +5,8 @@
  *   core:receive(now, reader, s)
  *   core:stored(now, seq)       core:applied(now, index)
  *   core:loaded(now, peer or false, first, bytes)
- *   core:propose(now, command, ...)       -> index of the first | nil, code
- *   core:propose_session(...), forward_session(...)      of SESSION entries
- *   core:forward(now, token, command, ...) -> true | nil, code
+ *   core:propose(now, ...)  core:propose_session(now, ...)  lua_commands.c
+ *   core:forward(now, token, ...)  core:forward_session(...)
  *   core:read(now, token)       core:form(now, config)
  *   core:unreachable(now, peer)   core:space(now, has_space)
  *   core:read_lease(now, token)
@@ -15,7 +14,8 @@
  *   core:avoid(now, is_avoiding)
  *   core:change(now, token, config, based_on, is_forced)
  *     -> index, 0: it was sent to the leader | nil, code [, missing]
- *   core:effects()  core:deadline()  core:entry(index)  core:status(t) ...
+ *   core:entry(index)  core:run(first, last)  core:term_at(index)  lua_log.c
+ *   core:effects()  core:deadline()  core:status(t) ...
  *
  * Times are integers in ms. core:wall(ms) sets the wall clock of this turn.
  */
@@ -28,7 +28,6 @@
 
 #include "check.h"
 #include "crc32c.h"
-#include "entry.h"
 
 const char *raft_lua_code(int error) {
   switch ((enum raft_error)error) {
@@ -237,55 +236,6 @@ static int core_loaded(lua_State *L) {
   return raft_lua_step(L, c, &ev);
 }
 
-/* Steps with the commands at [first, top]: few on the C stack, many in a
- * userdata that the collector frees. */
-static int step_commands(lua_State *L, struct raft_lua_core *c,
-                         struct raft_event *ev, int first) {
-  struct raft_slice few[8];
-  int count = lua_gettop(L) - first + 1;
-  luaL_argcheck(L, count > 0, first, "a command is missing");
-  for (int i = 0; i < count; i++)
-    luaL_checktype(L, first + i, LUA_TSTRING);
-  struct raft_slice *all = few;
-  if (count > 8) all = lua_newuserdatauv(L, (size_t)count * sizeof *all, 0);
-  for (int i = 0; i < count; i++) {
-    size_t size;
-    const char *bytes = lua_tolstring(L, first + i, &size);
-    all[i] = (struct raft_slice){(const uint8_t *)bytes, size};
-  }
-  ev->propose.commands = all;
-  ev->propose.count = (uint32_t)count;
-  return raft_lua_step(L, c, ev);
-}
-
-static int core_propose(lua_State *L) {
-  struct raft_lua_core *c;
-  struct raft_event ev = event_of(L, &c, RAFT_EV_PROPOSE);
-  return step_commands(L, c, &ev, 3);
-}
-
-static int core_forward(lua_State *L) {
-  struct raft_lua_core *c;
-  struct raft_event ev = event_of(L, &c, RAFT_EV_FORWARD);
-  ev.propose.token = (uint64_t)luaL_checkinteger(L, 3);
-  return step_commands(L, c, &ev, 4);
-}
-
-static int core_propose_session(lua_State *L) {
-  struct raft_lua_core *c;
-  struct raft_event ev = event_of(L, &c, RAFT_EV_PROPOSE);
-  ev.propose.is_session = true;
-  return step_commands(L, c, &ev, 3);
-}
-
-static int core_forward_session(lua_State *L) {
-  struct raft_lua_core *c;
-  struct raft_event ev = event_of(L, &c, RAFT_EV_FORWARD);
-  ev.propose.token = (uint64_t)luaL_checkinteger(L, 3);
-  ev.propose.is_session = true;
-  return step_commands(L, c, &ev, 4);
-}
-
 static int core_read(lua_State *L) {
   struct raft_lua_core *c;
   struct raft_event ev = event_of(L, &c, RAFT_EV_READ);
@@ -373,23 +323,6 @@ static int core_deadline(lua_State *L) {
   struct raft_lua_core *c = raft_lua_check_core(L, 1);
   if (c->batch.deadline == UINT64_MAX) return 0;
   lua_pushinteger(L, (lua_Integer)c->batch.deadline);
-  return 1;
-}
-
-/* core:entry(index) -> kind, term, time, payload; nothing when not here. Of
- * kind "stripped" it is where a witness has no command. */
-static int core_entry(lua_State *L) {
-  struct raft_lua_core *c = raft_lua_check_core(L, 1);
-  lua_Integer index = luaL_checkinteger(L, 2);
-  struct raft_entry e;
-  if (index <= 0 || !raft_entry_at(c->r, (raft_index)index, &e)) return 0;
-  return raft_lua_push_entry(L, &e);
-}
-
-static int core_term_at(lua_State *L) {
-  struct raft_lua_core *c = raft_lua_check_core(L, 1);
-  raft_index index = (raft_index)luaL_checkinteger(L, 2);
-  lua_pushinteger(L, (lua_Integer)raft_term_at(c->r, index));
   return 1;
 }
 
@@ -526,10 +459,10 @@ static void open_core(lua_State *L) {
       {"stored", core_stored},
       {"applied", core_applied},
       {"loaded", core_loaded},
-      {"propose", core_propose},
-      {"propose_session", core_propose_session},
-      {"forward_session", core_forward_session},
-      {"forward", core_forward},
+      {"propose", raft_lua_propose},
+      {"propose_session", raft_lua_propose_session},
+      {"forward_session", raft_lua_forward_session},
+      {"forward", raft_lua_forward},
       {"read", core_read},
       {"read_lease", core_read_lease},
       {"avoid", core_avoid},
@@ -548,8 +481,9 @@ static void open_core(lua_State *L) {
       {"reader", raft_lua_reader},
       {"effects", raft_lua_effects},
       {"deadline", core_deadline},
-      {"entry", core_entry},
-      {"term_at", core_term_at},
+      {"entry", raft_lua_entry},
+      {"run", raft_lua_run},
+      {"term_at", raft_lua_term_at},
       {"config", core_config},
       {"status", core_status},
       {"digest", core_digest},

@@ -46,6 +46,17 @@ void raft_lua_name_members(lua_State *L, int core_index);
 
 int raft_lua_effects(lua_State *L); /* core:effects() */
 
+/* lua_commands.c: commands on their way into the log. */
+int raft_lua_propose(lua_State *L);
+int raft_lua_propose_session(lua_State *L);
+int raft_lua_forward(lua_State *L);
+int raft_lua_forward_session(lua_State *L);
+
+/* lua_log.c: entries, to be applied. */
+int raft_lua_entry(lua_State *L);
+int raft_lua_run(lua_State *L);
+int raft_lua_term_at(lua_State *L);
+
 /* lua_snapshot.c: events and questions about snapshots and results. */
 struct raft_snapshot raft_lua_check_snapshot(lua_State *L, int arg);
 int raft_lua_snapshot_made(lua_State *L);

@@ -23,6 +23,53 @@ describe("machine", function()
     end)())
   end)
 
+  it("applies many as it applies each", function()
+    local seen = {}
+    local m = machine(function(command, entry)
+      seen[#seen + 1] = command .. entry.index .. entry.term .. entry.time
+      if command == "b" then error("boom") end
+      if command == "c" then return nil, "not now" end
+      return command .. "!"
+    end)
+    local commands = { "-", "a", "b", "c", "d", "-" }
+    local slice = m:apply_many(5, 2, 7, commands, 2, 4)
+    assert.same({ "a527", "b627", "c727", "d827" }, seen)
+    assert.equal(4, slice.count)
+    assert.same({ "a!", nil, nil, "d!" }, slice.values)
+    assert.same({ nil, nil, "not now" }, slice.whys)
+    assert.equal(6, slice.errors[2].index)
+    assert.equal("apply_error", slice.errors[2].code)
+    assert.is_nil(slice.fault)
+  end)
+
+  it("ends many behind a table, which the next may change", function()
+    local state = { n = 0 }
+    local m = machine(function(command)
+      state.n = state.n + 1
+      if command == "why" then return nil, state end
+      return command == "table" and state or state.n
+    end)
+    local commands = { "a", "table", "why", "b" }
+    local slice = m:apply_many(1, 1, 0, commands, 1, 4)
+    assert.same({ 2, { n = 2 } }, { slice.count, slice.values[2] })
+    slice = m:apply_many(3, 1, 0, commands, 3, 2)
+    assert.same({ 1, { n = 3 } }, { slice.count, slice.whys[1] })
+    assert.same({ 4 }, m:apply_many(4, 1, 0, commands, 4, 1).values)
+  end)
+
+  it("stops many at what only this node had", function()
+    local count = 0
+    local function deep() return deep() + 1 end
+    local m = machine(function(command)
+      count = count + 1
+      return command == "deep" and deep() or count
+    end)
+    local slice = m:apply_many(1, 1, 0, { "a", "b", "deep", "c" }, 1, 4)
+    assert.same({ 2, { 1, 2 }, 3 }, { slice.count, slice.values, count })
+    assert.is_true(slice.fault.is_local)
+    assert.equal(3, slice.fault.index)
+  end)
+
   it("turns what is raised into an error value with its place", function()
     local m = machine(function() error("boom") end)
     local ok, err = m:apply(9, 1, 0, "x")

@@ -46,4 +46,18 @@ function M.run(where, report, fn, ...)
   return ok
 end
 
+--- Calls one(i) for i = first, first + 1 ... last. What one of them raises goes
+-- to report(err), and the next one is called: it costs nothing where none does.
+-- @param where as of run
+function M.each(where, report, first, last, one)
+  local i = first - 1
+  local function go()
+    while i < last do
+      i = i + 1
+      one(i)
+    end
+  end
+  while i < last do M.run(where, report, go) end
+end
+
 return M

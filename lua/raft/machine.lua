@@ -5,26 +5,13 @@
 -- Inside apply and query no call of the library is allowed: apply runs on every
 -- node, so what it starts would be started on every node. The same goes for
 -- snapshot, restore, save and load, which any node may run at any time.
-local codec = require "raft.codec"
 local errors = require "raft.errors"
-local fault = require "raft.fault"
+local user_code = require "raft.user_code"
 
 local M = {}
 
 local Machine = { __name = "raft.machine" }
 Machine.__index = Machine
-
--- Which function of the user is running now, in whatever node; or false.
-local running = false
-
---- Raises `reentrant` inside the user's functions.
--- @param what the call that was tried: "node:propose"
-function M.check_outside(what)
-  if not running then return end
-  error(errors.new("reentrant", ("%s was called inside %s: that runs on every "
-    .. "node, so every node would do it; call it from a callback or an event "
-    .. "handler"):format(what, running)), 0)
-end
 
 --- A machine over the user's functions.
 function M.new(options)
@@ -41,69 +28,11 @@ function M.new(options)
   }, Machine)
 end
 
-local YIELDED <const> = "apply and query cannot yield"
-local MACHINES <const> = { apply = true, query = true }
-
--- What to say depends on where apply is called from; that must not show.
-local function without_place(value)
-  if type(value) ~= "string" then return value end
-  if value:find("attempt to yield", 1, true) ~= 1 then return value end
-  return MACHINES[running] and YIELDED or running .. " cannot yield"
-end
-
-local function caught(value)
-  return {
-    is_local = fault.is_local(value),
-    value = without_place(value),
-    traceback = debug.traceback(nil, 2),
-  }
-end
-
--- xpcall(fn, handler, ...) where nothing can be suspended: gsub calls its
--- function from C, and nothing yields across that.
-local function without_yield(fn, handler, ...)
-  local arguments = table.pack(...)
-  local ok, result, extra
-  string.gsub("x", "x", function()
-    ok, result, extra = xpcall(fn, handler,
-      table.unpack(arguments, 1, arguments.n))
-  end)
-  return ok, result, extra
-end
-
---- Runs fn() so that nothing in it can be suspended. Raises what it raises.
-function M.unsuspended(fn)
-  if not coroutine.isyieldable() then return fn() end
-  local ok, what = without_yield(fn, function(value) return value end)
-  if not ok then error(what, 0) end
-end
-
--- Calls fn(...): true, its first two results; or false and what `caught` made.
-local function call(what, fn, ...)
-  local outer = running
-  running = what
-  local protected = coroutine.isyieldable() and without_yield or xpcall
-  local ok, result, extra = protected(fn, caught, ...)
-  running = outer
-  if ok then return true, result, extra end
-  if type(result) == "table" then return false, result end
-  -- Without memory, or stack, for the handler.
-  return false, { is_local = true, value = result, traceback = "" }
-end
-
--- What the user's code raised, as an error value; a plain table is copied.
-local function error_of(what, raised)
-  local own = fault.value_of(raised.value)
-  if errors.is_error(own) then  -- ours, with its code
-    own.is_local = true
-    return own
-  end
-  local err = errors.caught(what, own or raised.value, raised.traceback)
-  if type(raised.value) == "table" and not errors.is_error(raised.value)
-    and not own then
-    err.value = M.copied(what, raised.value)
-  end
-  err.is_local = raised.is_local
+-- What the command at `index` raised, as an error value.
+local function raised_at(self, index, raised)
+  local where = self.where_fn and self.where_fn() or "apply"
+  local err = user_code.error_of(where, raised)
+  err.index = index
   return err
 end
 
@@ -111,11 +40,9 @@ end
 local function run(self, fn, index, term, time, what)
   local entry = self.entry
   entry.index, entry.term, entry.time = index, term, time
-  local ok, value, extra = call("apply", fn, what, entry)
+  local ok, value, extra = user_code.call("apply", fn, what, entry)
   if ok then return true, value, extra end
-  local err = error_of(self.where_fn and self.where_fn() or "apply", value)
-  err.index = index
-  return false, err
+  return false, raised_at(self, index, value)
 end
 
 --- Applies one command.
@@ -123,6 +50,41 @@ end
 --   `is_local` says that only this node had it: it must stop.
 function Machine:apply(index, term, time, command)
   return run(self, self.apply_fn, index, term, time, command)
+end
+
+--- Applies commands in a row, of which each counts for itself as with apply. It
+-- ends behind one whose result is a table, which the next one may change.
+-- @param commands a list; they stand at [from, from + count)
+-- @return { count=, values=, whys=, errors= }: how many were applied, and by
+--   their place from 1 on what each has come to: errors[i], or values[i] and
+--   whys[i]; `fault`, where there is one, is the error that only this node had,
+--   of the one after these: it must stop
+function Machine:apply_many(first, term, time, commands, from, count)
+  local fn, entry = self.apply_fn, self.entry
+  local values, whys, errs = {}, {}, {}
+  local done, at = 0, from - 1
+  local function go()
+    while done < count do
+      entry.index, entry.term, entry.time = first + done, term, time
+      local value, why = fn(commands[at + done + 1], entry)
+      done = done + 1
+      values[done] = value
+      if why ~= nil then whys[done] = why end
+      if type(value or why) == "table" then count = done end
+    end
+  end
+  local own
+  while done < count and not own do
+    local ok, raised = user_code.call("apply", go)
+    local err = not ok and raised_at(self, first + done, raised)
+    own = err and err.is_local and err
+    if err and not own then
+      done = done + 1
+      errs[done] = err
+    end
+  end
+  return { count = done, values = values, whys = whys, errors = errs,
+    fault = own or nil }
 end
 
 --- Another configuration is committed: true, or false and an error value as
@@ -140,16 +102,17 @@ function Machine:query(request)
     return nil, errors.new("unsupported", "this node has no query function: "
       .. "give raft.node a query(request)")
   end
-  local ok, value, extra = call("query", self.query_fn, request)
+  local ok, value, extra = user_code.call("query", self.query_fn, request)
   if not ok then
-    local err = error_of(self.where_fn and self.where_fn() or "query", value)
+    local where = self.where_fn and self.where_fn() or "query"
+    local err = user_code.error_of(where, value)
     err.outcome = "none"  -- a query changes nothing
     return nil, err
   end
   if value == nil and extra ~= nil then
-    return nil, M.refusal("query", extra, "none")
+    return nil, user_code.refusal("query", extra, "none")
   end
-  return M.copied("query", value)
+  return user_code.copied("query", value)
 end
 
 ------------------------------------------------------------------- snapshots --
@@ -170,12 +133,12 @@ end
 local function why_failed(what, inner, ok, value, why)
   if inner then return inner end
   if not ok then
-    local err = error_of(what, value)
+    local err = user_code.error_of(what, value)
     err.outcome = "none"  -- no command has to do with it
     return err
   elseif not value and why ~= nil then
     return errors.new("refused", what .. ": " .. errors.text(why),
-      { value = M.copied(what, why), where = what, outcome = "none" })
+      { value = user_code.copied(what, why), where = what, outcome = "none" })
   end
 end
 
@@ -186,7 +149,7 @@ local function ended(what, name)
 end
 
 local function snapshot(self, add)
-  local ok, value, why = call("snapshot", self.snapshot_fn)
+  local ok, value, why = user_code.call("snapshot", self.snapshot_fn)
   local err = why_failed("snapshot", false, ok, value, why)
   if not err and type(value) ~= "string" then
     err = not_a_string("snapshot: expected", value)
@@ -212,7 +175,7 @@ function Machine:save(add)
     inner = why
     error(why, 0)
   end
-  local ok, value, why = call("save", self.save_fn, write)
+  local ok, value, why = user_code.call("save", self.save_fn, write)
   is_over = true
   local err = why_failed("save", inner, ok, value, why)
   return not err, err
@@ -228,7 +191,7 @@ end
 local function restore(self, read)
   local is_read, bytes = pcall(all_of, read)
   if not is_read then return false, bytes end
-  local ok, value, why = call("restore", self.restore_fn, bytes)
+  local ok, value, why = user_code.call("restore", self.restore_fn, bytes)
   local err = why_failed("restore", false, ok, value, why)
   return not err, err
 end
@@ -258,42 +221,17 @@ function Machine:load(read)
     inner = piece
     error(piece, 0)
   end
-  local ok, value, why = call("load", self.load_fn, guarded)
+  local ok, value, why = user_code.call("load", self.load_fn, guarded)
   is_over = true
   local err = why_failed("load", inner, ok, value, why)
   if err then return false, err end
   return true, look_for_rest(read)
 end
 
---------------------------------------------------------------------- results --
-
--- The words of a refusal: of a table those of its field `message`.
-local function words_of(why)
-  local message = type(why) == "table" and rawget(why, "message")
-  return type(message) == "string" and message or errors.text(why)
-end
-
---- What a function meant by `nil, why`, as an error value.
--- @param outcome "none" where nothing entered the log
-function M.refusal(what, why, outcome)
-  local copy, err = M.copied(what, why)
-  if err then return err end
-  return errors.new("refused", words_of(why),
-    { value = copy, outcome = outcome })
-end
-
---- A copy of a plain value: it, or nil and the error `bad_value`.
-function M.copied(what, value)
-  local kind = type(value)
-  if kind ~= "table" and kind ~= "function" and kind ~= "userdata"
-    and kind ~= "thread" then
-    return value
-  end
-  local ok, copy = pcall(codec.copy, value)
-  if ok then return copy end
-  local text = errors.is_error(copy) and copy.message or errors.text(copy)
-  return nil, errors.new("bad_value", what .. " returned what cannot be "
-    .. "copied: " .. text, { outcome = "unknown" })
+-- Parts of user_code that go with it.
+for _, name in ipairs { "check_outside", "unsuspended", "copied",
+  "refusal" } do
+  M[name] = user_code[name]
 end
 
 return M

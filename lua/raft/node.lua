@@ -98,9 +98,22 @@ end
 
 ---------------------------------------------------------------- proposals --
 
+-- Does the node run, with a state? Asked once for all of a turn.
+local function is_able(driver)
+  return not (view.not_running(driver) or view.has_no_state(driver))
+end
+
 method("propose", {
   args = 1,
   options = { { "forward", schema.boolean, default = true } },
+  join = function(self, opts, callback, command)
+    local driver = inside.of(self)
+    return type(command) == "string"
+      and driver.state == "running"
+      and #command <= driver.options.max_command_bytes
+      and (driver.proposals.group or is_able(driver))
+      and driver.proposals:join(command, callback, opts.timeout, opts.forward)
+  end,
   start = function(self, opts, answer, command, _, can_wait)
     local driver = inside.of(self)
     if type(command) ~= "string" then

@@ -69,6 +69,14 @@ function Results:add(ok, value, why)
   self.digest = mixed ~ mixed >> 29
 end
 
+--- Commands in a row were applied, as @{raft.machine} says of them.
+function Results:add_many(slice)
+  local values, whys, errs = slice.values, slice.whys, slice.errors
+  for i = 1, slice.count do
+    self:add(errs[i] == nil, values[i], whys[i])
+  end
+end
+
 --- All up to `index`, which is one to compare, is applied: the digest.
 function Results:check(index)
   self.checked, self.checked_digest = index, self.digest

@@ -10,6 +10,7 @@
 --     has_many = false,       -- is the result a packed table of all results?
 --     check = function(self) ... end,  -- may raise, before all else
 --     start = function(self, opts, answer, command, _, can_wait) ... end,
+--     join = function(self, opts, callback, command, _) ... end,
 --   }
 --
 -- makes `node:propose(command [, opts] [, cb])`:
@@ -22,6 +23,9 @@
 -- every option set (it may not change them), and calls answer(err, result)
 -- exactly once, at once or later; that it does so when opts.timeout ms are
 -- over is its own business. start and check may raise: level 3 is the user.
+-- `join`, where there is one, is asked first for a call with a callback or
+-- false: when it says true it has taken the call, and calls the callback itself
+-- as @{raft.guard} does, from the loop; else it has done nothing.
 --
 -- Of the object it asks for two methods: `self:defer(fn)` runs fn soon from
 -- the loop, also after the object was closed; `self:report(err)` takes what
@@ -56,6 +60,43 @@ local function option_rule(spec)
   local fields = { { "timeout", timeout_rule, default = default } }
   for _, field in ipairs(spec.options or {}) do fields[#fields + 1] = field end
   return schema.fields(fields)
+end
+
+-- Nothing in it can change without being seen: no tables, nothing inherited.
+local function is_flat(opts)
+  if type(opts) ~= "table" or getmetatable(opts) then return false end
+  for _, value in next, opts do
+    if type(value) == "table" then return false end
+  end
+  return true
+end
+
+-- A function that checks options. Who calls in a loop gives the same ones again
+-- and again, so it remembers the last ones it has found to be right.
+local function checker(spec, rule)
+  local last, seen, count, result = nil, {}, 0, nil
+  local function is_known(opts)
+    if opts ~= last then return false end
+    local n = 0
+    for key, value in next, opts do
+      if seen[key] ~= value then return false end
+      n = n + 1
+    end
+    return n == count
+  end
+  local function remember(opts)
+    last, seen, count = opts, {}, 0
+    for key, value in next, opts do seen[key], count = value, count + 1 end
+  end
+  return function(opts)
+    if is_known(opts) then return result end
+    local checked = schema.check(spec.name, 4, rule, opts)
+    if is_flat(opts) then
+      remember(opts)
+      result = checked
+    end
+    return checked
+  end
 end
 
 local function with_default(spec, self, opts)
@@ -131,6 +172,7 @@ local function answer_to_callback(spec, self, callback)
   end
 end
 
+-- What it is told is an error, or nothing.
 local function answer_to_nobody(spec, self)
   local is_answered = false
   return function(err)
@@ -191,6 +233,15 @@ local function suspend(spec, call)
   end
 end
 
+--- The answer of a call that was joined, and then goes the way of all others.
+-- @param name of the method
+-- @param callback a function, or false for nobody
+function M.answer(name, self, callback)
+  local spec = { name = name }
+  if callback then return answer_to_callback(spec, self, callback) end
+  return answer_to_nobody(spec, self)
+end
+
 --------------------------------------------------------------- the method --
 
 --- Makes a waiting method; see above.
@@ -200,15 +251,18 @@ function M.method(spec)
   assert(spec.start, "what should the method do?")
   local rule = option_rule(spec)
   local defaults = schema.check(spec.name, 2, rule, {})
+  local check_options, join = checker(spec, rule), spec.join
   return function(self, ...)
     check_self(spec, self)
     if spec.check then spec.check(self) end
     local n = spec.args
     if spec.is_optional and is_left_out(n, ...) then n = n - 1 end
     local a, b, opts, callback = separate[n](spec, ...)
-    opts = opts == nil and defaults or schema.check(spec.name, 3, rule, opts)
+    opts = opts == nil and defaults or check_options(opts)
     if opts.timeout == UNSET then opts = with_default(spec, self, opts) end
-    if callback then
+    if join and callback ~= nil and join(self, opts, callback, a, b) then
+      return
+    elseif callback then
       spec.start(self, opts, answer_to_callback(spec, self, callback), a, b)
     elseif callback == false then
       spec.start(self, opts, answer_to_nobody(spec, self), a, b)

@@ -8,15 +8,15 @@ local function new_driver(log)
     is_closed = false, lacks_commands = false, ran = {}, answers = {},
     state = "running", id = "n1", options = { compare_every = 1024 } }
   driver.core = {
-    entry = function(_, index)
-      return log[index][1], 1, 100 + index, log[index][2]
+    run = function(_, index)
+      return 1, log[index][1], 1, 100 + index, { log[index][2] }
     end,
     applied = function() return true end,
   }
   driver.machine = {
-    apply = function(_, index)
+    apply_many = function(_, index, _, _, _, _, count)
       driver.ran[#driver.ran + 1] = index
-      return true
+      return { count = count, values = {}, whys = {}, errors = {} }
     end,
     has_snapshots = function() return true end,
     load = function(_, read) read() return true end,
@@ -24,6 +24,7 @@ local function new_driver(log)
   driver.kept = { load = function(_, read) return read end }
   driver.proposals = {
     are_waiting = function() return true end,
+    group_at = function() end,
     applied = function(_, index, _, ok, value)
       driver.answers[index] = ok and "ok" or value and value.code or "none"
     end,

@@ -366,14 +366,17 @@ describe("close", function()
     end
     leader:propose("a", note "propose")
     leader:propose("b", note "propose")
+    helper.wait_until(function() return leader:status().pending_bytes > 0 end)
+    leader:propose("c", note "propose")
     leader:read(note "read")
     leader:query(nil, note "query")
-    assert.equal(2, leader:status().pending)
+    assert.equal(3, leader:status().pending)
     leader:close()
     assert.same({}, answers)
-    helper.wait_until(function() return #answers == 4 end)
+    helper.wait_until(function() return #answers == 5 end)
     assert.same({ "propose closed unknown", "propose closed unknown",
-      "read closed none", "query closed none" }, answers)
+      "propose closed none", "read closed none", "query closed none" },
+      answers)
     assert.equal(0, leader:status().pending)
   end)
 

@@ -10,8 +10,12 @@ M.SESSION = 7  -- the session of the node
 local Core = {}
 Core.__index = Core
 
-function Core:propose(_, command)
+function Core:propose(_, command, count)
   if self.refuses then return nil, self.refuses end
+  if type(command) == "table" then
+    table.move(command, 1, count, #self.log + 1, self.log)
+    return self.first + #self.log - count
+  end
   self.log[#self.log + 1] = command
   return self.first + #self.log - 1
 end
@@ -62,6 +66,10 @@ function M.driver()
     driver.events[#driver.events + 1] = name
   end
   function driver.why_no_leader() return "no leader is known" end
+  function driver.tell_wall() end
+  driver.deferred = {}
+  function driver.defer(_, fn) driver.deferred[#driver.deferred + 1] = fn end
+  driver.node = driver
   driver.proposals = proposals.new(driver)
   driver.outbox = driver.proposals.outbox
   driver.forwarding = driver.outbox.forwarding

@@ -10,8 +10,8 @@ local view = require "raft.node.view"
 
 local M = {}
 
-local SLICE_MS <const> = 5      -- applying per turn
-local SLICE_CHECK <const> = 32  -- entries between two looks at the clock
+local SLICE_MS <const> = 5  -- applying per turn
+local RUN_MAX <const> = 64  -- entries between two looks at the clock
 
 -- From here on there is no state: who waits to read it is told.
 local function lose_state(driver)
@@ -50,9 +50,14 @@ local function compare(driver, index, digest)
   assert(ok or driver.is_closed, code)
 end
 
-local function apply_one(driver, index)
-  local kind, term, time, command = driver.core:entry(index)
-  assert(kind, "an entry to apply is not there")
+-- At some indexes nodes compare.
+local function compare_at(driver, index)
+  if driver.lacks_commands then return end
+  if index % driver.options.compare_every ~= 0 then return end
+  compare(driver, index, driver.kept.results:check(index))
+end
+
+local function apply_one(driver, index, kind, term, time, command)
   local ok, value, extra = true, nil, nil
   if kind == "stripped" then lose_state(driver) end
   local runs = RUN[kind]
@@ -65,12 +70,100 @@ local function apply_one(driver, index)
     ok, value = false, no_result(driver)
   end
   driver.applied = index
-  if index % driver.options.compare_every == 0
-    and not driver.lacks_commands then
-    compare(driver, index, driver.kept.results:check(index))
-  end
+  compare_at(driver, index)
   if driver.proposals:are_waiting() then
     driver.proposals:applied(index, term, ok, value, extra)
+  end
+end
+
+--------------------------------------------------------------------- slices --
+
+local function report_errors(driver, slice)
+  if driver.is_replaying or not next(slice.errors) then return end
+  for i = 1, slice.count do
+    if slice.errors[i] then driver:report(slice.errors[i]) end
+  end
+end
+
+-- Answers those who wait for the commands from `first` on.
+local function answer(driver, first, term, slice)
+  local proposals = driver.proposals
+  for i = 1, slice.count do
+    if not proposals:are_waiting() then return end
+    local err = slice.errors[i]
+    if err then
+      proposals:applied(first + i - 1, term, false, err)
+    else
+      proposals:applied(first + i - 1, term, true, slice.values[i],
+        slice.whys[i])
+    end
+  end
+end
+
+-- Commands that stand in a row, from one of them on: how many were applied.
+local function apply_some_of(driver, run, done, group)
+  local first = run.first + done
+  local slice = driver.machine:apply_many(first, run.term, run.time,
+    run.commands, run.from + done, run.count - done)
+  driver.kept.results:add_many(slice)
+  report_errors(driver, slice)
+  driver.applied = first + slice.count - 1
+  if group then
+    driver.proposals:applied_group(group, slice)
+  else
+    answer(driver, first, run.term, slice)
+  end
+  if slice.fault then driver:fail(slice.fault) end
+  return slice.count
+end
+
+local function apply_commands(driver, run, group)
+  local done = 0
+  while done < run.count do
+    done = done + apply_some_of(driver, run, done, group)
+    if driver.is_closed then return end
+  end
+  compare_at(driver, driver.applied)
+end
+
+-- The next entries, up to `last`, that can be applied together; and the group
+-- whose they are. Of a group that was appended here, in the term that stands
+-- in the log, the commands are at hand.
+local function next_run(driver, first, last)
+  local core = driver.core
+  local group = driver.proposals:group_at(first)
+  if group then
+    last = math.min(last, group:last_index())
+    if core:term_at(last) ~= group.term then group = nil end
+  end
+  local count, kind, term, time, commands =
+    core:run(first, group and first or last)
+  assert(count, "an entry to apply is not there")
+  local run = { first = first, count = count, kind = kind, term = term,
+    time = time, commands = commands, from = 1 }
+  if group then
+    run.count, run.commands = last - first + 1, group.commands
+    run.from = group.next
+  end
+  return run, group
+end
+
+-- Where the next slice must end: it is short, and after it nodes may compare.
+local function slice_end(driver)
+  local applied, every = driver.applied, driver.options.compare_every
+  return math.min(driver.apply_last, applied + RUN_MAX,
+    applied + every - applied % every)
+end
+
+local function apply_slice(driver)
+  local run, group = next_run(driver, driver.applied + 1, slice_end(driver))
+  if run.kind == "command" and not driver.lacks_commands then
+    return apply_commands(driver, run, group)
+  end
+  for i = 1, run.count do
+    if driver.is_closed then return end
+    apply_one(driver, run.first + i - 1, run.kind, run.term, run.time,
+      run.commands[run.from + i - 1])
   end
 end
 
@@ -92,9 +185,8 @@ function M.apply_some(driver, to_the_end)
   if driver.applied >= driver.apply_last or driver.is_closed then return end
   local stop_at = not to_the_end and driver:now() + SLICE_MS
   while driver.applied < driver.apply_last and not driver.is_closed do
-    apply_one(driver, driver.applied + 1)
-    local looks = stop_at and driver.applied % SLICE_CHECK == 0
-    if looks and driver:now() >= stop_at then break end
+    apply_slice(driver)
+    if stop_at and driver:now() >= stop_at then break end
   end
   if not driver.is_closed then tell(driver) end
 end

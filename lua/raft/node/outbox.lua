@@ -50,6 +50,7 @@ end
 
 --- Takes a waiter; its command is sent at once where that is possible.
 function Outbox:put(waiter)
+  self.proposals:append_group()  -- nothing overtakes it
   if not waiter.can_wait and has_no_room(self, waiter.size + WAITER_BYTES) then
     self.is_full = true
     return self:refuse(waiter, "busy")
@@ -60,6 +61,22 @@ function Outbox:put(waiter)
     self:dispatch()
   end
   self.driver:wants_flush()
+end
+
+--- May a group go into the log at once, past the queue?
+function Outbox:is_clear()
+  return self.driver.role == "leader" and self.queue:is_empty()
+    and not self.is_full and not self.forwarding:is_under_way()
+    and self.forwarding.session:is_drained()
+end
+
+--- Appends a group.
+-- @return the index of its first, or nil
+function Outbox:append_group(group)
+  local driver = self.driver
+  if not self:is_clear() then return nil end
+  driver:tell_wall(true)
+  return (driver.core:propose(driver:now(), group.commands, group.count))
 end
 
 --- It is in a log, or answered: it weighs nothing here any more. What may come
@@ -200,6 +217,7 @@ end
 
 --- Sends what can be sent now.
 function Outbox:dispatch()
+  self.proposals:append_group()
   while not self.queue:is_empty() do
     if not self.is_sorted then sort(self) end
     if not self:dispatch_one(self.queue:peek()) then return end

@@ -7,10 +7,15 @@
 -- sent twice. Each waiter is answered exactly once: `lost` only when another
 -- entry was committed in its place, or one of a later term before it.
 --
+-- What callers with a callback propose in one turn of a leader is a group of
+-- waiters (raft.node.group): it is taken apart where it does not go the usual
+-- way, which is in one piece into the log and through apply.
+--
 -- A waiter is { command=, can_forward=, can_wait=, deadline=, answer= }, or has
 -- a `request` in place of the command: the session entry of a client, and then
 -- is answered with bytes as @{raft.answers} has them. Its `answer` becomes
 -- false once it was called.
+local Group = require "raft.node.group"
 local Machine = require "raft.machine"
 local Outbox = require "raft.node.outbox"
 local answers = require "raft.answers"
@@ -23,12 +28,13 @@ local Proposals = { __name = "raft.proposals" }
 Proposals.__index = Proposals
 
 --- @param driver gives what @{raft.node.outbox} asks for, and applied,
---   acknowledge(index), report(err), why_no_leader()
+--   acknowledge(index), report(err), defer(fn), why_no_leader()
 function M.new(driver)
   local self = setmetatable({
     driver = driver,
     outbox = false,           -- not yet in a log; set below
-    epochs = epochs.new(),    -- in a log
+    epochs = epochs.new(driver.node),  -- in a log
+    group = false,            -- of this turn, not yet in a log; or none
     open_count = 0,           -- waiters that were not answered
     last_order = 0,           -- waiters are numbered in call order
     soonest = false,          -- no deadline is sooner; false: none at all
@@ -73,6 +79,38 @@ function Proposals:submit(waiter)
   begin(self, waiter, self.last_order)
   self:note_deadline(waiter.deadline)
   self.outbox:put(waiter)
+end
+
+--- Takes a command of a caller with a callback into the group of this turn.
+-- @param callback a function, or false for nobody
+-- @return false where that is not possible: then there is `submit`
+function Proposals:join(command, callback, timeout, can_forward)
+  local group = self.group
+  if not group or not group:takes(command, timeout, can_forward) then
+    self:append_group()
+    if not self.outbox:is_clear() then return false end
+    group = Group.new(self.last_order + 1, timeout, can_forward,
+      self.driver.options.max_pending_bytes)
+    self.group = group
+    self.driver:wants_flush()
+  end
+  group:add(command, callback)
+  self.open_count = self.open_count + 1
+  self.last_order = self.last_order + 1
+  return true
+end
+
+--- Appends the group of this turn, if there is one. What the core does not
+-- take goes into the outbox.
+function Proposals:append_group()
+  local group, driver = self.group, self.driver
+  if not group then return end
+  self.group = false
+  group.deadline = group.timeout and driver:now() + group.timeout
+  self:note_deadline(group.deadline)
+  local index = self.outbox:append_group(group)
+  if index then return self.epochs:add_group(group, index, driver.term) end
+  self.outbox:put_back(group:waiters(driver.node))
 end
 
 --- Takes something of our own, which goes before all others.
@@ -145,6 +183,21 @@ local function asks_again(self, waiter)
   return true
 end
 
+--- The group that waits for the entry at `index` next, if it does not stand
+-- behind others; or nil. Whether what is there is its own the terms tell.
+function Proposals:group_at(index)
+  return self.epochs:group_at(index)
+end
+
+--- The next ones of this group were applied, with what @{raft.machine} says.
+function Proposals:applied_group(group, slice)
+  local driver = self.driver
+  self.open_count = self.open_count - slice.count
+  driver:defer(group:applied(slice, function(err) driver:report(err) end))
+  driver:acknowledge(group:next_index() - 1)
+  if group.next > group.count then self.epochs:group_done() end
+end
+
 --- A snapshot has taken the place of all entries up to `index`: what became of
 -- those that are waited for is not known here.
 function Proposals:covered(index)
@@ -169,7 +222,7 @@ end
 ------------------------------------------------------------------ the end --
 
 -- Those that were not answered and for whom fits(waiter) holds, as an array of
--- { waiter, is_sent } in call order.
+-- { waiter, is_sent } in call order. Of groups nothing is said.
 local function pick(self, fits)
   local picked = {}
   local function look(waiter, is_sent)
@@ -187,10 +240,12 @@ end
 function Proposals:sweep(now)
   if not self.soonest or now < self.soonest then return end
   self.soonest = false
-  local due = pick(self, function(waiter)
+  local function is_due(waiter)
     if waiter.deadline and waiter.deadline <= now then return true end
     self:note_deadline(waiter.deadline)
-  end)
+  end
+  self.epochs:take_apart(is_due)
+  local due = pick(self, is_due)
   for _, item in ipairs(due) do
     local where = item[2] and "it was sent, and may still be applied"
       or self.driver:why_no_leader()
@@ -200,13 +255,24 @@ function Proposals:sweep(now)
   self.outbox:sweep(now)
 end
 
+local function all() return true end
+
+-- No group stands in the way of pick.
+local function take_all_apart(self)
+  local group = self.group
+  self.group = false
+  if group then self.outbox:put_back(group:waiters(self.driver.node)) end
+  self.epochs:take_apart(all)
+end
+
 --- Answers all. make_error(is_sent) says what.
 function Proposals:finish(make_error)
-  local all = pick(self, function() return true end)
+  take_all_apart(self)
+  local picked = pick(self, all)
   self.soonest = false
   self.outbox:clear()
   self.epochs:clear()
-  for _, item in ipairs(all) do
+  for _, item in ipairs(picked) do
     self:answer(item[1], make_error(item[2]))
   end
   assert(self.open_count == 0, "a waiter was forgotten")

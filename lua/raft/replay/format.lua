@@ -89,12 +89,16 @@ function M.answer(result, code)
   return math.type(result) and tostring(result) or ""
 end
 
---- Commands as one string, and back as a list.
-function M.join(...)
-  local count = select("#", ...)
-  if count == 1 then return COMMAND:pack((...)) end
+--- Commands as one string: each of them, or a list and how many of it. And back
+-- as a list.
+function M.join(first, ...)
+  local list, count = first, ...
+  if type(first) == "string" then
+    if select("#", ...) == 0 then return COMMAND:pack(first) end
+    list, count = { first, ... }, 1 + select("#", ...)
+  end
   local parts = {}
-  for i = 1, count do parts[i] = COMMAND:pack((select(i, ...))) end
+  for i = 1, count do parts[i] = COMMAND:pack(list[i]) end
   return table.concat(parts)
 end
 

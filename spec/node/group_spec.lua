@@ -1,0 +1,222 @@
+-- Groups of proposals, with a driver and a core made for them.
+local errors = require "raft.errors"
+local proposing = require "spec.support.proposing"
+
+local new_driver, propose = proposing.driver, proposing.propose
+
+-- What applying of so many came to: "r1", "r2" ...
+local function slice(count, errs)
+  local values = {}
+  for i = 1, count do values[i] = "r" .. i end
+  return { count = count, values = values, whys = {}, errors = errs or {} }
+end
+
+describe("a group of proposals", function()
+  local driver, proposals, answers
+  before_each(function()
+    driver, answers = new_driver(), {}
+    driver.role, driver.leader = "leader", "n1"
+    proposals = driver.proposals
+  end)
+
+  local function join(command, timeout, can_forward)
+    return proposals:join(command, function(err, result)
+      assert(answers[command] == nil, "answered twice")
+      answers[command] = err and err.code or "ok " .. tostring(result)
+    end, timeout or false, can_forward ~= false)
+  end
+
+  local function tell()
+    local fns = driver.deferred
+    driver.deferred = {}
+    for _, fn in ipairs(fns) do fn() end
+  end
+
+  it("enters the log in one piece and is answered in slices", function()
+    for _, command in ipairs { "a", "b", "c" } do
+      assert.is_true(join(command))
+    end
+    assert.same({}, driver.core.log)
+    assert.equal(3, proposals.open_count)
+    driver.outbox:dispatch()
+    assert.same({ "a", "b", "c" }, driver.core.log)
+    local group = assert(proposals:group_at(1))
+    assert.is_nil(proposals:group_at(2))
+    proposals:applied_group(group, slice(2))
+    assert.same({}, answers)  -- never inside of applying
+    tell()
+    assert.same({ a = "ok r1", b = "ok r2" }, answers)
+    assert.equal(2, driver.acknowledged)
+    assert.equal(group, proposals:group_at(3))
+    proposals:applied_group(group, slice(1))
+    tell()
+    assert.equal("ok r1", answers.c)
+    assert.equal(0, proposals.open_count)
+    assert.is_false(proposals:are_waiting())
+  end)
+
+  it("tells errors and refusals, and those to the user that nobody waits for",
+    function()
+    join "a"
+    join "b"
+    assert.is_true(proposals:join("c", false, false, true))
+    driver.outbox:dispatch()
+    local result = slice(3, { errors.new("apply_error", "no") })
+    result.values[2], result.whys[2] = nil, "not today"
+    result.errors[3] = errors.new("apply_error", "neither")
+    proposals:applied_group(proposals:group_at(1), result)
+    tell()
+    assert.same({ a = "apply_error", b = "refused" }, answers)
+    assert.equal("neither", driver.reports[1].message)
+  end)
+
+  it("tells what a table was when its command was applied", function()
+    local told = {}
+    for _ = 1, 2 do
+      proposals:join("a", function(err, t)
+        told[#told + 1] = err and err.value or t
+      end, false, true)
+    end
+    driver.outbox:dispatch()
+    local state = { n = 1 }
+    proposals:applied_group(proposals:group_at(1), { count = 1,
+      values = { state }, whys = {}, errors = {} })
+    state.n = 2
+    proposals:applied_group(proposals:group_at(2), { count = 1,
+      values = {}, whys = { state }, errors = {} })
+    state.n = 3
+    tell()
+    assert.same({ { n = 1 }, { n = 2 } }, told)
+  end)
+
+  it("goes on with the next when a callback raises", function()
+    proposals:join("a", function() error("of the user") end, false, true)
+    join "b"
+    driver.outbox:dispatch()
+    proposals:applied_group(proposals:group_at(1), slice(2))
+    tell()
+    assert.same({ b = "ok r2" }, answers)
+    assert.matches("of the user", driver.reports[1].message)
+  end)
+
+  it("keeps the order with those that go alone", function()
+    join "a"
+    propose(driver, answers, "b")
+    join "c"
+    driver.outbox:dispatch()
+    assert.same({ "a", "b", "c" }, driver.core.log)
+    proposals:applied_group(proposals:group_at(1), slice(1))
+    assert.is_nil(proposals:group_at(2))
+    proposing.apply(driver, 2, 5, "x")
+    proposals:applied_group(proposals:group_at(3), slice(1))
+    tell()
+    assert.same({ a = "ok r1", b = "ok x", c = "ok r1" }, answers)
+  end)
+
+  it("is of one kind: another time-out begins another", function()
+    join("a", 100)
+    join("b", 200)
+    assert.same({ "a" }, driver.core.log)
+    join("c", 200, false)
+    assert.same({ "a", "b" }, driver.core.log)
+    driver.outbox:dispatch()
+    assert.same({ "a", "b", "c" }, driver.core.log)
+    assert.equal(100, proposals.soonest)
+  end)
+
+  it("is bounded in bytes, as one that waits for room", function()
+    join(("a"):rep(500))
+    join(("b"):rep(500))
+    assert.equal(1, #driver.core.log)
+    driver.core.refuses = "busy"
+    assert.is_false(join(("c"):rep(500)))  -- b goes first, alone
+    driver.outbox:dispatch()
+    tell()
+    assert.same({ [("b"):rep(500)] = "busy" }, answers)
+    assert.equal(1, #driver.core.log)
+    assert.is_false(join "d")
+  end)
+
+  it("is none where something waits, or another leads", function()
+    driver.core.refuses = "not_leader"
+    propose(driver, answers, "a")
+    assert.is_false(join "b")
+    driver.role, driver.leader = "follower", "n2"
+    assert.is_false(join "c")
+    assert.equal(1, proposals.open_count)
+  end)
+
+  it("goes to another leader one by one, in order", function()
+    join "a"
+    join "b"
+    driver.core.refuses = "not_leader"
+    driver.outbox:dispatch()
+    assert.equal(2, proposals.open_count)
+    driver.core.refuses, driver.role, driver.leader = false, "follower", "n2"
+    driver.outbox:dispatch()
+    assert.equal("a b", proposing.sent(driver, 1))
+  end)
+
+  it("is lost where another entry is committed, from there on", function()
+    for _, command in ipairs { "a", "b", "c" } do join(command) end
+    driver.outbox:dispatch()
+    proposals:applied_group(proposals:group_at(1), slice(1))
+    proposing.apply(driver, 2, 6, "another's")
+    tell()
+    assert.same({ a = "ok r1", b = "lost", c = "lost" }, answers)
+    assert.equal(0, proposals.open_count)
+  end)
+
+  it("times out one by one, what was applied before excepted", function()
+    driver.time = 10
+    join("a", 100)
+    join("b", 100)
+    driver.time = 20  -- a turn may be long; never sooner than was asked for
+    driver.outbox:dispatch()
+    proposals:applied_group(proposals:group_at(1), slice(1))
+    proposals:sweep(119)
+    tell()
+    assert.same({ a = "ok r1" }, answers)
+    proposals:sweep(120)
+    tell()
+    assert.same({ a = "ok r1", b = "timeout" }, answers)
+    proposing.apply(driver, 2, 5, "x")
+    assert.equal(0, proposals.open_count)
+  end)
+
+  it("waits on behind one whose time is over", function()
+    join("a", 100)
+    join("b", 300)
+    driver.outbox:dispatch()
+    proposals:sweep(100)
+    assert.equal(300, proposals.soonest)
+    proposing.apply(driver, 1, 5, "x")
+    proposals:applied_group(proposals:group_at(2), slice(1))
+    tell()
+    assert.same({ a = "timeout", b = "ok r1" }, answers)
+  end)
+
+  it("is unknown behind a snapshot that came in", function()
+    join "a"
+    join "b"
+    driver.outbox:dispatch()
+    proposals:covered(1)
+    tell()
+    assert.same({ a = "unknown" }, answers)
+    proposing.apply(driver, 2, 5, "x")
+    tell()
+    assert.same({ a = "unknown", b = "ok x" }, answers)
+  end)
+
+  it("is answered at the end, in the log or not", function()
+    join "a"
+    driver.outbox:dispatch()
+    join "b"
+    proposals:finish(function(is_sent)
+      return errors.new(is_sent and "unknown" or "closed", "the end")
+    end)
+    tell()
+    assert.same({ a = "unknown", b = "closed" }, answers)
+    assert.equal(0, proposals.open_count)
+  end)
+end)
