@@ -54,7 +54,7 @@ ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) $(FUZZ) \
   $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c \
   bench/core/*.c)
 PEERS := $(wildcard bench/peers/*.c) # of libraries that may be absent
-PLAIN_CORE := $(filter-out csrc/host.c csrc/host_fork.c,$(CORE))
+PLAIN_CORE := $(filter-out csrc/host.c csrc/host_fork.c csrc/host_aio.c,$(CORE))
 
 # --------------------------------------------------------------------- flags
 

@@ -521,5 +521,6 @@ int luaopen_raft_core(lua_State *L) {
   raft_lua_open_recovery(L);
   raft_lua_open_host(L);
   raft_lua_open_host_fork(L);
+  raft_lua_open_host_aio(L);
   return 1;
 }

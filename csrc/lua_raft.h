@@ -33,7 +33,8 @@ void raft_lua_open_config(lua_State *L);
 void raft_lua_open_wal(lua_State *L);
 void raft_lua_open_recovery(lua_State *L);
 void raft_lua_open_host(lua_State *L);
-void raft_lua_open_host_fork(lua_State *L); /* after open_host */
+void raft_lua_open_host_fork(lua_State *L);
+void raft_lua_open_host_aio(lua_State *L); /* after open_host */
 
 /* A class of userdata with these methods, once. */
 void raft_lua_new_class(lua_State *L, const char *name, lua_CFunction gc,

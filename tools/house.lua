@@ -33,13 +33,14 @@ M.rooms = {
   { name = "check", files = { "check" },
     knows = { "contract", "leaves", "replica", "roles" } },
 
-  -- POSIX services for the driver: lock, preallocation, wall clock.
+  -- POSIX services for the driver: lock, wall clock, files past the cache.
   { name = "host", files = { "host" }, knows = {} },
 
   -- The binding. The only code in the project that knows Lua's C API.
   { name = "binding", files = { "lua_core.c", "lua_*", "lua_raft.h" },
     knows = { "contract", "leaves", "check" }, system = "any", lua = true },
-  { name = "host binding", files = { "lua_host.c", "lua_host_fork.c" },
+  { name = "host binding", files = { "lua_host.c", "lua_host_fork.c",
+    "lua_host_aio.c" },
     knows = { "host", "binding" }, system = "any", lua = true },
 
   -- Tests may look at anything but Lua.
@@ -66,6 +67,7 @@ M.system_guests = {
   ["raft.c"] = "stdlib.h, for the allocator of those who bring none",
   ["host.c"] = "POSIX",
   ["host_fork.c"] = "POSIX",
+  ["host_aio.c"] = "the system calls of Linux",
   ["host.h"] = "POSIX",
 }
 

@@ -94,7 +94,8 @@ local function new(options)
   self = setmetatable({
     dir = options.dir,
     logger = options.logger or false,
-    files = Files.new(options.uv, options.host, guard),
+    files = Files.new(options.uv, options.host, guard,
+      options.is_direct),
     lock = false,
     owner = false,        -- the identity file
     reader = false,
@@ -124,8 +125,9 @@ end
 
 --- Opens a directory, and makes it if need be.
 -- @param options uv, host (raft.core.host), dir, id, cluster; if wanted
---   logger, memory_bytes, segment_bytes, mark_ms, and guard(fn) -> fn that
---   never raises (default: what raises fails the storage)
+--   logger, memory_bytes, segment_bytes, mark_ms, is_direct (does the log go
+--   past the page cache, where it can?), and guard(fn) -> fn that never raises
+--   (default: what raises fails the storage)
 -- @return a storage, or nil and an error value
 function M.open(options)
   local self = new(options)

@@ -5,6 +5,7 @@ local Storage = require "raft.storage"
 local Transport = require "raft.transport"
 local VolatileStorage = require "raft.storage.memory"
 local raft_core = require "raft.core"
+local scheduler = require "raft.scheduler"
 local version = require "raft.version"
 
 local M = {}
@@ -21,6 +22,8 @@ function M.storage(driver)
     uv = driver.uv, host = driver.host, dir = options.dir, id = options.id,
     cluster = options.cluster, logger = driver.logger,
     memory_bytes = MEMORY_BYTES,
+    -- Past the cache, unless somebody else stands between us and the files.
+    is_direct = driver.uv == scheduler.uv(),
   }
 end
 

@@ -7,8 +7,8 @@
 -- Files:die waits until it has ended.
 --
 -- Limits. What the child prints is lost.
-local Files = require "raft.storage.files"
 local errors = require "raft.errors"
+local fault = require "raft.storage.fault"
 
 local M = {}
 
@@ -53,7 +53,7 @@ local function failure(path, text)
   if text:find "No space left" or text:find "quota exceeded" then
     text = "ENOSPC: " .. text
   end
-  err = Files.fault("write in a child", path, nil, text)
+  err = fault.new("write in a child", path, nil, text)
   return err
 end
 

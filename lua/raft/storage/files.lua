@@ -6,8 +6,10 @@
 -- from the loop and never before the call has returned.
 --
 -- A durable write is one write to a file opened with O_DSYNC where that
--- reaches the disk, and a write and a sync elsewhere.
-local errors = require "raft.errors"
+-- reaches the disk, and a write and a sync elsewhere. To a file that was given
+-- to `direct` it goes past the page cache.
+local Direct = require "raft.storage.direct"
+local fault = require "raft.storage.fault"
 
 local M = {}
 
@@ -17,11 +19,6 @@ Files.__index = Files
 local MODE <const> = tonumber("600", 8)
 local DIR_MODE <const> = tonumber("700", 8)
 
--- Errors that pass when somebody makes room, or closes a file.
-local PASSING <const> = { ENOSPC = true, EDQUOT = true, EFBIG = true,
-  EMFILE = true, ENFILE = true, ENOMEM = true }
-local FULL <const> = { ENOSPC = true, EDQUOT = true, EFBIG = true }
-
 -- O_DSYNC of macOS stops at the cache of the drive; its sync does not.
 local function dsync_flag(uv)
   local system = uv.os_uname and uv.os_uname().sysname or ""
@@ -29,37 +26,27 @@ local function dsync_flag(uv)
 end
 
 --- @param guard wraps a callback, so that nothing it raises reaches luv
-function M.new(uv, host, guard)
-  return setmetatable({
+-- @param is_direct shall there be a `direct`, where the system has that?
+function M.new(uv, host, guard, is_direct)
+  local self = setmetatable({
     uv = uv,
     host = host,
     guard = guard,
+    direct = false,          -- raft.storage.direct; or none
     dsync = dsync_flag(uv),  -- 0: a sync follows each durable write
     open_fds = {},           -- fd -> path
     busy = 0,                -- calls in the thread pool
     is_dead = false,         -- are results dropped?
     when_idle = false,       -- called once nothing is in the pool
   }, Files)
+  if is_direct and self.dsync ~= 0 then self.direct = Direct.new(self) end
+  return self
 end
 
 --------------------------------------------------------------------- errors --
 
---- What luv said, as an error value.
-function M.fault(op, path, offset, text)
-  local errno = tostring(text):match("^%u[%u%d]+") or "EIO"
-  local where = offset and (" at byte %d"):format(offset) or ""
-  return errors.new(FULL[errno] and "no_space" or "io_error",
-    ("cannot %s %s%s: %s"):format(op, path, where, text),
-    { op = op, errno = errno, file = path, offset = offset })
-end
-
---- May trying again help?
-function M.is_passing(err)
-  return PASSING[err.errno] or false
-end
-
 local function check(op, path, offset, result, text)
-  if result == nil then error(M.fault(op, path, offset, text), 0) end
+  if result == nil then error(fault.new(op, path, offset, text), 0) end
   return result
 end
 
@@ -85,9 +72,16 @@ function Files:open(path, how)
   return fd
 end
 
-function Files:close(fd)
+-- Nobody writes to the file any more: its path.
+local function forget(self, fd)
   local path = self.open_fds[fd]
+  if self.direct then self.direct:leave(fd) end
   self.open_fds[fd] = nil
+  return path
+end
+
+function Files:close(fd)
+  local path = forget(self, fd)
   check("close", path, nil, self.uv.fs_close(fd))
 end
 
@@ -209,7 +203,7 @@ end
 function Files:later(name, path, offset, done, ...)
   self.busy = self.busy + 1
   local function finished(text, result)
-    local err = text and M.fault(name, path, offset, text) or nil
+    local err = text and fault.new(name, path, offset, text) or nil
     self:finish(done, err, result)
   end
   local arguments = table.pack(...)
@@ -227,8 +221,7 @@ function Files:open_later(path, how, done)
 end
 
 function Files:close_later(fd, done)
-  local path = self.open_fds[fd]
-  self.open_fds[fd] = nil
+  local path = forget(self, fd)
   self:later("close", path, nil, done, fd)
 end
 
@@ -247,11 +240,12 @@ end
 --- Writes all bytes durably to a file opened as "durable" or "create". A short
 -- write is continued; an error is final.
 function Files:write_later(fd, bytes, offset, done)
+  if self.direct and self.direct:write(fd, bytes, offset, done) then return end
   local path = self.open_fds[fd]
   self:later("write", path, offset, function(err, n)
     if err then return done(err) end
     if n == 0 then
-      return done(M.fault("write", path, offset, "EIO: no bytes"))
+      return done(fault.new("write", path, offset, "EIO: no bytes"))
     end
     if n < #bytes then
       return self:write_later(fd, bytes:sub(n + 1), offset + n, done)
@@ -276,6 +270,11 @@ function Files:sync_dir_later(path, done)
   end)
 end
 
+--- From now on writes to this file go past the page cache, where they can.
+function Files:take_direct(fd)
+  if self.direct then self.direct:take(fd) end
+end
+
 --- Drops all results from here on; once the pool is empty, closes what is open
 -- and calls done. A file that is being written must not be closed before.
 function Files:die(done)
@@ -283,6 +282,7 @@ function Files:die(done)
   local function last()
     for fd in pairs(self.open_fds) do self.uv.fs_close(fd) end
     self.open_fds = {}
+    if self.direct then self.direct:close() end
     done()
   end
   if self.busy > 0 then

@@ -3,7 +3,7 @@
 -- A file that grows costs twice the time of a durable write, so none does. And
 -- a full disk shows here, while there is still room in the current segment:
 -- it is told (space), tried again with a growing pause, and told when over.
-local Files = require "raft.storage.files"
+local fault = require "raft.storage.fault"
 local segments = require "raft.storage.segments"
 
 local M = {}
@@ -56,16 +56,22 @@ function Spare:begin()
   local size = self.wanted
   self.files:open_later(self.path .. ".tmp", "create", function(err, fd)
     if err then return self:refused(err) end
-    self:fill(fd, size, 0)
+    local function filled(fill_err)
+      if not fill_err then return self:finish(fd, size) end
+      self.files:close_later(fd, function() self:refused(fill_err) end)
+    end
+    local direct = self.files.direct
+    if direct and direct:fill(fd, size, STEP_BYTES, filled) then return end
+    self:fill(fd, size, 0, filled)
   end)
 end
 
-function Spare:fill(fd, size, offset)
-  if offset >= size then return self:finish(fd, size) end
+function Spare:fill(fd, size, offset, done)
+  if offset >= size then return done() end
   local step = math.min(STEP_BYTES, size - offset)
   self.files:write_later(fd, segments.zeros(step), offset, function(err)
-    if not err then return self:fill(fd, size, offset + step) end
-    self.files:close_later(fd, function() self:refused(err) end)
+    if err then return done(err) end
+    self:fill(fd, size, offset + step, done)
   end)
 end
 
@@ -91,7 +97,7 @@ function Spare:made(size)
 end
 
 function Spare:refused(err)
-  if not Files.is_passing(err) then return self.events.failed(err) end
+  if not fault.is_passing(err) then return self.events.failed(err) end
   self.state = "pausing"
   if self.has_space then
     self.has_space = false

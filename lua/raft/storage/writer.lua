@@ -68,6 +68,7 @@ end
 
 --- Begins: makes the spare, and marks the end of what was found.
 function Writer:start()
+  self.files:take_direct(self.fd)
   self.spare:make(next_size(self))
   self:rest()
 end
@@ -242,6 +243,7 @@ function Writer:steps_to(number, from, head)
     function(next)
       files:open_later(from, "durable", function(err, fd)
         self.fd = fd or false
+        if fd then files:take_direct(fd) end
         next(err)
       end)
     end,
