@@ -152,6 +152,7 @@ build = {
     ["raft.node.patience"] = "lua/raft/node/patience.lua",
     ["raft.node.peers"] = "lua/raft/node/peers.lua",
     ["raft.node.proposals"] = "lua/raft/node/proposals.lua",
+    ["raft.node.proposing"] = "lua/raft/node/proposing.lua",
     ["raft.node.reads"] = "lua/raft/node/reads.lua",
     ["raft.node.receiving"] = "lua/raft/node/receiving.lua",
     ["raft.node.recorder"] = "lua/raft/node/recorder.lua",

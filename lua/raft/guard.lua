@@ -46,18 +46,12 @@ function M.run(where, report, fn, ...)
   return ok
 end
 
---- Calls one(i) for i = first, first + 1 ... last. What one of them raises goes
--- to report(err), and the next one is called: it costs nothing where none does.
+--- Runs go() until it returns. What user code raises in it goes to report(err),
+-- and go is called again: so it goes on behind what it has begun, and many
+-- calls of user code cost one guard.
 -- @param where as of run
-function M.each(where, report, first, last, one)
-  local i = first - 1
-  local function go()
-    while i < last do
-      i = i + 1
-      one(i)
-    end
-  end
-  while i < last do M.run(where, report, go) end
+function M.run_on(where, report, go)
+  while not M.run(where, report, go) do end  -- luacheck: ignore 542
 end
 
 return M

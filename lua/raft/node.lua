@@ -6,11 +6,11 @@ local Driver = require "raft.node.driver"
 local Machine = require "raft.machine"
 local changing = require "raft.node.changing"
 local codec = require "raft.codec"
-local errors = require "raft.errors"
 local face = require "raft.node.face"
 local inside = require "raft.node.inside"
 local life = require "raft.node.life"
 local option_rules = require "raft.options"
+local proposing = require "raft.node.proposing"
 local scheduler = require "raft.scheduler"
 local schema = require "raft.schema"
 local services = require "raft.node.services"
@@ -96,47 +96,7 @@ function Node:close()
   life.close(driver_of(self, "node:close"))
 end
 
----------------------------------------------------------------- proposals --
-
--- Does the node run, with a state? Asked once for all of a turn.
-local function is_able(driver)
-  return not (view.not_running(driver) or view.has_no_state(driver))
-end
-
-method("propose", {
-  args = 1,
-  options = { { "forward", schema.boolean, default = true } },
-  join = function(self, opts, callback, command)
-    local driver = inside.of(self)
-    return type(command) == "string"
-      and driver.state == "running"
-      and #command <= driver.options.max_command_bytes
-      and (driver.proposals.group or is_able(driver))
-      and driver.proposals:join(command, callback, opts.timeout, opts.forward)
-  end,
-  start = function(self, opts, answer, command, _, can_wait)
-    local driver = inside.of(self)
-    if type(command) ~= "string" then
-      error("node:propose: expected the command as a string, got "
-        .. type(command) .. " (raft.codec.encode makes one of any plain value)",
-        3)
-    end
-    local err = view.not_running(driver) or view.has_no_state(driver)
-    if not err then driver:tell_wall() end
-    local max = driver.options.max_command_bytes
-    if not err and #command > max then
-      err = errors.new("too_large", ("a command of %d bytes is over "
-        .. "max_command_bytes = %d"):format(#command, max),
-        { size = #command, max = max })
-    end
-    if err then return answer(err) end
-    driver:tell_wall(true)
-    driver.proposals:submit {
-      command = command, can_forward = opts.forward, can_wait = can_wait,
-      deadline = deadline_of(driver, opts), answer = answer,
-    }
-  end,
-})
+Node.propose = proposing.propose
 
 --------------------------------------------------------------- membership --
 

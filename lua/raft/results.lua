@@ -11,6 +11,8 @@ local codec = require "raft.codec"
 local core = require "raft.core"
 local errors = require "raft.errors"
 
+local math_type <const> = math.type
+
 local M = {}
 
 M.EVERY = 1024  -- at indexes that this divides nodes compare
@@ -51,7 +53,7 @@ local CONSTANTS <const> = { [true] = TRUE, [false] = FALSE }
 
 local function word_of(value)
   if value == nil then return NIL end
-  if math.type(value) == "integer" then return value * MULTIPLIER ~ INTEGER end
+  if math_type(value) == "integer" then return value * MULTIPLIER ~ INTEGER end
   local constant = CONSTANTS[value]
   if constant then return constant end
   if type(value) == "string" then return sum(STRING, value) end
@@ -73,7 +75,13 @@ end
 function Results:add_many(slice)
   local values, whys, errs = slice.values, slice.whys, slice.errors
   for i = 1, slice.count do
-    self:add(errs[i] == nil, values[i], whys[i])
+    local value = values[i]
+    if math_type(value) == "integer" and not errs[i] then  -- as add has it
+      local mixed = (self.digest ~ (value * MULTIPLIER ~ INTEGER)) * MULTIPLIER
+      self.digest = mixed ~ mixed >> 29
+    else
+      self:add(errs[i] == nil, value, whys[i])
+    end
   end
 end
 

@@ -9,16 +9,17 @@ local fault = require "raft.fault"
 
 local M = {}
 
--- Which function of the user is running now, in whatever node; or false.
-local running = false
+--- Which function of the user is running now, in whatever node; or false.
+M.now = { runs = false }
+local now = M.now
 
 --- Raises `reentrant` inside the user's functions.
 -- @param what the call that was tried: "node:propose"
 function M.check_outside(what)
-  if not running then return end
+  if not now.runs then return end
   error(errors.new("reentrant", ("%s was called inside %s: that runs on every "
     .. "node, so every node would do it; call it from a callback or an event "
-    .. "handler"):format(what, running)), 0)
+    .. "handler"):format(what, now.runs)), 0)
 end
 
 local YIELDED <const> = "apply and query cannot yield"
@@ -28,7 +29,7 @@ local MACHINES <const> = { apply = true, query = true }
 local function without_place(value)
   if type(value) ~= "string" then return value end
   if value:find("attempt to yield", 1, true) ~= 1 then return value end
-  return MACHINES[running] and YIELDED or running .. " cannot yield"
+  return MACHINES[now.runs] and YIELDED or now.runs .. " cannot yield"
 end
 
 local function caught(value)
@@ -60,11 +61,11 @@ end
 
 --- Calls fn(...): true, its first two results; or false and what `caught` made.
 function M.call(what, fn, ...)
-  local outer = running
-  running = what
+  local outer = now.runs
+  now.runs = what
   local protected = coroutine.isyieldable() and without_yield or xpcall
   local ok, result, extra = protected(fn, caught, ...)
-  running = outer
+  now.runs = outer
   if ok then return true, result, extra end
   if type(result) == "table" then return false, result end
   -- Without memory, or stack, for the handler.

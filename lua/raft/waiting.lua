@@ -10,7 +10,7 @@
 --     has_many = false,       -- is the result a packed table of all results?
 --     check = function(self) ... end,  -- may raise, before all else
 --     start = function(self, opts, answer, command, _, can_wait) ... end,
---     join = function(self, opts, callback, command, _) ... end,
+--     join = function(self, opts, given, callback, command, _) ... end,
 --   }
 --
 -- makes `node:propose(command [, opts] [, cb])`:
@@ -25,7 +25,8 @@
 -- over is its own business. start and check may raise: level 3 is the user.
 -- `join`, where there is one, is asked first for a call with a callback or
 -- false: when it says true it has taken the call, and calls the callback itself
--- as @{raft.guard} does, from the loop; else it has done nothing.
+-- as @{raft.guard} does, from the loop; else it has done nothing. `given` are
+-- the options as they came in, or nil.
 --
 -- Of the object it asks for two methods: `self:defer(fn)` runs fn soon from
 -- the loop, also after the object was closed; `self:report(err)` takes what
@@ -258,9 +259,10 @@ function M.method(spec)
     local n = spec.args
     if spec.is_optional and is_left_out(n, ...) then n = n - 1 end
     local a, b, opts, callback = separate[n](spec, ...)
+    local given = opts
     opts = opts == nil and defaults or check_options(opts)
     if opts.timeout == UNSET then opts = with_default(spec, self, opts) end
-    if join and callback ~= nil and join(self, opts, callback, a, b) then
+    if join and callback ~= nil and join(self, opts, given, callback, a, b) then
       return
     elseif callback then
       spec.start(self, opts, answer_to_callback(spec, self, callback), a, b)

@@ -4,6 +4,17 @@ local proposing = require "spec.support.proposing"
 
 local new_driver, propose = proposing.driver, proposing.propose
 
+local PLAIN <const> = { timeout = false, forward = true }
+
+-- The same table for the same options, as of who calls in a loop.
+local options = {}
+for _, timeout in ipairs { false, 100, 200, 300 } do
+  options[timeout] = {
+    [true] = { timeout = timeout, forward = true },
+    [false] = { timeout = timeout, forward = false },
+  }
+end
+
 -- What applying of so many came to: "r1", "r2" ...
 local function slice(count, errs)
   local values = {}
@@ -19,11 +30,18 @@ describe("a group of proposals", function()
     proposals = driver.proposals
   end)
 
+  -- As node:propose does.
+  local function add(command, callback, given)
+    given = options[given.timeout][given.forward]
+    return proposals.group and proposals.group:add(command, given, callback)
+      or proposals:begin_group(command, given, given, callback)
+  end
+
   local function join(command, timeout, can_forward)
-    return proposals:join(command, function(err, result)
+    return add(command, function(err, result)
       assert(answers[command] == nil, "answered twice")
       answers[command] = err and err.code or "ok " .. tostring(result)
-    end, timeout or false, can_forward ~= false)
+    end, { timeout = timeout or false, forward = can_forward ~= false })
   end
 
   local function tell()
@@ -37,7 +55,7 @@ describe("a group of proposals", function()
       assert.is_true(join(command))
     end
     assert.same({}, driver.core.log)
-    assert.equal(3, proposals.open_count)
+    assert.equal(3, proposals:count_open())
     driver.outbox:dispatch()
     assert.same({ "a", "b", "c" }, driver.core.log)
     local group = assert(proposals:group_at(1))
@@ -51,7 +69,7 @@ describe("a group of proposals", function()
     proposals:applied_group(group, slice(1))
     tell()
     assert.equal("ok r1", answers.c)
-    assert.equal(0, proposals.open_count)
+    assert.equal(0, proposals:count_open())
     assert.is_false(proposals:are_waiting())
   end)
 
@@ -59,7 +77,7 @@ describe("a group of proposals", function()
     function()
     join "a"
     join "b"
-    assert.is_true(proposals:join("c", false, false, true))
+    assert.is_true(add("c", false, PLAIN))
     driver.outbox:dispatch()
     local result = slice(3, { errors.new("apply_error", "no") })
     result.values[2], result.whys[2] = nil, "not today"
@@ -73,9 +91,9 @@ describe("a group of proposals", function()
   it("tells what a table was when its command was applied", function()
     local told = {}
     for _ = 1, 2 do
-      proposals:join("a", function(err, t)
+      add("a", function(err, t)
         told[#told + 1] = err and err.value or t
-      end, false, true)
+      end, PLAIN)
     end
     driver.outbox:dispatch()
     local state = { n = 1 }
@@ -90,7 +108,7 @@ describe("a group of proposals", function()
   end)
 
   it("goes on with the next when a callback raises", function()
-    proposals:join("a", function() error("of the user") end, false, true)
+    add("a", function() error("of the user") end, PLAIN)
     join "b"
     driver.outbox:dispatch()
     proposals:applied_group(proposals:group_at(1), slice(2))
@@ -143,7 +161,7 @@ describe("a group of proposals", function()
     assert.is_false(join "b")
     driver.role, driver.leader = "follower", "n2"
     assert.is_false(join "c")
-    assert.equal(1, proposals.open_count)
+    assert.equal(1, proposals:count_open())
   end)
 
   it("goes to another leader one by one, in order", function()
@@ -151,7 +169,7 @@ describe("a group of proposals", function()
     join "b"
     driver.core.refuses = "not_leader"
     driver.outbox:dispatch()
-    assert.equal(2, proposals.open_count)
+    assert.equal(2, proposals:count_open())
     driver.core.refuses, driver.role, driver.leader = false, "follower", "n2"
     driver.outbox:dispatch()
     assert.equal("a b", proposing.sent(driver, 1))
@@ -164,7 +182,7 @@ describe("a group of proposals", function()
     proposing.apply(driver, 2, 6, "another's")
     tell()
     assert.same({ a = "ok r1", b = "lost", c = "lost" }, answers)
-    assert.equal(0, proposals.open_count)
+    assert.equal(0, proposals:count_open())
   end)
 
   it("times out one by one, what was applied before excepted", function()
@@ -181,7 +199,7 @@ describe("a group of proposals", function()
     tell()
     assert.same({ a = "ok r1", b = "timeout" }, answers)
     proposing.apply(driver, 2, 5, "x")
-    assert.equal(0, proposals.open_count)
+    assert.equal(0, proposals:count_open())
   end)
 
   it("waits on behind one whose time is over", function()
@@ -217,6 +235,6 @@ describe("a group of proposals", function()
     end)
     tell()
     assert.same({ a = "unknown", b = "closed" }, answers)
-    assert.equal(0, proposals.open_count)
+    assert.equal(0, proposals:count_open())
   end)
 end)

@@ -48,7 +48,8 @@ function Core:status() return { pending_bytes = self.pending } end
 function M.driver()
   local driver = {
     id = "n1",
-    options = { max_pending_bytes = 1000, heartbeat = 10,
+    options = { max_pending_bytes = 1000, max_command_bytes = 600,
+      heartbeat = 10,
       election_timeout = { min = 50, max = 100 } },
     core = setmetatable({ log = {}, first = 1, requests = {}, forwards = {},
       pending = 0, refuses = false, applied_term = 5 }, Core),

@@ -19,19 +19,24 @@ local Group = { __name = "raft.group" }
 Group.__index = Group
 
 --- @param order the place of the first in call order; the others follow
--- @param timeout ms or false, of each
--- @param can_forward of each, as of the waiters of @{raft.node.proposals}
--- @param bytes_max what may wait, in all
-function M.new(order, timeout, can_forward, bytes_max)
+-- @param checked timeout (ms or false) and forward, of each
+-- @param given the options as the caller gave them, or nil: who gives the same
+--   again, with the same in it, means the same
+-- @param limits max_pending_bytes, max_command_bytes
+function M.new(order, checked, given, limits)
   return setmetatable({
     order = order,
-    timeout = timeout,
-    can_forward = can_forward,
+    timeout = checked.timeout,
+    can_forward = checked.forward,
+    given = given,
+    given_timeout = given and given.timeout,
+    given_forward = given and given.forward,
+    command_max = limits.max_command_bytes,
     commands = {},
     callbacks = {},    -- as of the commands; false: nobody waits
     count = 0,         -- of them
     bytes = 0,         -- what they weigh
-    bytes_max = math.min(bytes_max, BYTES_MAX),
+    bytes_max = math.min(limits.max_pending_bytes, BYTES_MAX),
     deadline = false,  -- ms; known once it is in a log
     first = 0,         -- index of the first in the log, once there
     term = 0,          -- in which it was appended there
@@ -40,18 +45,25 @@ function M.new(order, timeout, can_forward, bytes_max)
   }, Group)
 end
 
---- Can one of this kind be added?
-function Group:takes(command, timeout, can_forward)
-  return self.timeout == timeout and self.can_forward == can_forward
-    and self.count < COUNT_MAX
-    and self.bytes + #command + WAITER_BYTES <= self.bytes_max
-end
-
---- Adds one that it takes; the first is taken always.
-function Group:add(command, callback)
-  local count = self.count + 1
-  self.count, self.bytes = count, self.bytes + #command + WAITER_BYTES
+--- The arguments of another call: false when it is not quite as the one that
+-- began the group, or there is no room; then it has done nothing.
+function Group:add(command, given, callback)
+  if given ~= self.given or given and (given.timeout ~= self.given_timeout
+    or given.forward ~= self.given_forward) then
+    return false
+  elseif type(callback) ~= "function" and callback ~= false
+    or type(command) ~= "string" then
+    return false
+  end
+  local count, size = self.count + 1, #command
+  local bytes = self.bytes + size + WAITER_BYTES
+  if size > self.command_max or count > COUNT_MAX
+    or bytes > self.bytes_max and count > 1 then
+    return false
+  end
+  self.count, self.bytes = count, bytes
   self.commands[count], self.callbacks[count] = command, callback
+  return true
 end
 
 --- The index of the oldest that was not applied.
@@ -109,26 +121,33 @@ local function settle(slice, report)
   slice.settled = i
 end
 
+-- Most results are these; they are told as they are.
+local PLAIN <const> = { number = true, string = true, boolean = true }
+
 --- The next ones were applied, with what @{raft.machine} says of them.
 -- @param report function(err): errors of callbacks, and those that nobody waits
 --   for
 -- @return a function that tells the callers, to be called from the loop
 function Group:applied(slice, report)
-  local before = self.next - 1
+  local before, callbacks = self.next - 1, self.callbacks
   self.next = self.next + slice.count
-  local callbacks = self.callbacks
   settle(slice, report)
-  return function()
-    guard.each("callback of node:propose", report, 1, slice.count, function(i)
-      local callback = callbacks[before + i]
-      local err, result = answer_of(slice, i, report)
+  local i, count, values, errs = 0, slice.count, slice.values, slice.errors
+  local function tell()
+    while i < count do
+      i = i + 1
+      local callback, err, value = callbacks[before + i], errs[i], values[i]
+      if err or not PLAIN[type(value)] then
+        err, value = answer_of(slice, i, report)
+      end
       if callback then
-        callback(err, result)
+        callback(err, value)
       elseif err then
         report(err)
       end
-    end)
+    end
   end
+  return function() guard.run_on("callback of node:propose", report, tell) end
 end
 
 return M

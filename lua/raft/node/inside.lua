@@ -4,6 +4,9 @@ local M = {}
 
 local drivers = setmetatable({}, { __mode = "k" })
 
+--- The same as a table, for where a call would be too much.
+M.drivers = drivers
+
 --- The driver of a node; nil for what is none.
 function M.of(node)
   return drivers[node]

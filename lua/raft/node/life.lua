@@ -266,6 +266,7 @@ function M.stop(driver, timeout_ms, done)
   driver.stop_waiters[#driver.stop_waiters + 1] = done
   if driver.state == "stopping" then return end
   driver.state = "stopping"
+  driver.proposals:append_group()  -- nobody joins it any more
   driver.logger:info("stopping")
   if driver.is_closed then return end  -- the log function closed it
   driver.stop_timer = timeout_ms and driver.node.scheduler:after(timeout_ms,

@@ -35,7 +35,7 @@ function M.new(driver)
     outbox = false,           -- not yet in a log; set below
     epochs = epochs.new(driver.node),  -- in a log
     group = false,            -- of this turn, not yet in a log; or none
-    open_count = 0,           -- waiters that were not answered
+    open_count = 0,           -- that were not answered, without those of group
     last_order = 0,           -- waiters are numbered in call order
     soonest = false,          -- no deadline is sooner; false: none at all
   }, Proposals)
@@ -81,23 +81,25 @@ function Proposals:submit(waiter)
   self.outbox:put(waiter)
 end
 
---- Takes a command of a caller with a callback into the group of this turn.
+--- Takes a command of a caller with a callback into a new group, which the next
+-- ones of this turn may join.
+-- @param checked options; `given` are those as the caller gave them, or nil
 -- @param callback a function, or false for nobody
 -- @return false where that is not possible: then there is `submit`
-function Proposals:join(command, callback, timeout, can_forward)
-  local group = self.group
-  if not group or not group:takes(command, timeout, can_forward) then
-    self:append_group()
-    if not self.outbox:is_clear() then return false end
-    group = Group.new(self.last_order + 1, timeout, can_forward,
-      self.driver.options.max_pending_bytes)
-    self.group = group
-    self.driver:wants_flush()
-  end
-  group:add(command, callback)
-  self.open_count = self.open_count + 1
-  self.last_order = self.last_order + 1
+function Proposals:begin_group(command, checked, given, callback)
+  self:append_group()
+  if not self.outbox:is_clear() then return false end
+  local group = Group.new(self.last_order + 1, checked, given,
+    self.driver.options)
+  if not group:add(command, given, callback) then return false end
+  self.group = group
+  self.driver:wants_flush()
   return true
+end
+
+--- How many were not answered.
+function Proposals:count_open()
+  return self.open_count + (self.group and self.group.count or 0)
 end
 
 --- Appends the group of this turn, if there is one. What the core does not
@@ -106,6 +108,8 @@ function Proposals:append_group()
   local group, driver = self.group, self.driver
   if not group then return end
   self.group = false
+  self.open_count = self.open_count + group.count
+  self.last_order = self.last_order + group.count
   group.deadline = group.timeout and driver:now() + group.timeout
   self:note_deadline(group.deadline)
   local index = self.outbox:append_group(group)
@@ -260,7 +264,7 @@ local function all() return true end
 -- No group stands in the way of pick.
 local function take_all_apart(self)
   local group = self.group
-  self.group = false
+  self.group, self.open_count = false, self:count_open()
   if group then self.outbox:put_back(group:waiters(self.driver.node)) end
   self.epochs:take_apart(all)
 end

@@ -68,7 +68,7 @@ function M.of(driver)
     applied = driver.applied,
     members = driver:members(),
     quorum = view.quorum(driver),
-    pending = driver.proposals.open_count,
+    pending = driver.proposals:count_open(),
     loop_lag_ms = driver.loop_lag_ms,
     disk_ms = 0,
     version = driver.version,

@@ -21,7 +21,7 @@ end
 
 -- May what is under way still be answered? Without a leader it may not.
 function Stopping:is_answering()
-  return self.driver.proposals.open_count > 0 and self.driver.leader ~= false
+  return self.driver.proposals:count_open() > 0 and self.driver.leader ~= false
 end
 
 -- Hands over to the best placed member: true when there is nobody.
