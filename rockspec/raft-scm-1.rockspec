@@ -141,6 +141,7 @@ build = {
     ["raft.node.forwards"] = "lua/raft/node/forwards.lua",
     ["raft.node.gateway"] = "lua/raft/node/gateway.lua",
     ["raft.node.group"] = "lua/raft/node/group.lua",
+    ["raft.node.grouping"] = "lua/raft/node/grouping.lua",
     ["raft.node.growth"] = "lua/raft/node/growth.lua",
     ["raft.node.health"] = "lua/raft/node/health.lua",
     ["raft.node.inside"] = "lua/raft/node/inside.lua",

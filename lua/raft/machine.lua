@@ -8,6 +8,8 @@
 local errors = require "raft.errors"
 local user_code = require "raft.user_code"
 
+local type <const> = type  -- it is asked for often
+
 local M = {}
 
 local Machine = { __name = "raft.machine" }

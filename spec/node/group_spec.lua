@@ -1,6 +1,8 @@
 -- Groups of proposals, with a driver and a core made for them.
+local answer_codec = require "raft.answers"
 local errors = require "raft.errors"
 local proposing = require "spec.support.proposing"
+local session_entry = require "raft.session_entry"
 
 local new_driver, propose = proposing.driver, proposing.propose
 
@@ -212,6 +214,73 @@ describe("a group of proposals", function()
     proposals:applied_group(proposals:group_at(2), slice(1))
     tell()
     assert.same({ a = "timeout", b = "ok r1" }, answers)
+  end)
+
+  describe("of requests", function()
+    local function ask(request, can_forward)
+      return proposals:join_request(request, can_forward ~= false,
+        function(err, bytes)
+          assert(answers[request] == nil, "answered twice")
+          answers[request] = err and err.code
+            or select(2, assert(answer_codec.decode(bytes)))
+        end)
+    end
+
+    local function request(word)
+      return session_entry.encode { op = "command", session = 9, sequence = 1,
+        floor = 1, command = word }
+    end
+
+    it("enters the log in one piece, and each is answered when it is applied",
+      function()
+      local a, b = request "a", request "b"
+      assert.is_true(ask(a))
+      assert.is_true(ask(b))
+      assert.equal(2, proposals:count_open())
+      driver.outbox:dispatch()
+      assert.same({ "a", "b" }, driver.core.log)
+      local group = proposals:group_at(1)
+      assert.is_true(group.is_session)
+      proposals:applied_request(group, true, "x")
+      assert.same({ [a] = "x" }, answers)
+      assert.equal(1, driver.acknowledged)
+      proposals:applied_request(group, true, "y")
+      assert.equal("y", answers[b])
+      assert.equal(0, proposals:count_open())
+      assert.is_false(proposals:are_waiting())
+    end)
+
+    it("is none for commands, nor the other way round", function()
+      join "a"
+      ask(request "b")
+      assert.same({ "a" }, driver.core.log)
+      join "c"
+      assert.same({ "a", "b" }, driver.core.log)
+      driver.outbox:dispatch()
+      assert.same({ "a", "b", "c" }, driver.core.log)
+    end)
+
+    it("is asked for again where another entry is committed", function()
+      local a = request "a"
+      ask(a)
+      driver.outbox:dispatch()
+      driver.role, driver.leader = "follower", "n2"
+      proposing.apply(driver, 1, 6, "another's")
+      assert.same({}, answers)
+      driver.outbox:dispatch()
+      assert.equal("a", proposing.sent(driver, 1))
+    end)
+
+    it("waits for room, as the ones that go alone", function()
+      driver.core.refuses = "busy"
+      local a = request "a"
+      ask(a)
+      driver.outbox:dispatch()
+      assert.same({}, answers)
+      driver.core.refuses = false
+      driver.outbox:dispatch()
+      assert.same({ "a" }, driver.core.log)
+    end)
   end)
 
   it("is unknown behind a snapshot that came in", function()

@@ -26,7 +26,12 @@ local function words(request)
   return entry.op == "command" and entry.command or entry.op
 end
 
-function Core:propose_session(_, request)
+function Core:propose_session(_, request, count)
+  if type(request) == "table" then
+    local list = {}
+    for i = 1, count do list[i] = words(request[i]) end
+    return self:propose(0, list, count)
+  end
   local index, why = self:propose(0, words(request))
   if index then self.requests[#self.requests + 1] = request end
   return index, why

@@ -57,7 +57,8 @@ local function compare_at(driver, index)
   compare(driver, index, driver.kept.results:check(index))
 end
 
-local function apply_one(driver, index, kind, term, time, command)
+-- @param group whose it is, if it is the request of one
+local function apply_one(driver, index, kind, term, time, command, group)
   local ok, value, extra = true, nil, nil
   if kind == "stripped" then lose_state(driver) end
   local runs = RUN[kind]
@@ -71,7 +72,9 @@ local function apply_one(driver, index, kind, term, time, command)
   end
   driver.applied = index
   compare_at(driver, index)
-  if driver.proposals:are_waiting() then
+  if group then
+    driver.proposals:applied_request(group, ok, value, extra)
+  elseif driver.proposals:are_waiting() then
     driver.proposals:applied(index, term, ok, value, extra)
   end
 end
@@ -160,10 +163,12 @@ local function apply_slice(driver)
   if run.kind == "command" and not driver.lacks_commands then
     return apply_commands(driver, run, group)
   end
+  -- Who waits for commands that are not applied is told so one by one.
+  if group and not group.is_session then group = nil end
   for i = 1, run.count do
     if driver.is_closed then return end
     apply_one(driver, run.first + i - 1, run.kind, run.term, run.time,
-      run.commands[run.from + i - 1])
+      run.commands[run.from + i - 1], group)
   end
 end
 

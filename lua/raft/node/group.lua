@@ -1,11 +1,12 @@
---- Commands that were proposed in one turn of a leader's loop, by callers with
--- a callback: one waiter for all of them.
+--- What was proposed in one turn of a leader's loop, commands of callers with a
+-- callback or requests of clients: one waiter for all of them.
 --
 -- They enter the log by one call of the core and stand there in a row; so they
 -- are applied and answered in slices, and cost no table each. What does not go
 -- the usual way - another leader, a full queue, a deadline - takes them apart
 -- first (waiters), and then goes the way of all others.
 local Machine = require "raft.machine"
+local answers = require "raft.answers"
 local guard = require "raft.guard"
 local waiting = require "raft.waiting"
 
@@ -14,6 +15,9 @@ local M = {}
 local COUNT_MAX <const> = 1024
 local BYTES_MAX <const> = 1 << 20  -- of the commands, where there are several
 local WAITER_BYTES <const> = 64    -- what one weighs beside its command
+
+local type <const> = type  -- it is asked for often
+local NOBODY <const> = {}  -- options that no caller gives
 
 local Group = { __name = "raft.group" }
 Group.__index = Group
@@ -32,8 +36,10 @@ function M.new(order, checked, given, limits)
     given_timeout = given and given.timeout,
     given_forward = given and given.forward,
     command_max = limits.max_command_bytes,
-    commands = {},
-    callbacks = {},    -- as of the commands; false: nobody waits
+    is_session = false,  -- does it hold requests of clients?
+    commands = {},     -- or requests
+    callbacks = {},    -- as of the commands; false: nobody waits. Of requests
+                       -- functions answer(err, bytes) of ours
     count = 0,         -- of them
     bytes = 0,         -- what they weigh
     bytes_max = math.min(limits.max_pending_bytes, BYTES_MAX),
@@ -76,16 +82,48 @@ function Group:last_index()
   return self.first + self.count - 1
 end
 
+--- Of the requests of clients, without a deadline.
+function M.of_requests(order, can_forward, limits)
+  local self = M.new(order, { timeout = false, forward = can_forward }, NOBODY,
+    limits)
+  self.is_session = true
+  return self
+end
+
+--- Adds a request of a client; false when it goes another way, or there is no
+-- room.
+-- @param answer function(err, bytes), as of @{raft.node.proposals}
+function Group:add_request(request, can_forward, answer)
+  local count = self.count + 1
+  local bytes = self.bytes + #request + WAITER_BYTES
+  if not self.is_session or can_forward ~= self.can_forward
+    or count > COUNT_MAX or bytes > self.bytes_max and count > 1 then
+    return false
+  end
+  self.count, self.bytes = count, bytes
+  self.commands[count], self.callbacks[count] = request, answer
+  return true
+end
+
+local function answer_of_waiter(self, position, node)
+  local callback = self.callbacks[position]
+  if self.is_session then return callback end
+  return waiting.answer("node:propose", node, callback)
+end
+
 local function waiter_at(self, position, node)
   local command = self.commands[position]
   return {
-    command = command, request = false, size = #command, bytes = 0,
-    can_forward = self.can_forward, can_wait = false, is_alone = false,
+    command = self.is_session and "" or command,
+    request = self.is_session and command, size = #command, bytes = 0,
+    can_forward = self.can_forward, can_wait = self.is_session,
+    is_alone = false,
     deadline = self.deadline, order = self.order + position - 1,
-    sends = 0, session = false, sequence = false,
+    sends = self.is_session and self.first > 0 and 1 or 0,
+    session = false, sequence = false,
     index = self.first > 0 and self.first + position - 1 or 0,
     term = self.term,
-    answer = waiting.answer("node:propose", node, self.callbacks[position]),
+    answer = answer_of_waiter(self, position, node),
   }
 end
 
@@ -119,6 +157,13 @@ local function settle(slice, report)
   if i == 0 or type(slice.values[i] or slice.whys[i]) ~= "table" then return end
   slice.errors[i], slice.values[i] = answer_of(slice, i, report)
   slice.settled = i
+end
+
+--- The next request was applied: true, result, why; or false, error.
+function Group:applied_request(ok, value, why)
+  local position = self.next
+  self.next = position + 1
+  self.callbacks[position](nil, answers.encode(ok, value, why))
 end
 
 -- Most results are these; they are told as they are.

@@ -76,7 +76,9 @@ function Outbox:append_group(group)
   local driver = self.driver
   if not self:is_clear() then return nil end
   driver:tell_wall(true)
-  return (driver.core:propose(driver:now(), group.commands, group.count))
+  local core, now = driver.core, driver:now()
+  local propose = group.is_session and core.propose_session or core.propose
+  return (propose(core, now, group.commands, group.count))
 end
 
 --- It is in a log, or answered: it weighs nothing here any more. What may come

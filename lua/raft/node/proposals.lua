@@ -15,12 +15,12 @@
 -- a `request` in place of the command: the session entry of a client, and then
 -- is answered with bytes as @{raft.answers} has them. Its `answer` becomes
 -- false once it was called.
-local Group = require "raft.node.group"
 local Machine = require "raft.machine"
 local Outbox = require "raft.node.outbox"
 local answers = require "raft.answers"
 local epochs = require "raft.node.epochs"
 local errors = require "raft.errors"
+local grouping = require "raft.node.grouping"
 
 local M = {}
 
@@ -81,40 +81,9 @@ function Proposals:submit(waiter)
   self.outbox:put(waiter)
 end
 
---- Takes a command of a caller with a callback into a new group, which the next
--- ones of this turn may join.
--- @param checked options; `given` are those as the caller gave them, or nil
--- @param callback a function, or false for nobody
--- @return false where that is not possible: then there is `submit`
-function Proposals:begin_group(command, checked, given, callback)
-  self:append_group()
-  if not self.outbox:is_clear() then return false end
-  local group = Group.new(self.last_order + 1, checked, given,
-    self.driver.options)
-  if not group:add(command, given, callback) then return false end
-  self.group = group
-  self.driver:wants_flush()
-  return true
-end
-
 --- How many were not answered.
 function Proposals:count_open()
   return self.open_count + (self.group and self.group.count or 0)
-end
-
---- Appends the group of this turn, if there is one. What the core does not
--- take goes into the outbox.
-function Proposals:append_group()
-  local group, driver = self.group, self.driver
-  if not group then return end
-  self.group = false
-  self.open_count = self.open_count + group.count
-  self.last_order = self.last_order + group.count
-  group.deadline = group.timeout and driver:now() + group.timeout
-  self:note_deadline(group.deadline)
-  local index = self.outbox:append_group(group)
-  if index then return self.epochs:add_group(group, index, driver.term) end
-  self.outbox:put_back(group:waiters(driver.node))
 end
 
 --- Takes something of our own, which goes before all others.
@@ -126,6 +95,11 @@ end
 --- A waiter's command stands in a log.
 function Proposals:appended(waiter, index, term)
   self.epochs:add(waiter, index, term)
+end
+
+for _, name in ipairs { "begin_group", "join_request", "append_group",
+  "group_at", "applied_group", "applied_request" } do
+  Proposals[name] = grouping[name]
 end
 
 ----------------------------------------------------------------- applying --
@@ -185,21 +159,6 @@ local function asks_again(self, waiter)
   if not waiter.session and not waiter.request then return false end
   self.outbox:put_back { waiter }
   return true
-end
-
---- The group that waits for the entry at `index` next, if it does not stand
--- behind others; or nil. Whether what is there is its own the terms tell.
-function Proposals:group_at(index)
-  return self.epochs:group_at(index)
-end
-
---- The next ones of this group were applied, with what @{raft.machine} says.
-function Proposals:applied_group(group, slice)
-  local driver = self.driver
-  self.open_count = self.open_count - slice.count
-  driver:defer(group:applied(slice, function(err) driver:report(err) end))
-  driver:acknowledge(group:next_index() - 1)
-  if group.next > group.count then self.epochs:group_done() end
 end
 
 --- A snapshot has taken the place of all entries up to `index`: what became of
