@@ -77,22 +77,88 @@ static uint32_t by_table(uint32_t crc, const uint8_t *p, size_t size) {
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <nmmintrin.h>
+#include <wmmintrin.h>
 
 static bool has_instruction(void) { /* SSE4.2 is newer than x86-64 */
   return __builtin_cpu_supports("sse4.2") != 0;
+}
+
+static inline uint64_t word_at(const uint8_t *p) {
+  uint64_t word;
+  memcpy(&word, p, sizeof word);
+  return word;
+}
+
+/* The instruction takes three cycles and can begin in every one. So of long
+ * data three strands are summed side by side, as if each began anew, and joined
+ * afterwards:
+ *
+ *    strand 0         strand 1         strand 2
+ *   +----------------+----------------+--------------+------+
+ *   | a              | b              | c            | last |
+ *   +----------------+----------------+--------------+------+
+ *
+ * What a strand comes to counts as if the bytes behind it followed as zeros. To
+ * move a sum past n bytes is to multiply it by x^8n; the carry-less product
+ * with x^(8n - 33), both reflected, put through the instruction as the last
+ * word, does that: the 33 are its 32 bits, and the one that a product of
+ * reflected numbers lies off. */
+#define STRAND_BYTES 128u
+#define PAST_ONE     0xd3b6092  /* x^(8 * 128 - 33) mod the polynomial */
+#define PAST_TWO     0xb9e02b86 /* x^(8 * 256 - 33) */
+
+__attribute__((target("pclmul,sse4.2"))) static uint64_t product(uint64_t a,
+                                                                 int64_t b) {
+  assert(a <= UINT32_MAX);
+  __m128i both = _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)a),
+                                      _mm_cvtsi64_si128(b), 0);
+  return (uint64_t)_mm_cvtsi128_si64(both);
+}
+
+/* Of 3 * STRAND_BYTES. */
+__attribute__((target("pclmul,sse4.2"))) static uint64_t
+by_strands(uint64_t a, const uint8_t *p) {
+  assert(a <= UINT32_MAX);
+  uint64_t b = 0;
+  uint64_t c = 0;
+  const uint8_t *last = p + STRAND_BYTES - 8;
+  for (; p < last; p += 8) {
+    a = _mm_crc32_u64(a, word_at(p));
+    b = _mm_crc32_u64(b, word_at(p + STRAND_BYTES));
+    c = _mm_crc32_u64(c, word_at(p + 2 * (size_t)STRAND_BYTES));
+  }
+  a = _mm_crc32_u64(a, word_at(p));
+  b = _mm_crc32_u64(b, word_at(p + STRAND_BYTES));
+  uint64_t word = word_at(p + 2 * (size_t)STRAND_BYTES);
+  return _mm_crc32_u64(c, word ^ product(a, PAST_TWO) ^ product(b, PAST_ONE));
 }
 
 __attribute__((target("sse4.2"))) static uint32_t
 by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
   assert(p != NULL || size == 0);
   uint64_t sum = crc;
-  for (; size >= 8; p += 8, size -= 8) {
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    sum = _mm_crc32_u64(sum, word);
+  if (size >= 3u * STRAND_BYTES && __builtin_cpu_supports("pclmul") != 0) {
+    for (; size >= 3u * STRAND_BYTES; size -= 3u * STRAND_BYTES) {
+      sum = by_strands(sum, p);
+      p += 3u * STRAND_BYTES;
+    }
   }
+  for (; size >= 32; p += 32, size -= 32) {
+    sum = _mm_crc32_u64(sum, word_at(p));
+    sum = _mm_crc32_u64(sum, word_at(p + 8));
+    sum = _mm_crc32_u64(sum, word_at(p + 16));
+    sum = _mm_crc32_u64(sum, word_at(p + 24));
+  }
+  for (; size >= 8; p += 8, size -= 8)
+    sum = _mm_crc32_u64(sum, word_at(p));
   assert(sum <= UINT32_MAX);
   crc = (uint32_t)sum;
+  if (size >= 4) {
+    uint32_t half = raft_get_u32(p);
+    crc = _mm_crc32_u32(crc, half);
+    p += 4;
+    size -= 4;
+  }
   for (; size > 0; p++, size--)
     crc = _mm_crc32_u8(crc, *p);
   return crc;

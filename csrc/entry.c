@@ -12,23 +12,13 @@
 #include <assert.h>
 #include <string.h>
 
-enum {
-  AT_CRC = 0, /* where the fields lie */
-  AT_PAYLOAD_CRC = 4,
-  AT_INDEX = 8,
-  AT_TERM = 16,
-  AT_TIME = 24,
-  AT_SIZE = 32,
-  AT_KIND = 36,
-  AT_FLAGS = 37,
-  AT_ZERO = 38,
-};
-_Static_assert(AT_ZERO + 2 == RAFT_ENTRY_HEADER_BYTES, "no gap at the end");
+_Static_assert(RAFT_ENTRY_AT_ZERO + 2 == RAFT_ENTRY_HEADER_BYTES,
+               "no gap at the end");
 _Static_assert(RAFT_ENTRY_SESSION == RAFT_ENTRY_KIND_MAX, "the last kind");
 
 /* Terms and indexes stay below 2^63: sums cannot wrap, Lua sees no minus. */
-static bool is_position(uint64_t v) {
-  return v != 0 && v <= (uint64_t)INT64_MAX;
+static inline bool is_position(uint64_t v) {
+  return v - 1 < (uint64_t)INT64_MAX; /* of 0 that wraps, and is refused */
 }
 
 /* The copy of a command that a witness keeps. */
@@ -40,8 +30,7 @@ static bool is_stripped(const struct raft_entry *e) {
 }
 
 /* Would encode write it? */
-static bool is_sound(const struct raft_entry *e) {
-  assert(e != NULL);
+static inline bool is_sound(const struct raft_entry *e) {
   if (e->kind == 0 || e->kind > RAFT_ENTRY_KIND_MAX) return false;
   if (e->flags != 0 && !is_stripped(e)) return false;
   if (e->size > RAFT_PAYLOAD_BYTES_MAX) return false;
@@ -50,35 +39,34 @@ static bool is_sound(const struct raft_entry *e) {
 
 static uint32_t header_crc(const uint8_t *data) {
   assert(data != NULL);
-  return raft_crc32c(0, data + AT_PAYLOAD_CRC,
-                     RAFT_ENTRY_HEADER_BYTES - AT_PAYLOAD_CRC);
+  return raft_crc32c(0, data + RAFT_ENTRY_AT_PAYLOAD_CRC,
+                     RAFT_ENTRY_HEADER_BYTES - RAFT_ENTRY_AT_PAYLOAD_CRC);
 }
 
 static void put_header(const struct raft_entry *e, uint8_t *out) {
-  assert(is_sound(e));
+  assert(e != NULL);
   assert(out != NULL);
-  raft_put_u32(out + AT_PAYLOAD_CRC, e->payload_crc);
-  raft_put_u64(out + AT_INDEX, e->index);
-  raft_put_u64(out + AT_TERM, e->term);
-  raft_put_u64(out + AT_TIME, e->time);
-  raft_put_u32(out + AT_SIZE, e->size);
-  out[AT_KIND] = e->kind;
-  out[AT_FLAGS] = e->flags;
-  raft_put_u16(out + AT_ZERO, 0);
-  raft_put_u32(out + AT_CRC, header_crc(out)); /* last: it covers the rest */
+  raft_put_u32(out + RAFT_ENTRY_AT_PAYLOAD_CRC, e->payload_crc);
+  raft_put_u64(out + RAFT_ENTRY_AT_INDEX, e->index);
+  raft_put_u64(out + RAFT_ENTRY_AT_TERM, e->term);
+  raft_put_u64(out + RAFT_ENTRY_AT_TIME, e->time);
+  raft_put_u32(out + RAFT_ENTRY_AT_SIZE, e->size);
+  out[RAFT_ENTRY_AT_KIND] = e->kind;
+  out[RAFT_ENTRY_AT_FLAGS] = e->flags;
+  raft_put_u16(out + RAFT_ENTRY_AT_ZERO, 0);
+  raft_put_u32(out + RAFT_ENTRY_AT_CRC, header_crc(out)); /* last: it covers
+                                                             the rest */
 }
 
-static void get_header(const uint8_t *data, struct raft_entry *out) {
-  assert(data != NULL);
-  assert(out != NULL);
+static inline void get_header(const uint8_t *data, struct raft_entry *out) {
   *out = (struct raft_entry){
-      .index = raft_get_u64(data + AT_INDEX),
-      .term = raft_get_u64(data + AT_TERM),
-      .time = raft_get_u64(data + AT_TIME),
-      .kind = data[AT_KIND],
-      .flags = data[AT_FLAGS],
-      .size = raft_get_u32(data + AT_SIZE),
-      .payload_crc = raft_get_u32(data + AT_PAYLOAD_CRC),
+      .index = raft_entry_index(data),
+      .term = raft_entry_term(data),
+      .time = raft_entry_time(data),
+      .kind = raft_entry_kind(data),
+      .flags = raft_entry_flags(data),
+      .size = raft_get_u32(data + RAFT_ENTRY_AT_SIZE),
+      .payload_crc = raft_get_u32(data + RAFT_ENTRY_AT_PAYLOAD_CRC),
   };
 }
 
@@ -92,19 +80,26 @@ size_t raft_entry_encode(struct raft_entry *e, uint8_t *out) {
   return raft_entry_bytes(e);
 }
 
+static inline int decode_header(const uint8_t *data, size_t size,
+                                struct raft_entry *out) {
+  if (size < RAFT_ENTRY_HEADER_BYTES) return RAFT_E_MORE;
+  if (raft_get_u32(data + RAFT_ENTRY_AT_CRC) != header_crc(data))
+    return RAFT_E_CORRUPT;
+  get_header(data, out);
+  if (!is_sound(out)) return RAFT_E_CORRUPT;
+  if (raft_get_u16(data + RAFT_ENTRY_AT_ZERO) != 0) return RAFT_E_CORRUPT;
+  assert(out->payload == NULL);
+  return RAFT_OK;
+}
+
 int raft_entry_decode_header(const uint8_t *data, size_t size,
                              struct raft_entry *out) {
   assert(data != NULL || size == 0);
   assert(out != NULL);
   struct raft_entry e;
-  if (size < RAFT_ENTRY_HEADER_BYTES) return RAFT_E_MORE;
-  if (raft_get_u32(data + AT_CRC) != header_crc(data)) return RAFT_E_CORRUPT;
-  get_header(data, &e);
-  if (!is_sound(&e)) return RAFT_E_CORRUPT;
-  if (raft_get_u16(data + AT_ZERO) != 0) return RAFT_E_CORRUPT;
-  assert(e.payload == NULL);
-  *out = e;
-  return RAFT_OK;
+  int error = decode_header(data, size, &e);
+  if (error == RAFT_OK) *out = e;
+  return error;
 }
 
 int raft_entry_decode(const uint8_t *data, size_t size,
@@ -112,7 +107,7 @@ int raft_entry_decode(const uint8_t *data, size_t size,
   assert(data != NULL || size == 0);
   assert(out != NULL);
   struct raft_entry e;
-  int error = raft_entry_decode_header(data, size, &e);
+  int error = decode_header(data, size, &e);
   if (error != RAFT_OK) return error;
   if (size - RAFT_ENTRY_HEADER_BYTES < e.size) return RAFT_E_MORE;
   e.payload = data + RAFT_ENTRY_HEADER_BYTES;

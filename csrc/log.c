@@ -88,19 +88,20 @@ void raft_log_append(struct raft_log *log, struct raft_entry *e) {
 
 void raft_log_append_raw(struct raft_log *log, const uint8_t *data, size_t size,
                          uint32_t count) {
-  const uint8_t *end = data + size;
+  if (count == 0) return;
+  assert(size >= (size_t)count * RAFT_ENTRY_HEADER_BYTES);
+  assert(raft_entry_index(data) == log->last + 1);
+  raft_memory_fill(log, log->last + 1, (struct raft_slice){data, size}, count);
+  raft_term term = raft_log_last_term(log); /* 0 in an empty log */
   for (uint32_t i = 0; i < count; i++) {
-    struct raft_entry e;
-    raft_entry_view(data, &e);
-    size_t bytes = raft_entry_bytes(&e);
-    assert(bytes <= (size_t)(end - data));
-    assert(e.index == log->last + 1);
-    raft_runs_add(log, e.index, e.term);
-    memcpy(raft_memory_place(log, e.index, bytes), data, bytes);
-    log->last = e.index;
-    data += bytes;
+    if (raft_entry_term(data) != term || log->run_count == 0) {
+      term = raft_entry_term(data);
+      raft_runs_add(log, log->last + 1, term);
+    }
+    log->last++;
+    data += raft_entry_span(data);
   }
-  assert(data == end);
+  assert(raft_log_last_term(log) == term);
 }
 
 /* ---- taking away --------------------------------------------------------- */

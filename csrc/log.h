@@ -82,7 +82,8 @@ int raft_log_recover(struct raft_log *log, const struct raft_recovery *rec);
 /* The term at `index`: base_term at base_index; 0 outside [base_index, last] */
 raft_term raft_log_term(const struct raft_log *log, raft_index index);
 static inline raft_term raft_log_last_term(const struct raft_log *log) {
-  return raft_log_term(log, log->last);
+  uint32_t n = log->run_count; /* 0: there is nothing behind base */
+  return n > 0 ? log->runs[n - 1].term : log->base_term;
 }
 
 /* The newest index <= index (and >= base_index) whose term is <= term: where

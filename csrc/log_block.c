@@ -21,6 +21,11 @@ static uint32_t offset(const struct raft_block *b, uint32_t i) {
   return value;
 }
 
+static void put_offset(struct raft_block *b, uint32_t i, uint32_t value) {
+  assert(i <= b->count);
+  memcpy(b->data + slot(b, i), &value, sizeof value);
+}
+
 /* Where the bytes of the entries before the i-th end. */
 static uint32_t end_before(const struct raft_block *b, uint32_t i) {
   assert(i <= b->count);
@@ -56,12 +61,32 @@ uint8_t *raft_block_grow(struct raft_block *b, size_t bytes) {
   assert(raft_block_fits(b, bytes, 1));
   assert(bytes >= RAFT_ENTRY_HEADER_BYTES);
   uint8_t *room = b->data + b->used;
-  if (b->count > 0 && end_before(b, b->count) != b->used) b->gaps++;
-  memcpy(b->data + slot(b, b->count), &b->used, sizeof b->used);
+  if (b->count > 0 && b->end != b->used) b->gaps++;
+  put_offset(b, b->count, b->used);
   b->count++;
   b->used += (uint32_t)bytes; /* it fits, so it is below capacity */
+  b->end = b->used;
   assert(b->used <= b->capacity);
   return room;
+}
+
+void raft_block_fill(struct raft_block *b, struct raft_slice entries,
+                     uint32_t count) {
+  assert(count > 0);
+  assert(raft_block_fits(b, entries.size, count));
+  if (b->count > 0 && b->end != b->used) b->gaps++;
+  uint8_t *room = b->data + b->used;
+  memcpy(room, entries.data, entries.size);
+  uint32_t at = b->used;
+  uint8_t *place = b->data + slot(b, b->count);
+  for (uint32_t i = 0; i < count; i++) { /* offsets grow down */
+    memcpy(place, &at, sizeof at);
+    place -= sizeof at;
+    at += (uint32_t)raft_entry_span(b->data + at);
+  }
+  assert(at == b->used + entries.size); /* nothing less, nothing more */
+  b->count += count;
+  b->used = b->end = at;
 }
 
 const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i) {
@@ -70,14 +95,48 @@ const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i) {
 }
 
 size_t raft_block_size(const struct raft_block *b, uint32_t i) {
-  struct raft_entry e;
-  raft_entry_view(raft_block_at(b, i), &e);
-  assert(raft_entry_bytes(&e) <= b->used - offset(b, i));
-  return raft_entry_bytes(&e);
+  size_t size = raft_entry_span(raft_block_at(b, i));
+  assert(size <= b->used - offset(b, i));
+  return size;
+}
+
+/* How many of the entries [i, i + count) follow one another without dead bytes
+ * between? At least one. */
+static uint32_t unbroken(const struct raft_block *b, uint32_t i,
+                         uint32_t count) {
+  assert(count > 0);
+  if (b->gaps == 0) return count;
+  uint32_t n = 1;
+  while (n < count && offset(b, i + n) == end_before(b, i + n))
+    n++;
+  return n;
+}
+
+struct raft_slice raft_block_run(const struct raft_block *b, uint32_t i,
+                                 size_t bytes_max, uint32_t *count) {
+  assert(*count > 0);
+  assert(*count <= b->count - i);
+  uint32_t first = offset(b, i);
+  uint32_t n = unbroken(b, i, *count);
+  if (end_before(b, i + n) - first > bytes_max) {
+    uint32_t fitting = 0; /* so many do, and n do not */
+    while (n - fitting > 1) {
+      uint32_t middle = fitting + (n - fitting) / 2;
+      if (end_before(b, i + middle) - first <= bytes_max)
+        fitting = middle;
+      else
+        n = middle;
+    }
+    n = fitting;
+  }
+  *count = n;
+  if (n == 0) return (struct raft_slice){NULL, 0};
+  return (struct raft_slice){b->data + first, end_before(b, i + n) - first};
 }
 
 void raft_block_cut(struct raft_block *b, uint32_t count) {
   assert(count <= b->count);
+  b->end = end_before(b, count);
   b->count = count;
   if (b->gaps > 0) b->gaps = count_gaps(b); /* rare */
   assert(b->gaps <= b->count);
@@ -85,9 +144,8 @@ void raft_block_cut(struct raft_block *b, uint32_t count) {
 }
 
 void raft_block_reclaim(struct raft_block *b) {
-  uint32_t end = end_before(b, b->count);
-  assert(end <= b->used);
-  b->used = end;
+  assert(b->end <= b->used);
+  b->used = b->end;
   assert(raft_block_fits(b, 0, 0));
 }
 
@@ -106,6 +164,7 @@ const char *raft_block_check(const struct raft_block *b) {
     if (e.index != b->first + i) return "an entry stands in another's place";
     end = start + (uint32_t)raft_entry_bytes(&e);
   }
+  if (b->end != end) return "the end of a block's entries is miscounted";
   if (b->gaps != count_gaps(b)) return "gaps of a block are miscounted";
   return NULL;
 }

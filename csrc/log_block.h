@@ -3,11 +3,14 @@
  * One allocation. Encoded entries grow up from the start, their u32 offsets
  * grow down from the end, so that entry i is found at once:
  *
- *    0            used                            capacity
- *   +----+----+----+----+-------------+----+----+----+
- *   | e0 | e1 |////| e2 |    free     | o2 | o1 | o0 |     o2 = offset of e2
- *   +----+----+----+----+-------------+----+----+----+
- *                ^ dead: cut off by truncation, but its bytes were lent out
+ *    0                  end  used                      capacity
+ *   +----+----+----+----+----+--------+----+----+----+
+ *   | e0 | e1 |////| e2 |////|  free  | o2 | o1 | o0 |     o2 = offset of e2
+ *   +----+----+----+----+----+--------+----+----+----+
+ *                ^         ^ dead: cut off by truncation, but lent out
+ *
+ * Entries without dead bytes between them are a run: one slice, found by the
+ * offset of its first and the end of its last, however many there are.
  *
  * A cut takes entries away and leaves their bytes alone, because slices over
  * them may still be in use; reclaim makes the end free again once they are not.
@@ -24,6 +27,8 @@ struct raft_block {
   struct raft_block *next; /* the older one in the graveyard, or NULL */
   raft_index first;        /* index of its first entry, also of one to come */
   uint32_t count;          /* entries in it */
+  uint32_t end;            /* where the newest entry ends, 0 without one.
+                              Invariant: as counted, end <= used */
   uint32_t used;           /* bytes behind which is free.
                               Invariant: used + 4 * count <= capacity */
   uint32_t capacity;       /* bytes of data */
@@ -45,11 +50,23 @@ bool raft_block_fits(const struct raft_block *b, size_t bytes, uint32_t count);
  * first. */
 uint8_t *raft_block_grow(struct raft_block *b, size_t bytes);
 
+/* Copies `count` > 0 encoded entries, which were verified and lie one behind
+ * another. Ask fits first. */
+void raft_block_fill(struct raft_block *b, struct raft_slice entries,
+                     uint32_t count);
+
 /* The encoded bytes of entry i. */
 const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i);
 
 /* Encoded bytes of entry i. */
 size_t raft_block_size(const struct raft_block *b, uint32_t i);
+
+/* The bytes of entry i and of those behind it that follow without dead bytes
+ * between: of no more than *count > 0 entries, and as many of these as
+ * bytes_max has room for. *count becomes how many that are; 0 and no bytes:
+ * not even the i-th. */
+struct raft_slice raft_block_run(const struct raft_block *b, uint32_t i,
+                                 size_t bytes_max, uint32_t *count);
 
 /* Keeps the first `count` entries; the bytes of the others stay. */
 void raft_block_cut(struct raft_block *b, uint32_t count);

@@ -119,6 +119,40 @@ uint8_t *raft_memory_place(struct raft_log *log, raft_index index,
   return raft_block_grow(b, bytes);
 }
 
+/* How many of these entries does the block have room for? */
+static uint32_t fitting(const struct raft_block *b, struct raft_slice entries,
+                        uint32_t count, size_t *bytes) {
+  *bytes = entries.size;
+  if (raft_block_fits(b, entries.size, count)) return count;
+  size_t end = 0;
+  uint32_t n = 0;
+  for (; n < count; n++) {
+    size_t size = raft_entry_span(entries.data + end);
+    if (!raft_block_fits(b, end + size, n + 1)) break;
+    end += size;
+  }
+  assert(n < count);
+  *bytes = end;
+  return n;
+}
+
+void raft_memory_fill(struct raft_log *log, raft_index index,
+                      struct raft_slice entries, uint32_t count) {
+  assert(index == log->last + 1);
+  struct raft_block *b = newest(log);
+  size_t bytes = 0;
+  uint32_t n = b != NULL ? fitting(b, entries, count, &bytes) : 0;
+  if (n > 0) {
+    assert(raft_block_until(b) == index);
+    raft_block_fill(b, (struct raft_slice){entries.data, bytes}, n);
+  }
+  if (n == count) return;
+  b = open_spare(log, index + n);
+  raft_block_fill(
+      b, (struct raft_slice){entries.data + bytes, entries.size - bytes},
+      count - n);
+}
+
 /* ---- taking away --------------------------------------------------------- */
 
 /* Blocks [from, to) of the list leave it. */
@@ -227,6 +261,7 @@ static uint32_t position(const struct raft_log *log, raft_index index) {
   assert(index <= log->last);
   uint32_t low = 0;
   uint32_t high = log->block_count; /* it is in [low, high) */
+  if (newest(log)->first <= index) return high - 1;
   while (high - low > 1) {
     uint32_t middle = low + (high - low) / 2;
     if (log->blocks[middle]->first <= index)
@@ -243,6 +278,17 @@ static void view(const struct raft_block *b, raft_index index,
   assert(index >= b->first);
   raft_entry_view(raft_block_at(b, (uint32_t)(index - b->first)), out);
   assert(out->index == index);
+}
+
+/* How many entries [index, last] has this block, which has the first of them?
+ */
+static uint32_t entries_in(const struct raft_block *b, raft_index index,
+                           raft_index last) {
+  assert(index >= b->first);
+  assert(index < raft_block_until(b));
+  assert(index <= last);
+  raft_index until = raft_block_until(b);
+  return (uint32_t)((last < until ? last + 1 : until) - index);
 }
 
 static bool is_in_window(const struct raft_log *log, raft_index index) {
@@ -265,15 +311,6 @@ bool raft_log_get(const struct raft_log *log, raft_index index,
   return true;
 }
 
-/* Goes on to the block of `index`, which follows what `at` has. */
-static uint32_t step_to(const struct raft_log *log, uint32_t at,
-                        raft_index index) {
-  assert(at < log->block_count);
-  if (index < raft_block_until(log->blocks[at])) return at;
-  assert(at + 1 < log->block_count);
-  return at + 1;
-}
-
 uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
                          raft_index *last, size_t bytes_max,
                          struct raft_slice *slices, uint32_t slice_max,
@@ -285,20 +322,18 @@ uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
   uint32_t n = 0;
   raft_index index = first;
   *bytes = 0;
-  for (; index <= *last; index++) {
-    at = step_to(log, at, index);
+  while (index <= *last && n < slice_max) {
+    if (index == raft_block_until(log->blocks[at])) at++;
     const struct raft_block *b = log->blocks[at];
     uint32_t i = (uint32_t)(index - b->first);
-    struct raft_slice entry = {raft_block_at(b, i), raft_block_size(b, i)};
-    if (n > 0 && *bytes + entry.size > bytes_max) break;
-    bool goes_on = n > 0 && i > 0 && /* within a block, and no dead bytes */
-                   slices[n - 1].data + slices[n - 1].size == entry.data;
-    if (!goes_on && n == slice_max) break;
-    if (goes_on)
-      slices[n - 1].size += entry.size;
-    else
-      slices[n++] = entry;
-    *bytes += entry.size;
+    uint32_t count = entries_in(b, index, *last);
+    size_t left = bytes_max > *bytes ? bytes_max - *bytes : 0;
+    if (n == 0 && left < raft_block_size(b, i)) left = raft_block_size(b, i);
+    struct raft_slice run = raft_block_run(b, i, left, &count);
+    if (count == 0) break;
+    slices[n++] = run;
+    *bytes += run.size;
+    index += count;
   }
   *last = index - 1;
   assert(*last >= first);
@@ -324,10 +359,13 @@ size_t raft_log_bytes(const struct raft_log *log, raft_index from,
   if (to > log->last) to = log->last;
   if (index > to) return 0;
   size_t bytes = 0;
-  for (uint32_t at = position(log, index); index <= to; index++) {
-    at = step_to(log, at, index);
+  for (uint32_t at = position(log, index); index <= to;) {
+    if (index == raft_block_until(log->blocks[at])) at++;
     const struct raft_block *b = log->blocks[at];
-    bytes += raft_block_size(b, (uint32_t)(index - b->first));
+    uint32_t count = entries_in(b, index, to);
+    uint32_t i = (uint32_t)(index - b->first);
+    bytes += raft_block_run(b, i, SIZE_MAX, &count).size;
+    index += count;
   }
   assert(bytes >= RAFT_ENTRY_HEADER_BYTES);
   return bytes;
@@ -342,6 +380,7 @@ static struct raft_block *copy_block(const struct raft_log *out,
   size_t offsets = (size_t)RAFT_BLOCK_ENTRY_BYTES * b->count;
   size_t end = b->capacity - offsets;
   copy->count = b->count;
+  copy->end = b->end;
   copy->used = b->used;
   copy->gaps = b->gaps;
   assert(b->used <= end);

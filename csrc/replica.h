@@ -269,7 +269,7 @@ bool raft_is_stripped(const struct raft *r, raft_id peer); /* gets copies? */
 raft_index raft_strip_log(struct raft *r, raft_index first, raft_index upto,
                           struct raft_slice *out);
 int raft_strip_loaded(struct raft *r, struct raft_slice *tail);
-void raft_holes_grown(struct raft *r, raft_index first);
+void raft_holes_grown(struct raft *r, raft_index newest);
 void raft_holes_cut(struct raft *r, raft_index from);
 void raft_holes_filled(struct raft *r, const struct raft_snapshot *s);
 void raft_holes_recover(struct raft *r, const struct raft_recovery *rec);
