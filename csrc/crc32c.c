@@ -107,8 +107,8 @@ static inline uint64_t word_at(const uint8_t *p) {
 #define PAST_ONE     0xd3b6092  /* x^(8 * 128 - 33) mod the polynomial */
 #define PAST_TWO     0xb9e02b86 /* x^(8 * 256 - 33) */
 
-__attribute__((target("pclmul,sse4.2"))) static uint64_t product(uint64_t a,
-                                                                 int64_t b) {
+__attribute__((target("pclmul,sse4.2"))) static inline uint64_t
+product(uint64_t a, int64_t b) {
   assert(a <= UINT32_MAX);
   __m128i both = _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)a),
                                       _mm_cvtsi64_si128(b), 0);
@@ -133,35 +133,50 @@ by_strands(uint64_t a, const uint8_t *p) {
   return _mm_crc32_u64(c, word ^ product(a, PAST_TWO) ^ product(b, PAST_ONE));
 }
 
-__attribute__((target("sse4.2"))) static uint32_t
-by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
-  assert(p != NULL || size == 0);
-  uint64_t sum = crc;
-  if (size >= 3u * STRAND_BYTES && __builtin_cpu_supports("pclmul") != 0) {
-    for (; size >= 3u * STRAND_BYTES; size -= 3u * STRAND_BYTES) {
-      sum = by_strands(sum, p);
-      p += 3u * STRAND_BYTES;
-    }
-  }
-  for (; size >= 32; p += 32, size -= 32) {
+/* What is left for less than three strands. */
+__attribute__((target("sse4.2"))) static inline uint32_t
+by_words(uint64_t sum, const uint8_t *p, size_t size) {
+  for (const uint8_t *end = p + (size & ~(size_t)31); p < end; p += 32) {
     sum = _mm_crc32_u64(sum, word_at(p));
     sum = _mm_crc32_u64(sum, word_at(p + 8));
     sum = _mm_crc32_u64(sum, word_at(p + 16));
     sum = _mm_crc32_u64(sum, word_at(p + 24));
   }
-  for (; size >= 8; p += 8, size -= 8)
+  if ((size & 16) != 0) {
     sum = _mm_crc32_u64(sum, word_at(p));
-  assert(sum <= UINT32_MAX);
-  crc = (uint32_t)sum;
-  if (size >= 4) {
-    uint32_t half = raft_get_u32(p);
-    crc = _mm_crc32_u32(crc, half);
-    p += 4;
-    size -= 4;
+    sum = _mm_crc32_u64(sum, word_at(p + 8));
+    p += 16;
   }
-  for (; size > 0; p++, size--)
+  if ((size & 8) != 0) {
+    sum = _mm_crc32_u64(sum, word_at(p));
+    p += 8;
+  }
+  uint32_t crc = (uint32_t)sum; /* the upper half is 0 */
+  if ((size & 4) != 0) {
+    crc = _mm_crc32_u32(crc, raft_get_u32(p));
+    p += 4;
+  }
+  for (size &= 3; size > 0; p++, size--)
     crc = _mm_crc32_u8(crc, *p);
-  return crc;
+  return ~crc;
+}
+
+__attribute__((target("sse4.2"), noinline)) static uint32_t
+by_many_strands(uint64_t sum, const uint8_t *p, size_t size) {
+  assert(size >= 3u * STRAND_BYTES);
+  if (__builtin_cpu_supports("pclmul") != 0) {
+    for (; size >= 3u * STRAND_BYTES; size -= 3u * STRAND_BYTES) {
+      sum = by_strands(sum, p);
+      p += 3u * STRAND_BYTES;
+    }
+  }
+  return by_words(sum, p, size);
+}
+
+__attribute__((target("sse4.2"))) static uint32_t
+by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
+  if (size >= 3u * STRAND_BYTES) return by_many_strands(~crc, p, size);
+  return by_words(~crc, p, size);
 }
 
 #elif defined(__ARM_FEATURE_CRC32)
@@ -173,11 +188,12 @@ static bool has_instruction(void) { /* the compiler was told so */
 }
 
 static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
+  crc = ~crc;
   for (; size >= 8; p += 8, size -= 8)
     crc = __crc32cd(crc, raft_get_u64(p));
   for (; size > 0; p++, size--)
     crc = __crc32cb(crc, *p);
-  return crc;
+  return ~crc;
 }
 
 #else
@@ -187,7 +203,7 @@ static bool has_instruction(void) {
 }
 
 static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
-  return by_table(crc, p, size);
+  return ~by_table(~crc, p, size);
 }
 
 #endif
@@ -199,7 +215,7 @@ static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
 uint32_t raft_crc32c(uint32_t crc, const void *data, size_t size) {
   assert(data != NULL || size == 0);
   if (!has_instruction()) return ~by_table(~crc, data, size);
-  return ~by_instruction(~crc, data, size);
+  return by_instruction(crc, data, size);
 }
 
 uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size) {

@@ -22,19 +22,24 @@ static inline bool is_position(uint64_t v) {
 }
 
 /* The copy of a command that a witness keeps. */
-static bool is_stripped(const struct raft_entry *e) {
-  assert(e->kind != 0);
-  bool has_command =
-      e->kind == RAFT_ENTRY_COMMAND || e->kind == RAFT_ENTRY_SESSION;
-  return e->flags == RAFT_ENTRY_STRIPPED && has_command && e->size == 0;
+static bool is_stripped(const uint8_t *data) {
+  assert(raft_entry_flags(data) != 0);
+  uint8_t kind = raft_entry_kind(data);
+  bool has_command = kind == RAFT_ENTRY_COMMAND || kind == RAFT_ENTRY_SESSION;
+  return raft_entry_flags(data) == RAFT_ENTRY_STRIPPED && has_command &&
+         raft_entry_span(data) == RAFT_ENTRY_HEADER_BYTES;
 }
 
-/* Would encode write it? */
-static inline bool is_sound(const struct raft_entry *e) {
-  if (e->kind == 0 || e->kind > RAFT_ENTRY_KIND_MAX) return false;
-  if (e->flags != 0 && !is_stripped(e)) return false;
-  if (e->size > RAFT_PAYLOAD_BYTES_MAX) return false;
-  return is_position(e->index) && is_position(e->term);
+/* Would encode write this header? */
+static inline bool is_sound(const uint8_t *data) {
+  uint8_t kind = raft_entry_kind(data);
+  if (kind == 0 || kind > RAFT_ENTRY_KIND_MAX) return false;
+  if (raft_entry_flags(data) != 0 && !is_stripped(data)) return false;
+  if (raft_get_u16(data + RAFT_ENTRY_AT_ZERO) != 0) return false;
+  if (raft_entry_span(data) > RAFT_ENTRY_HEADER_BYTES + RAFT_PAYLOAD_BYTES_MAX)
+    return false;
+  return is_position(raft_entry_index(data)) &&
+         is_position(raft_entry_term(data));
 }
 
 static uint32_t header_crc(const uint8_t *data) {
@@ -71,56 +76,56 @@ static inline void get_header(const uint8_t *data, struct raft_entry *out) {
 }
 
 size_t raft_entry_encode(struct raft_entry *e, uint8_t *out) {
-  assert(is_sound(e));
   assert(e->payload != NULL || e->size == 0);
   assert(out != NULL);
   e->payload_crc = raft_crc32c(0, e->payload, e->size);
   put_header(e, out);
+  assert(is_sound(out));
   if (e->size != 0) memcpy(out + RAFT_ENTRY_HEADER_BYTES, e->payload, e->size);
   return raft_entry_bytes(e);
 }
 
-static inline int decode_header(const uint8_t *data, size_t size,
-                                struct raft_entry *out) {
+static inline int verify_header(const uint8_t *data, size_t size) {
   if (size < RAFT_ENTRY_HEADER_BYTES) return RAFT_E_MORE;
   if (raft_get_u32(data + RAFT_ENTRY_AT_CRC) != header_crc(data))
     return RAFT_E_CORRUPT;
-  get_header(data, out);
-  if (!is_sound(out)) return RAFT_E_CORRUPT;
-  if (raft_get_u16(data + RAFT_ENTRY_AT_ZERO) != 0) return RAFT_E_CORRUPT;
-  assert(out->payload == NULL);
-  return RAFT_OK;
+  return is_sound(data) ? RAFT_OK : RAFT_E_CORRUPT;
 }
 
 int raft_entry_decode_header(const uint8_t *data, size_t size,
                              struct raft_entry *out) {
   assert(data != NULL || size == 0);
   assert(out != NULL);
-  struct raft_entry e;
-  int error = decode_header(data, size, &e);
-  if (error == RAFT_OK) *out = e;
+  int error = verify_header(data, size);
+  if (error == RAFT_OK) get_header(data, out);
   return error;
+}
+
+int raft_entry_verify(const uint8_t *data, size_t size) {
+  assert(data != NULL || size == 0);
+  int error = verify_header(data, size);
+  if (error != RAFT_OK) return error;
+  size_t bytes = raft_entry_span(data);
+  if (size < bytes) return RAFT_E_MORE;
+  uint32_t crc = raft_crc32c(0, data + RAFT_ENTRY_HEADER_BYTES,
+                             bytes - RAFT_ENTRY_HEADER_BYTES);
+  if (crc != raft_get_u32(data + RAFT_ENTRY_AT_PAYLOAD_CRC))
+    return RAFT_E_CORRUPT;
+  return RAFT_OK;
 }
 
 int raft_entry_decode(const uint8_t *data, size_t size,
                       struct raft_entry *out) {
-  assert(data != NULL || size == 0);
   assert(out != NULL);
-  struct raft_entry e;
-  int error = decode_header(data, size, &e);
-  if (error != RAFT_OK) return error;
-  if (size - RAFT_ENTRY_HEADER_BYTES < e.size) return RAFT_E_MORE;
-  e.payload = data + RAFT_ENTRY_HEADER_BYTES;
-  if (raft_crc32c(0, e.payload, e.size) != e.payload_crc) return RAFT_E_CORRUPT;
-  *out = e;
-  assert(raft_entry_bytes(out) <= size);
-  return RAFT_OK;
+  int error = raft_entry_verify(data, size);
+  if (error == RAFT_OK) raft_entry_view(data, out);
+  assert(error != RAFT_OK || raft_entry_bytes(out) <= size);
+  return error;
 }
 
 void raft_entry_view(const uint8_t *data, struct raft_entry *out) {
-  assert(data != NULL);
   assert(out != NULL);
+  assert(is_sound(data)); /* it was when it came in */
   get_header(data, out);
-  assert(is_sound(out)); /* it was when it came in */
   out->payload = data + RAFT_ENTRY_HEADER_BYTES;
 }

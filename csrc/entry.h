@@ -60,6 +60,9 @@ int raft_entry_decode_header(const uint8_t *data, size_t size,
  * `data`; bytes behind it are not looked at. */
 int raft_entry_decode(const uint8_t *data, size_t size, struct raft_entry *out);
 
+/* The same for who wants single fields only, or none: see below. */
+int raft_entry_verify(const uint8_t *data, size_t size);
+
 /* Reads an entry that was verified before (our own memory): asserts. */
 void raft_entry_view(const uint8_t *data, struct raft_entry *out);
 

@@ -6,24 +6,12 @@
 #include <assert.h>
 #include <string.h>
 
-_Static_assert(RAFT_BLOCK_ENTRY_BYTES == sizeof(uint32_t), "an offset");
-
-/* Where the offset of entry i lies in the data. */
-static size_t slot(const struct raft_block *b, uint32_t i) {
-  assert(i < b->capacity / RAFT_BLOCK_ENTRY_BYTES);
-  return b->capacity - (size_t)RAFT_BLOCK_ENTRY_BYTES * (i + 1);
-}
-
 static uint32_t offset(const struct raft_block *b, uint32_t i) {
   assert(i < b->count);
   uint32_t value;
-  memcpy(&value, b->data + slot(b, i), sizeof value); /* may lie unaligned */
+  memcpy(&value, b->data + raft_block_slot(b, i),
+         sizeof value); /* may lie unaligned */
   return value;
-}
-
-static void put_offset(struct raft_block *b, uint32_t i, uint32_t value) {
-  assert(i <= b->count);
-  memcpy(b->data + slot(b, i), &value, sizeof value);
 }
 
 /* Where the bytes of the entries before the i-th end. */
@@ -49,27 +37,6 @@ void raft_block_init(struct raft_block *b, uint32_t capacity,
   *b = (struct raft_block){.first = first, .capacity = capacity};
 }
 
-bool raft_block_fits(const struct raft_block *b, size_t bytes, uint32_t count) {
-  size_t taken = b->used + (size_t)RAFT_BLOCK_ENTRY_BYTES * b->count;
-  assert(taken <= b->capacity);
-  size_t left = b->capacity - taken;
-  if (count > left / RAFT_BLOCK_ENTRY_BYTES) return false;
-  return bytes <= left - (size_t)RAFT_BLOCK_ENTRY_BYTES * count;
-}
-
-uint8_t *raft_block_grow(struct raft_block *b, size_t bytes) {
-  assert(raft_block_fits(b, bytes, 1));
-  assert(bytes >= RAFT_ENTRY_HEADER_BYTES);
-  uint8_t *room = b->data + b->used;
-  if (b->count > 0 && b->end != b->used) b->gaps++;
-  put_offset(b, b->count, b->used);
-  b->count++;
-  b->used += (uint32_t)bytes; /* it fits, so it is below capacity */
-  b->end = b->used;
-  assert(b->used <= b->capacity);
-  return room;
-}
-
 void raft_block_fill(struct raft_block *b, struct raft_slice entries,
                      uint32_t count) {
   assert(count > 0);
@@ -78,7 +45,7 @@ void raft_block_fill(struct raft_block *b, struct raft_slice entries,
   uint8_t *room = b->data + b->used;
   memcpy(room, entries.data, entries.size);
   uint32_t at = b->used;
-  uint8_t *place = b->data + slot(b, b->count);
+  uint8_t *place = b->data + raft_block_slot(b, b->count);
   for (uint32_t i = 0; i < count; i++) { /* offsets grow down */
     memcpy(place, &at, sizeof at);
     place -= sizeof at;

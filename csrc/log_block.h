@@ -21,6 +21,9 @@
 
 #include "raft.h"
 
+#include <assert.h>
+#include <string.h>
+
 #pragma GCC visibility push(hidden)
 
 struct raft_block {
@@ -39,16 +42,40 @@ struct raft_block {
 
 /* What an entry costs beyond its encoding: its offset. */
 #define RAFT_BLOCK_ENTRY_BYTES 4u
+_Static_assert(RAFT_BLOCK_ENTRY_BYTES == sizeof(uint32_t), "an offset");
 
 /* Empties a block of this capacity, for entries from `first` on. */
 void raft_block_init(struct raft_block *b, uint32_t capacity, raft_index first);
 
 /* Is there room for `count` more entries of `bytes` encoded bytes in all? */
-bool raft_block_fits(const struct raft_block *b, size_t bytes, uint32_t count);
+static inline bool raft_block_fits(const struct raft_block *b, size_t bytes,
+                                   uint32_t count) {
+  size_t taken = b->used + (size_t)RAFT_BLOCK_ENTRY_BYTES * b->count;
+  assert(taken <= b->capacity);
+  size_t left = b->capacity - taken;
+  size_t offsets = (size_t)RAFT_BLOCK_ENTRY_BYTES * count;
+  return offsets <= left && bytes <= left - offsets;
+}
+
+/* Where the offset of entry i lies in the data. */
+static inline size_t raft_block_slot(const struct raft_block *b, uint32_t i) {
+  assert(i < b->capacity / RAFT_BLOCK_ENTRY_BYTES);
+  return b->capacity - (size_t)RAFT_BLOCK_ENTRY_BYTES * (i + 1);
+}
 
 /* Room for one more entry, which the caller writes at once. Ask fits
  * first. */
-uint8_t *raft_block_grow(struct raft_block *b, size_t bytes);
+static inline uint8_t *raft_block_grow(struct raft_block *b, size_t bytes) {
+  assert(raft_block_fits(b, bytes, 1));
+  assert(bytes > 0);
+  uint8_t *room = b->data + b->used;
+  if (b->count > 0 && b->end != b->used) b->gaps++;
+  memcpy(b->data + raft_block_slot(b, b->count), &b->used, sizeof b->used);
+  b->count++;
+  b->used += (uint32_t)bytes; /* it fits, so it is below capacity */
+  b->end = b->used;
+  return room;
+}
 
 /* Copies `count` > 0 encoded entries, which were verified and lie one behind
  * another. Ask fits first. */

@@ -82,6 +82,14 @@ void raft_peers_reset(struct raft *r) {
   assert(r->peer_count <= r->config.count);
 }
 
+struct raft_progress *raft_find_peer(struct raft *r, raft_id id) {
+  assert(r->peer_count <= RAFT_MEMBERS_MAX);
+  if (r->state != RAFT_LEADER) return NULL;
+  for (uint32_t i = 0; i < r->peer_count; i++)
+    if (r->peers[i].id == id) return &r->peers[i];
+  return NULL;
+}
+
 const struct raft_progress *raft_peer_at(const struct raft *r,
                                          uint32_t position) {
   assert(r->state == RAFT_LEADER);

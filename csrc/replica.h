@@ -250,7 +250,6 @@ void raft_leader_tick(struct raft *r);
 void raft_advance_commit(struct raft *r);
 void raft_emit_appends(struct raft *r); /* at take */
 void raft_emit_acks(struct raft *r);    /* at take */
-struct raft_progress *raft_find_peer(struct raft *r, raft_id id);
 
 /* reconfig.c */
 int64_t raft_on_change(struct raft *r, const struct raft_event *ev);
@@ -286,6 +285,7 @@ int raft_on_form(struct raft *r, const struct raft_config *config);
 int raft_config_recover(struct raft *r, const struct raft_recovery *rec);
 bool raft_config_is_newest(const struct raft *r); /* after a recovery */
 void raft_peers_reset(struct raft *r); /* progress for the config in force */
+struct raft_progress *raft_find_peer(struct raft *r, raft_id id); /* or NULL */
 /* What a leader knows of the member at this position; NULL: that is us. */
 const struct raft_progress *raft_peer_at(const struct raft *r,
                                          uint32_t position);

@@ -16,10 +16,12 @@
 
 /* ---- the follower -------------------------------------------------------- */
 
-static bool is_config_sound(const struct raft_entry *e) {
-  assert(e->kind == RAFT_ENTRY_CONFIG);
+static bool is_config_sound(const uint8_t *entry) {
+  assert(raft_entry_kind(entry) == RAFT_ENTRY_CONFIG);
   struct raft_config config;
-  return raft_config_decode(e->payload, e->size, &config) == RAFT_OK;
+  struct raft_entry e;
+  raft_entry_view(entry, &e);
+  return raft_config_decode(e.payload, e.size, &config) == RAFT_OK;
 }
 
 /* What the entry before the one that is looked at was. */
@@ -30,21 +32,26 @@ struct before {
 
 /* Verifies a received entry and that it may follow the one before it. */
 static int verify_entry(const struct raft *r, const struct raft_message *m,
-                        const struct before *before,
-                        const struct raft_entry *e) {
+                        const struct before *before, struct raft_slice bytes) {
   assert(m->kind == RAFT_MSG_APPEND);
+  if (raft_entry_verify(bytes.data, bytes.size) != RAFT_OK)
+    return RAFT_E_CORRUPT;
   raft_index index = before->place.index + 1;
-  if (e->index != index || e->term < before->place.term || e->term > m->term)
+  raft_term term = raft_entry_term(bytes.data);
+  if (raft_entry_index(bytes.data) != index) return RAFT_E_CORRUPT;
+  if (term < before->place.term || term > m->term) return RAFT_E_CORRUPT;
+  if (raft_entry_time(bytes.data) < before->stamp) /* stamps never fall */
     return RAFT_E_CORRUPT;
-  if (e->time < before->stamp) return RAFT_E_CORRUPT; /* stamps never fall */
-  if (e->kind == RAFT_ENTRY_CONFIG && !is_config_sound(e))
+  if (raft_entry_kind(bytes.data) == RAFT_ENTRY_CONFIG &&
+      !is_config_sound(bytes.data))
     return RAFT_E_CORRUPT;
-  bool is_current = m->term >= r->term; /* an old leader may be wrong */
+  if (index > r->log.last) return RAFT_OK; /* new, as nearly all are */
+  bool is_current = m->term >= r->term;    /* an old leader may be wrong */
   /* The configuration before the one in force is committed. [Raft 6] */
   raft_index decided =
       r->commit > r->config_before_index ? r->commit : r->config_before_index;
   bool is_decided = index >= r->log.base_index && index <= decided;
-  if (is_current && is_decided && raft_log_term(&r->log, index) != e->term)
+  if (is_current && is_decided && raft_log_term(&r->log, index) != term)
     return RAFT_E_DIVERGED;
   return RAFT_OK;
 }
@@ -54,8 +61,8 @@ static int verify_entry(const struct raft *r, const struct raft_message *m,
  * same. */
 static raft_ms stamp_of(const struct raft *r, struct raft_place place,
                         raft_ms received) {
+  assert(place.index <= r->log.last);
   assert(r->log.base_index <= r->log.last);
-  if (place.index > r->log.last) return received; /* as nearly all of them */
   if (raft_log_term(&r->log, place.index) != place.term) return received;
   struct raft_entry ours = {.time = 0};
   if (!raft_log_get(&r->log, place.index, &ours) && place.index == r->log.last)
@@ -71,16 +78,18 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
   if (m->append.prev_index > UINT64_MAX - m->append.count - 1)
     return RAFT_E_CORRUPT;
   struct before before = {{m->append.prev_term, m->append.prev_index}, 0};
-  before.stamp = stamp_of(r, before.place, 0);
+  if (before.place.index <= r->log.last)
+    before.stamp = stamp_of(r, before.place, 0);
   for (uint32_t i = 0; i < m->append.count; i++) {
-    struct raft_entry e;
-    int rc = raft_entry_decode(tail.data, tail.size, &e);
-    if (rc == RAFT_OK) rc = verify_entry(r, m, &before, &e);
-    if (rc != RAFT_OK) return rc == RAFT_E_MORE ? RAFT_E_CORRUPT : rc;
-    tail.data += raft_entry_bytes(&e);
-    tail.size -= raft_entry_bytes(&e);
-    before.place = (struct raft_place){e.term, e.index};
-    before.stamp = stamp_of(r, before.place, e.time);
+    int rc = verify_entry(r, m, &before, tail);
+    if (rc != RAFT_OK) return rc;
+    before.place.term = raft_entry_term(tail.data);
+    before.place.index++;
+    before.stamp = raft_entry_time(tail.data);
+    if (before.place.index <= r->log.last) /* as few are */
+      before.stamp = stamp_of(r, before.place, before.stamp);
+    size_t bytes = raft_entry_span(tail.data);
+    tail = (struct raft_slice){tail.data + bytes, tail.size - bytes};
   }
   if (tail.size != 0) return RAFT_E_CORRUPT;
   if (m->term < r->term) return RAFT_OK;
@@ -266,14 +275,6 @@ void raft_emit_acks(struct raft *r) {
 }
 
 /* ---- the leader: sending ------------------------------------------------- */
-
-struct raft_progress *raft_find_peer(struct raft *r, raft_id id) {
-  assert(r->peer_count <= RAFT_MEMBERS_MAX);
-  if (r->state != RAFT_LEADER) return NULL;
-  for (uint32_t i = 0; i < r->peer_count; i++)
-    if (r->peers[i].id == id) return &r->peers[i];
-  return NULL;
-}
 
 static struct raft_message append_after(struct raft *r,
                                         struct raft_progress *p) {
