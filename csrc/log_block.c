@@ -14,11 +14,19 @@ static uint32_t offset(const struct raft_block *b, uint32_t i) {
   return value;
 }
 
+static uint32_t end_of(const struct raft_block *b, uint32_t i) {
+  uint32_t start = offset(b, i);
+  size_t size = raft_entry_span(b->data + start);
+  assert(size <= b->used - start);
+  return start + (uint32_t)size;
+}
+
 /* Where the bytes of the entries before the i-th end. */
 static uint32_t end_before(const struct raft_block *b, uint32_t i) {
   assert(i <= b->count);
+  if (i == b->count) return b->end;
   if (i == 0) return 0;
-  return offset(b, i - 1) + (uint32_t)raft_block_size(b, i - 1);
+  return end_of(b, i - 1);
 }
 
 static uint32_t count_gaps(const struct raft_block *b) {
@@ -62,9 +70,7 @@ const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i) {
 }
 
 size_t raft_block_size(const struct raft_block *b, uint32_t i) {
-  size_t size = raft_entry_span(raft_block_at(b, i));
-  assert(size <= b->used - offset(b, i));
-  return size;
+  return end_of(b, i) - offset(b, i);
 }
 
 /* How many of the entries [i, i + count) follow one another without dead bytes
@@ -79,23 +85,28 @@ static uint32_t unbroken(const struct raft_block *b, uint32_t i,
   return n;
 }
 
+/* How many of n entries that follow one another have room? Not all of them. */
+static uint32_t fitting(const struct raft_block *b, uint32_t i, uint32_t n,
+                        size_t bytes_max) {
+  assert(end_before(b, i + n) - offset(b, i) > bytes_max);
+  uint32_t low = 0; /* so many have, and n have not */
+  while (n - low > 1) {
+    uint32_t middle = low + (n - low) / 2;
+    if (end_before(b, i + middle) - offset(b, i) <= bytes_max)
+      low = middle;
+    else
+      n = middle;
+  }
+  return low;
+}
+
 struct raft_slice raft_block_run(const struct raft_block *b, uint32_t i,
                                  size_t bytes_max, uint32_t *count) {
   assert(*count > 0);
   assert(*count <= b->count - i);
   uint32_t first = offset(b, i);
   uint32_t n = unbroken(b, i, *count);
-  if (end_before(b, i + n) - first > bytes_max) {
-    uint32_t fitting = 0; /* so many do, and n do not */
-    while (n - fitting > 1) {
-      uint32_t middle = fitting + (n - fitting) / 2;
-      if (end_before(b, i + middle) - first <= bytes_max)
-        fitting = middle;
-      else
-        n = middle;
-    }
-    n = fitting;
-  }
+  if (end_before(b, i + n) - first > bytes_max) n = fitting(b, i, n, bytes_max);
   *count = n;
   if (n == 0) return (struct raft_slice){NULL, 0};
   return (struct raft_slice){b->data + first, end_before(b, i + n) - first};
@@ -103,7 +114,7 @@ struct raft_slice raft_block_run(const struct raft_block *b, uint32_t i,
 
 void raft_block_cut(struct raft_block *b, uint32_t count) {
   assert(count <= b->count);
-  b->end = end_before(b, count);
+  if (count < b->count) b->end = end_before(b, count);
   b->count = count;
   if (b->gaps > 0) b->gaps = count_gaps(b); /* rare */
   assert(b->gaps <= b->count);

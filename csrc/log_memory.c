@@ -299,16 +299,24 @@ static bool is_in_window(const struct raft_log *log, raft_index index) {
   return index < raft_block_until(log->window);
 }
 
+const uint8_t *raft_log_at(const struct raft_log *log, raft_index index) {
+  const struct raft_block *b = log->window;
+  if (index >= log->memory_first && index <= log->last)
+    b = log->blocks[position(log, index)];
+  else if (!is_in_window(log, index))
+    return NULL;
+  assert(index >= b->first);
+  const uint8_t *entry = raft_block_at(b, (uint32_t)(index - b->first));
+  assert(raft_entry_index(entry) == index);
+  return entry;
+}
+
 bool raft_log_get(const struct raft_log *log, raft_index index,
                   struct raft_entry *out) {
   assert(out != NULL);
-  if (index >= log->memory_first && index <= log->last) {
-    view(log->blocks[position(log, index)], index, out);
-    return true;
-  }
-  if (!is_in_window(log, index)) return false;
-  view(log->window, index, out);
-  return true;
+  const uint8_t *entry = raft_log_at(log, index);
+  if (entry != NULL) raft_entry_view(entry, out);
+  return entry != NULL;
 }
 
 uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
@@ -328,9 +336,12 @@ uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
     uint32_t i = (uint32_t)(index - b->first);
     uint32_t count = entries_in(b, index, *last);
     size_t left = bytes_max > *bytes ? bytes_max - *bytes : 0;
-    if (n == 0 && left < raft_block_size(b, i)) left = raft_block_size(b, i);
     struct raft_slice run = raft_block_run(b, i, left, &count);
-    if (count == 0) break;
+    if (count == 0 && n > 0) break;
+    if (count == 0) { /* one always fits */
+      count = 1;
+      run = (struct raft_slice){raft_block_at(b, i), raft_block_size(b, i)};
+    }
     slices[n++] = run;
     *bytes += run.size;
     index += count;

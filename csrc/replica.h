@@ -20,6 +20,8 @@
 #ifndef RAFT_REPLICA_H
 #define RAFT_REPLICA_H
 
+#include <assert.h>
+
 #include "effects.h"
 #include "entry.h"
 #include "log.h"
@@ -354,7 +356,13 @@ void raft_snapshot_applied(struct raft *r, raft_index index);
 int raft_snapshot_merge(struct raft_recovery *rec);
 int raft_snapshot_recover(struct raft *r, const struct raft_recovery *rec);
 /* The mark for the next store batch, or NULL; and that a batch holds it. */
-const struct raft_place *raft_mark_due(const struct raft *r);
+static inline const struct raft_place *raft_mark_due(const struct raft *r) {
+  const struct raft_snapshots *own = &r->snapshots;
+  assert(own->reset.index == 0 || own->reset.index == r->log.base_index);
+  assert(own->mark.index <= own->index);
+  if (own->reset.index != 0) return &own->reset;
+  return own->mark.index != 0 ? &own->mark : NULL;
+}
 void raft_mark_handed(struct raft *r, raft_seq seq);
 raft_seq raft_reset_after(const struct raft *r); /* batch that holds it, or 0 */
 void raft_ship_tick(struct raft_progress *p);    /* with each heartbeat */

@@ -64,10 +64,13 @@ static raft_ms stamp_of(const struct raft *r, struct raft_place place,
   assert(place.index <= r->log.last);
   assert(r->log.base_index <= r->log.last);
   if (raft_log_term(&r->log, place.index) != place.term) return received;
-  struct raft_entry ours = {.time = 0};
-  if (!raft_log_get(&r->log, place.index, &ours) && place.index == r->log.last)
-    ours.time = r->last_time;
-  return ours.time > received ? ours.time : received;
+  const uint8_t *entry = raft_log_at(&r->log, place.index);
+  raft_ms ours = 0;
+  if (entry != NULL)
+    ours = raft_entry_time(entry);
+  else if (place.index == r->log.last)
+    ours = r->last_time;
+  return ours > received ? ours : received;
 }
 
 int raft_append_prepare(struct raft *r, const struct raft_message *m) {
@@ -356,8 +359,9 @@ static void send_stripped(struct raft *r, struct raft_progress *p) {
 static bool send_some(struct raft *r, struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
   assert(p->match < p->next);
+  if (p->state == RAFT_SNAPSHOT || p->next > r->log.last) return false;
   raft_index last = raft_last_for(r, p);
-  if (p->state == RAFT_SNAPSHOT || p->next > last) return false;
+  if (p->next > last) return false;
   if (p->next <= r->log.base_index) return false; /* a transfer rests */
   if (!raft_progress_can_send(p, r->options.inflight_bytes_max)) return false;
   if (p->next < r->log.memory_first) {
@@ -393,7 +397,8 @@ void raft_emit_appends(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
   for (uint32_t i = 0; i < r->peer_count; i++) {
     struct raft_progress *p = &r->peers[i];
-    (void)raft_emit_ship(r, p); /* or not; then there may be entries */
+    if (p->next <= r->log.base_index)
+      (void)raft_emit_ship(r, p); /* or not; then there may be entries */
     while (send_some(r, p))
       continue;
     if (!needs_word(r, p)) continue;
@@ -519,7 +524,7 @@ void raft_on_unreachable(struct raft *r, raft_id peer) {
  * term; older ones follow with it. Our own disk counts like any other. */
 void raft_advance_commit(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
-  uint64_t match[RAFT_MEMBERS_MAX] = {0};
+  uint64_t match[RAFT_MEMBERS_MAX]; /* so many of them as there are members */
   for (uint32_t i = 0; i < r->config.count; i++) {
     const struct raft_progress *p = raft_peer_at(r, i);
     match[i] = p != NULL ? p->match : r->log.stored;
