@@ -224,6 +224,7 @@ void raft_memory_drop(struct raft_log *log, raft_index upto) {
 }
 
 void raft_log_evict(struct raft_log *log, size_t bytes_max, raft_index upto) {
+  if (log->memory_bytes <= bytes_max) return;
   if (upto > log->stored) upto = log->stored;
   size_t held = log->memory_bytes;
   uint32_t n = 0;
