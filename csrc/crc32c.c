@@ -179,6 +179,17 @@ by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
   return by_words(~crc, p, size);
 }
 
+__attribute__((target("sse4.2"))) static uint32_t
+few_by_instruction(const uint8_t *p) {
+  assert(p != NULL);
+  uint64_t sum = UINT32_MAX;
+  sum = _mm_crc32_u64(sum, word_at(p));
+  sum = _mm_crc32_u64(sum, word_at(p + 8));
+  sum = _mm_crc32_u64(sum, word_at(p + 16));
+  sum = _mm_crc32_u64(sum, word_at(p + 24));
+  return ~_mm_crc32_u32((uint32_t)sum, raft_get_u32(p + 32));
+}
+
 #elif defined(__ARM_FEATURE_CRC32)
 
 #include <arm_acle.h>
@@ -196,6 +207,10 @@ static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
   return ~crc;
 }
 
+static uint32_t few_by_instruction(const uint8_t *p) {
+  return by_instruction(0, p, RAFT_CRC32C_FEW);
+}
+
 #else
 
 static bool has_instruction(void) {
@@ -204,6 +219,10 @@ static bool has_instruction(void) {
 
 static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
   return ~by_table(~crc, p, size);
+}
+
+static uint32_t few_by_instruction(const uint8_t *p) {
+  return by_instruction(0, p, RAFT_CRC32C_FEW);
 }
 
 #endif
@@ -216,6 +235,12 @@ uint32_t raft_crc32c(uint32_t crc, const void *data, size_t size) {
   assert(data != NULL || size == 0);
   if (!has_instruction()) return ~by_table(~crc, data, size);
   return by_instruction(crc, data, size);
+}
+
+uint32_t raft_crc32c_few(const uint8_t *data) {
+  assert(data != NULL);
+  if (!has_instruction()) return ~by_table(UINT32_MAX, data, RAFT_CRC32C_FEW);
+  return few_by_instruction(data);
 }
 
 uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size) {

@@ -85,6 +85,7 @@ void raft_outbox_clear(struct raft_outbox *o) {
 
 int raft_outbox_grow(struct raft_outbox *o, uint32_t effects, size_t bytes) {
   assert(o->count <= o->capacity);
+  assert(o->alloc != NULL);
   int rc = reserve_effects(o, effects);
   if (rc != RAFT_OK) return rc;
   return reserve_bytes(o, bytes);

@@ -15,6 +15,7 @@ static uint32_t offset(const struct raft_block *b, uint32_t i) {
 }
 
 static uint32_t end_of(const struct raft_block *b, uint32_t i) {
+  assert(i < b->count);
   uint32_t start = offset(b, i);
   size_t size = raft_entry_span(b->data + start);
   assert(size <= b->used - start);
@@ -78,6 +79,7 @@ size_t raft_block_size(const struct raft_block *b, uint32_t i) {
 static uint32_t unbroken(const struct raft_block *b, uint32_t i,
                          uint32_t count) {
   assert(count > 0);
+  assert(count <= b->count - i);
   if (b->gaps == 0) return count;
   uint32_t n = 1;
   while (n < count && offset(b, i + n) == end_before(b, i + n))
@@ -88,6 +90,7 @@ static uint32_t unbroken(const struct raft_block *b, uint32_t i,
 /* How many of n entries that follow one another have room? Not all of them. */
 static uint32_t fitting(const struct raft_block *b, uint32_t i, uint32_t n,
                         size_t bytes_max) {
+  assert(n > 0);
   assert(end_before(b, i + n) - offset(b, i) > bytes_max);
   uint32_t low = 0; /* so many have, and n have not */
   while (n - low > 1) {
@@ -118,12 +121,6 @@ void raft_block_cut(struct raft_block *b, uint32_t count) {
   b->count = count;
   if (b->gaps > 0) b->gaps = count_gaps(b); /* rare */
   assert(b->gaps <= b->count);
-  assert(raft_block_fits(b, 0, 0));
-}
-
-void raft_block_reclaim(struct raft_block *b) {
-  assert(b->end <= b->used);
-  b->used = b->end;
   assert(raft_block_fits(b, 0, 0));
 }
 

@@ -122,6 +122,8 @@ uint8_t *raft_memory_place(struct raft_log *log, raft_index index,
 /* How many of these entries does the block have room for? */
 static uint32_t fitting(const struct raft_block *b, struct raft_slice entries,
                         uint32_t count, size_t *bytes) {
+  assert(count > 0);
+  assert(entries.size >= (size_t)count * RAFT_ENTRY_HEADER_BYTES);
   *bytes = entries.size;
   if (raft_block_fits(b, entries.size, count)) return count;
   size_t end = 0;
@@ -139,6 +141,7 @@ static uint32_t fitting(const struct raft_block *b, struct raft_slice entries,
 void raft_memory_fill(struct raft_log *log, raft_index index,
                       struct raft_slice entries, uint32_t count) {
   assert(index == log->last + 1);
+  assert(count > 0);
   struct raft_block *b = newest(log);
   size_t bytes = 0;
   uint32_t n = b != NULL ? fitting(b, entries, count, &bytes) : 0;

@@ -139,7 +139,7 @@ static bool is_joining(const struct raft *r, const struct raft_message *m) {
 
 /* Appends `count` entries that were verified; room was reserved. */
 static void extend(struct raft *r, struct raft_slice run, uint32_t count) {
-  assert(run.size >= RAFT_ENTRY_HEADER_BYTES);
+  assert(run.size >= (size_t)count * RAFT_ENTRY_HEADER_BYTES);
   const uint8_t *end = run.data + run.size;
   const uint8_t *newest = run.data;
   const uint8_t *hole = NULL; /* the newest one without its command */

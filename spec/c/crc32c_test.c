@@ -101,6 +101,17 @@ static void joins_what_it_sums_side_by_side(void) {
   }
 }
 
+static void knows_few_bytes_quickly(void) {
+  uint8_t data[RAFT_CRC32C_FEW + 8];
+  uint64_t state = test_seed();
+  for (int round = 0; round < 1000; round++) {
+    for (size_t i = 0; i < sizeof data; i++)
+      data[i] = (uint8_t)test_random(&state);
+    const uint8_t *from = data + round % 8;
+    EQ(raft_crc32c_few(from), slow(0, from, RAFT_CRC32C_FEW));
+  }
+}
+
 static void tells_leading_zeros_apart(void) {
   static const uint8_t zeros[9];
   CHECK(raft_crc32c(0, zeros, 8) != raft_crc32c(0, zeros, 9));
@@ -115,6 +126,7 @@ int main(void) {
   CASE(does_not_care_for_alignment_or_size);
   CASE(goes_on_where_it_stopped);
   CASE(joins_what_it_sums_side_by_side);
+  CASE(knows_few_bytes_quickly);
   CASE(tells_leading_zeros_apart);
   return test_end();
 }
