@@ -265,7 +265,8 @@ static uint32_t position(const struct raft_log *log, raft_index index) {
   assert(index <= log->last);
   uint32_t low = 0;
   uint32_t high = log->block_count; /* it is in [low, high) */
-  if (newest(log)->first <= index) return high - 1;
+  assert(high > 0);
+  if (log->blocks[high - 1]->first <= index) return high - 1;
   while (high - low > 1) {
     uint32_t middle = low + (high - low) / 2;
     if (log->blocks[middle]->first <= index)
