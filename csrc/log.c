@@ -96,8 +96,8 @@ void raft_log_append_raw(struct raft_log *log, const uint8_t *data, size_t size,
   raft_memory_fill(log, log->last + 1, (struct raft_slice){data, size}, count);
   const struct raft_block *b = log->blocks[log->block_count - 1];
   raft_term newest = raft_entry_term(raft_block_at(b, b->count - 1));
-  while (log->last < last) { /* ends at once where no term changes */
-    if (log->run_count > 0 && raft_log_last_term(log) == newest) break;
+  /* Nearly all are of the term that the log has already: no walk. */
+  while (log->run_count == 0 || raft_log_last_term(log) != newest) {
     raft_runs_add(log, log->last + 1, raft_entry_term(data));
     log->last++;
     data += raft_entry_span(data);
