@@ -142,6 +142,7 @@ by_words(uint64_t sum, const uint8_t *p, size_t size) {
     sum = _mm_crc32_u64(sum, word_at(p + 16));
     sum = _mm_crc32_u64(sum, word_at(p + 24));
   }
+  if ((size & 31) == 0) return ~(uint32_t)sum; /* the upper half is 0 */
   if ((size & 16) != 0) {
     sum = _mm_crc32_u64(sum, word_at(p));
     sum = _mm_crc32_u64(sum, word_at(p + 8));
@@ -151,7 +152,7 @@ by_words(uint64_t sum, const uint8_t *p, size_t size) {
     sum = _mm_crc32_u64(sum, word_at(p));
     p += 8;
   }
-  uint32_t crc = (uint32_t)sum; /* the upper half is 0 */
+  uint32_t crc = (uint32_t)sum;
   if ((size & 4) != 0) {
     crc = _mm_crc32_u32(crc, raft_get_u32(p));
     p += 4;

@@ -114,7 +114,8 @@ uint8_t *raft_memory_place(struct raft_log *log, raft_index index,
                            size_t bytes) {
   assert(index == log->last + 1);
   struct raft_block *b = newest(log);
-  if (b == NULL || !raft_block_fits(b, bytes, 1)) b = open_spare(log, index);
+  bool has_room = b != NULL && raft_block_fits(b, bytes, 1);
+  if (!has_room) return raft_block_grow(open_spare(log, index), bytes);
   assert(raft_block_until(b) == index);
   return raft_block_grow(b, bytes);
 }
