@@ -136,7 +136,7 @@ by_strands(uint64_t a, const uint8_t *p) {
 /* What is left for less than three strands. */
 __attribute__((target("sse4.2"))) static inline uint32_t
 by_words(uint64_t sum, const uint8_t *p, size_t size) {
-  for (const uint8_t *end = p + (size & ~(size_t)31); p < end; p += 32) {
+  for (size_t n = size / 32; n > 0; n--, p += 32) {
     sum = _mm_crc32_u64(sum, word_at(p));
     sum = _mm_crc32_u64(sum, word_at(p + 8));
     sum = _mm_crc32_u64(sum, word_at(p + 16));
