@@ -40,7 +40,8 @@ with_cpath = LUA_CPATH="$(CURDIR)/$1/?.so;$$LUA_CPATH" \
 
 BINDING := $(wildcard csrc/lua_*.c)
 CORE := $(filter-out $(BINDING),$(wildcard csrc/*.c))
-HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/*/*.h spec/fuzz/*.h)
+HEADERS := $(wildcard csrc/*.h spec/c/*.h spec/c/*/*.h spec/fuzz/*.h \
+  bench/core/*.h)
 TESTS := $(wildcard spec/c/*_test.c)
 EXPLORERS := $(wildcard spec/c/explorer/*_main.c)
 SUPPORT := $(wildcard spec/c/support/*.c) \
@@ -296,7 +297,17 @@ bench_programs := build/bench/core_alone \
 bench: build $(bench_programs)  ## ours beside its peers (QUICK=1, ARGS=)
 	@QUICK=$(QUICK) $(LUA) bench/run.lua $(ARGS)
 
-build/bench/core_alone: build/core/bench/core/alone.o build/core/core.a
+guard_programs := build/bench/core_alone build/bench/guard
+# Other flags than the usual ones have other figures.
+guard_flags := $(filter-out 0,$(DEBUG) $(TINY)) $(CFLAGS)
+guard_compiler = $(shell $(CC) --version | head -n 1)$(guard_flags:%=, %)
+
+.PHONY: bench-guard
+bench-guard: build $(guard_programs)  ## counts instructions (WRITE=1 keeps)
+	@$(LUA) bench/guard.lua "$(guard_compiler)" $(if $(WRITE),write)
+
+$(guard_programs): build/bench/%: \
+  build/core/bench/core/%.o build/core/bench/core/world.o build/core/core.a
 	@mkdir -p $(@D)
 	@echo "  ld $@"
 	@$(CC) $(flags_core) -o $@ $^

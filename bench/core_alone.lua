@@ -2,6 +2,7 @@
 -- three replicas together (bench/core/alone.c). Instructions are callgrind's,
 -- where valgrind is installed: the difference of a long run and a short one, so
 -- that the start does not count. They are the same in every run.
+local callgrind = require "bench.callgrind"
 local statistics = require "bench.compare.statistics"
 local tables = require "bench.tables"
 
@@ -10,17 +11,13 @@ local M = {}
 local PROGRAM <const> = "build/bench/core_alone"
 local BATCHES <const> = { 1, 64, 1024 }
 local ENTRIES <const> = 500000
+local BEFORE <const> = 300000  -- entries that fill what logs keep in memory
 local ROUNDS <const> = 5
 local SHORT <const> = 2048  -- entries, under callgrind; or four batches
 
-local function output_of(command)
-  local pipe = assert(io.popen(command .. " 2>&1"))
-  local text = pipe:read("a")
-  return text, (pipe:close())
-end
-
 local function measure(batch, entries)
-  local text = output_of(("%s %d %d"):format(PROGRAM, batch, entries))
+  local text = callgrind.output_of(("%s %d %d %d"):format(PROGRAM, batch,
+    entries, BEFORE))
   local count, ns = text:match("^core (%d+) (%d+)")
   assert(count, text)
   return tonumber(ns) / tonumber(count)
@@ -28,13 +25,9 @@ end
 
 --- Instructions and entries of one run under callgrind.
 local function count(batch, entries)
-  local text = output_of(("valgrind --tool=callgrind "
-    .. "--callgrind-out-file=/dev/null %s %d %d"):format(PROGRAM, batch,
-    entries))
-  local committed = tonumber(text:match("core (%d+)"))
-  local instructions = tonumber(text:match("Collected : (%d+)"))
-  assert(committed and instructions, text)
-  return instructions, committed
+  local instructions, text = callgrind.count(("%s %d %d"):format(PROGRAM,
+    batch, entries))
+  return instructions, assert(tonumber(text:match("core (%d+)")), text)
 end
 
 --- Instructions per committed entry.
@@ -43,11 +36,6 @@ function M.instructions(batch)
   local short, few = count(batch, entries)
   local long, many = count(batch, 3 * entries)
   return (long - short) / (many - few)
-end
-
---- Is valgrind there?
-function M.can_count()
-  return (select(2, output_of("valgrind --version")))
 end
 
 --- One row for each batch.
@@ -60,8 +48,8 @@ function M.rows(is_quick)
     end
     local from, to = statistics.spread(times)
     rows[i] = { batch = batch, ns = statistics.median(times), ns_from = from,
-      ns_to = to, instructions = M.can_count() and M.instructions(batch)
-        or nil }
+      ns_to = to, instructions = callgrind.version()
+        and M.instructions(batch) or nil }
   end
   return rows
 end

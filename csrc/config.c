@@ -168,22 +168,6 @@ void raft_config_sort(struct raft_config *c) {
   }
 }
 
-int raft_config_find(const struct raft_config *c, raft_id id) {
-  assert(c != NULL);
-  assert(c->count <= RAFT_MEMBERS_MAX);
-  uint32_t from = 0; /* it lies in [from, end), if anywhere */
-  uint32_t end = c->count;
-  while (from < end) {
-    uint32_t middle = (from + end) / 2;
-    if (c->members[middle].id == id) return (int)middle;
-    if (c->members[middle].id < id)
-      from = middle + 1;
-    else
-      end = middle;
-  }
-  return -1;
-}
-
 /* ---- to bytes ------------------------------------------------------------ */
 
 static void put_rule(struct raft_out *out, const struct raft_rule *rule) {

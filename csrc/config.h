@@ -5,6 +5,8 @@
 
 #include "raft.h"
 
+#include <assert.h>
+
 #pragma GCC visibility push(hidden)
 
 /* An upper bound for the encoded bytes of any valid configuration. */
@@ -48,8 +50,13 @@ void raft_config_sort(struct raft_config *c);
 bool raft_config_same_rule(const struct raft_rule *a,
                            const struct raft_rule *b);
 
-/* The position of a member, or -1. */
-int raft_config_find(const struct raft_config *c, raft_id id);
+/* The position of a member, or -1. Ids ascend, and there are few of them. */
+static inline int raft_config_find(const struct raft_config *c, raft_id id) {
+  assert(c->count <= RAFT_MEMBERS_MAX);
+  for (uint32_t i = 0; i < c->count; i++)
+    if (c->members[i].id >= id) return c->members[i].id == id ? (int)i : -1;
+  return -1;
+}
 
 /* The two fingerprints are of a configuration that keeps all rules (asserted).
  * Neither is cryptographic. */

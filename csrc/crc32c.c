@@ -77,25 +77,118 @@ static uint32_t by_table(uint32_t crc, const uint8_t *p, size_t size) {
 #if defined(__x86_64__) && defined(__GNUC__)
 
 #include <nmmintrin.h>
+#include <wmmintrin.h>
 
 static bool has_instruction(void) { /* SSE4.2 is newer than x86-64 */
   return __builtin_cpu_supports("sse4.2") != 0;
 }
 
+static inline uint64_t word_at(const uint8_t *p) {
+  uint64_t word;
+  memcpy(&word, p, sizeof word);
+  return word;
+}
+
+/* The instruction takes three cycles and can begin in every one. So of long
+ * data three strands are summed side by side, as if each began anew, and joined
+ * afterwards:
+ *
+ *    strand 0         strand 1         strand 2
+ *   +----------------+----------------+--------------+------+
+ *   | a              | b              | c            | last |
+ *   +----------------+----------------+--------------+------+
+ *
+ * What a strand comes to counts as if the bytes behind it followed as zeros. To
+ * move a sum past n bytes is to multiply it by x^8n; the carry-less product
+ * with x^(8n - 33), both reflected, put through the instruction as the last
+ * word, does that: the 33 are its 32 bits, and the one that a product of
+ * reflected numbers lies off. */
+#define STRAND_BYTES 128u
+#define PAST_ONE     0xd3b6092  /* x^(8 * 128 - 33) mod the polynomial */
+#define PAST_TWO     0xb9e02b86 /* x^(8 * 256 - 33) */
+
+__attribute__((target("pclmul,sse4.2"))) static inline uint64_t
+product(uint64_t a, int64_t b) {
+  assert(a <= UINT32_MAX);
+  __m128i both = _mm_clmulepi64_si128(_mm_cvtsi64_si128((int64_t)a),
+                                      _mm_cvtsi64_si128(b), 0);
+  return (uint64_t)_mm_cvtsi128_si64(both);
+}
+
+/* Of 3 * STRAND_BYTES. */
+__attribute__((target("pclmul,sse4.2"))) static uint64_t
+by_strands(uint64_t a, const uint8_t *p) {
+  assert(a <= UINT32_MAX);
+  uint64_t b = 0;
+  uint64_t c = 0;
+  const uint8_t *last = p + STRAND_BYTES - 8;
+  for (; p < last; p += 8) {
+    a = _mm_crc32_u64(a, word_at(p));
+    b = _mm_crc32_u64(b, word_at(p + STRAND_BYTES));
+    c = _mm_crc32_u64(c, word_at(p + 2 * (size_t)STRAND_BYTES));
+  }
+  a = _mm_crc32_u64(a, word_at(p));
+  b = _mm_crc32_u64(b, word_at(p + STRAND_BYTES));
+  uint64_t word = word_at(p + 2 * (size_t)STRAND_BYTES);
+  return _mm_crc32_u64(c, word ^ product(a, PAST_TWO) ^ product(b, PAST_ONE));
+}
+
+/* What is left for less than three strands. */
+__attribute__((target("sse4.2"))) static inline uint32_t
+by_words(uint64_t sum, const uint8_t *p, size_t size) {
+  for (size_t n = size / 32; n > 0; n--, p += 32) {
+    sum = _mm_crc32_u64(sum, word_at(p));
+    sum = _mm_crc32_u64(sum, word_at(p + 8));
+    sum = _mm_crc32_u64(sum, word_at(p + 16));
+    sum = _mm_crc32_u64(sum, word_at(p + 24));
+  }
+  if ((size & 31) == 0) return ~(uint32_t)sum; /* the upper half is 0 */
+  if ((size & 16) != 0) {
+    sum = _mm_crc32_u64(sum, word_at(p));
+    sum = _mm_crc32_u64(sum, word_at(p + 8));
+    p += 16;
+  }
+  if ((size & 8) != 0) {
+    sum = _mm_crc32_u64(sum, word_at(p));
+    p += 8;
+  }
+  uint32_t crc = (uint32_t)sum;
+  if ((size & 4) != 0) {
+    crc = _mm_crc32_u32(crc, raft_get_u32(p));
+    p += 4;
+  }
+  for (size &= 3; size > 0; p++, size--)
+    crc = _mm_crc32_u8(crc, *p);
+  return ~crc;
+}
+
+__attribute__((target("sse4.2"), noinline)) static uint32_t
+by_many_strands(uint64_t sum, const uint8_t *p, size_t size) {
+  assert(size >= 3u * STRAND_BYTES);
+  if (__builtin_cpu_supports("pclmul") != 0) {
+    for (; size >= 3u * STRAND_BYTES; size -= 3u * STRAND_BYTES) {
+      sum = by_strands(sum, p);
+      p += 3u * STRAND_BYTES;
+    }
+  }
+  return by_words(sum, p, size);
+}
+
 __attribute__((target("sse4.2"))) static uint32_t
 by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
-  assert(p != NULL || size == 0);
-  uint64_t sum = crc;
-  for (; size >= 8; p += 8, size -= 8) {
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    sum = _mm_crc32_u64(sum, word);
-  }
-  assert(sum <= UINT32_MAX);
-  crc = (uint32_t)sum;
-  for (; size > 0; p++, size--)
-    crc = _mm_crc32_u8(crc, *p);
-  return crc;
+  if (size >= 3u * STRAND_BYTES) return by_many_strands(~crc, p, size);
+  return by_words(~crc, p, size);
+}
+
+__attribute__((target("sse4.2"))) static uint32_t
+few_by_instruction(const uint8_t *p) {
+  assert(p != NULL);
+  uint64_t sum = UINT32_MAX;
+  sum = _mm_crc32_u64(sum, word_at(p));
+  sum = _mm_crc32_u64(sum, word_at(p + 8));
+  sum = _mm_crc32_u64(sum, word_at(p + 16));
+  sum = _mm_crc32_u64(sum, word_at(p + 24));
+  return ~_mm_crc32_u32((uint32_t)sum, raft_get_u32(p + 32));
 }
 
 #elif defined(__ARM_FEATURE_CRC32)
@@ -107,11 +200,16 @@ static bool has_instruction(void) { /* the compiler was told so */
 }
 
 static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
+  crc = ~crc;
   for (; size >= 8; p += 8, size -= 8)
     crc = __crc32cd(crc, raft_get_u64(p));
   for (; size > 0; p++, size--)
     crc = __crc32cb(crc, *p);
-  return crc;
+  return ~crc;
+}
+
+static uint32_t few_by_instruction(const uint8_t *p) {
+  return by_instruction(0, p, RAFT_CRC32C_FEW);
 }
 
 #else
@@ -121,7 +219,11 @@ static bool has_instruction(void) {
 }
 
 static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
-  return by_table(crc, p, size);
+  return ~by_table(~crc, p, size);
+}
+
+static uint32_t few_by_instruction(const uint8_t *p) {
+  return by_instruction(0, p, RAFT_CRC32C_FEW);
 }
 
 #endif
@@ -133,7 +235,13 @@ static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
 uint32_t raft_crc32c(uint32_t crc, const void *data, size_t size) {
   assert(data != NULL || size == 0);
   if (!has_instruction()) return ~by_table(~crc, data, size);
-  return ~by_instruction(~crc, data, size);
+  return by_instruction(crc, data, size);
+}
+
+uint32_t raft_crc32c_few(const uint8_t *data) {
+  assert(data != NULL);
+  if (!has_instruction()) return ~by_table(UINT32_MAX, data, RAFT_CRC32C_FEW);
+  return few_by_instruction(data);
 }
 
 uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size) {

@@ -11,6 +11,11 @@
 /* The checksum of `crc`'s bytes followed by these; start with 0. */
 uint32_t raft_crc32c(uint32_t crc, const void *data, size_t size);
 
+/* Of 36 bytes, from 0: what the header of an entry has. There are many of them,
+ * and a size that is known needs no questions. */
+#define RAFT_CRC32C_FEW 36
+uint32_t raft_crc32c_few(const uint8_t *data);
+
 /* The same in portable C, for machines without the instruction and tests. */
 uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size);
 

@@ -10,16 +10,6 @@
 #define CHUNK_BYTES 16384
 #endif
 
-static uint8_t *chunk_data(struct raft_chunk *c) {
-  assert(c != NULL);
-  return (uint8_t *)c + sizeof *c;
-}
-
-static size_t aligned(size_t size) {
-  assert(size <= SIZE_MAX - RAFT_OUTBOX_ALIGN);
-  return (size + RAFT_OUTBOX_ALIGN - 1) & ~(size_t)(RAFT_OUTBOX_ALIGN - 1);
-}
-
 static void chunk_free(struct raft_outbox *o, struct raft_chunk *c) {
   assert(c->used <= c->capacity);
   o->alloc(o->alloc_ud, c, sizeof *c + c->capacity, 0);
@@ -30,7 +20,8 @@ static int reserve_bytes(struct raft_outbox *o, size_t bytes) {
   assert(o->alloc != NULL);
   struct raft_chunk *c = o->chunks;
   if (c != NULL && c->capacity - c->used >= bytes) return RAFT_OK;
-  size_t capacity = bytes > CHUNK_BYTES ? aligned(bytes) : CHUNK_BYTES;
+  size_t capacity =
+      bytes > CHUNK_BYTES ? raft_outbox_aligned(bytes) : CHUNK_BYTES;
   c = o->alloc(o->alloc_ud, NULL, 0, sizeof *c + capacity);
   if (c == NULL) return RAFT_E_NOMEM;
   *c = (struct raft_chunk){.next = o->chunks, .capacity = capacity};
@@ -73,6 +64,12 @@ void raft_outbox_free(struct raft_outbox *o) {
 /* Keeps one chunk of the usual size, so that a busy turn's memory goes back. */
 void raft_outbox_clear(struct raft_outbox *o) {
   assert(o->count <= o->capacity);
+  struct raft_chunk *only = o->chunks;
+  if (only != NULL && only->next == NULL && only->capacity == CHUNK_BYTES) {
+    only->used = 0;
+    o->count = 0;
+    return;
+  }
   struct raft_chunk *kept = NULL;
   for (struct raft_chunk *c = o->chunks; c != NULL;) {
     struct raft_chunk *next = c->next;
@@ -86,40 +83,19 @@ void raft_outbox_clear(struct raft_outbox *o) {
   o->count = 0;
 }
 
-int raft_outbox_reserve(struct raft_outbox *o, uint32_t effects, size_t bytes) {
+int raft_outbox_grow(struct raft_outbox *o, uint32_t effects, size_t bytes) {
   assert(o->count <= o->capacity);
+  assert(o->alloc != NULL);
   int rc = reserve_effects(o, effects);
   if (rc != RAFT_OK) return rc;
   return reserve_bytes(o, bytes);
 }
 
-struct raft_effect *raft_outbox_add(struct raft_outbox *o,
-                                    enum raft_effect_kind kind,
-                                    raft_seq after) {
-  assert(kind != RAFT_FX_NONE);
-  assert(o->count < o->capacity); /* reserved? */
-  struct raft_effect *fx = &o->effects[o->count++];
-  memset(fx, 0, sizeof *fx);
-  fx->kind = kind;
-  fx->after = after;
-  return fx;
-}
-
-void *raft_outbox_bytes(struct raft_outbox *o, size_t size) {
-  struct raft_chunk *c = o->chunks;
-  size = aligned(size);
-  assert(c != NULL);
-  assert(c->capacity - c->used >= size); /* reserved? */
-  void *out = chunk_data(c) + c->used;
-  c->used += size;
-  return out;
-}
-
 static size_t parts_bytes(const struct raft_effect *fx) {
   assert(fx->parts != NULL || fx->part_count == 0);
-  size_t bytes = aligned(fx->part_count * sizeof *fx->parts);
+  size_t bytes = raft_outbox_aligned(fx->part_count * sizeof *fx->parts);
   for (uint32_t i = 0; i < fx->part_count; i++)
-    bytes += aligned(fx->parts[i].size);
+    bytes += raft_outbox_aligned(fx->parts[i].size);
   return bytes;
 }
 

@@ -8,6 +8,9 @@
 
 #include "raft.h"
 
+#include <assert.h>
+#include <string.h>
+
 #pragma GCC visibility push(hidden)
 
 struct raft_chunk {
@@ -31,18 +34,50 @@ void raft_outbox_free(struct raft_outbox *o);
 /* Forgets all effects; keeps memory for the next turn. */
 void raft_outbox_clear(struct raft_outbox *o);
 
+/* As raft_outbox_reserve, where there is not room enough already. */
+int raft_outbox_grow(struct raft_outbox *o, uint32_t effects, size_t bytes);
+
 /* Room for so many effects and, in one piece, so many bytes.
  * RAFT_OK or RAFT_E_NOMEM (nothing changed). */
-int raft_outbox_reserve(struct raft_outbox *o, uint32_t effects, size_t bytes);
+static inline int raft_outbox_reserve(struct raft_outbox *o, uint32_t effects,
+                                      size_t bytes) {
+  const struct raft_chunk *c = o->chunks;
+  bool has_room = o->capacity - o->count >= effects && c != NULL &&
+                  c->capacity - c->used >= bytes;
+  return has_room ? RAFT_OK : raft_outbox_grow(o, effects, bytes);
+}
 
 /* A new effect, zeroed but for kind and after. Reserve first. */
-struct raft_effect *raft_outbox_add(struct raft_outbox *o,
-                                    enum raft_effect_kind kind, raft_seq after);
+static inline struct raft_effect *raft_outbox_add(struct raft_outbox *o,
+                                                  enum raft_effect_kind kind,
+                                                  raft_seq after) {
+  assert(kind != RAFT_FX_NONE);
+  assert(o->count < o->capacity); /* reserved? */
+  struct raft_effect *fx = &o->effects[o->count++];
+  memset(fx, 0, sizeof *fx);
+  fx->kind = kind;
+  fx->after = after;
+  return fx;
+}
 
 /* `size` bytes, aligned for any slice, until clear. Reserve first; each call
  * may take up to RAFT_OUTBOX_ALIGN more than its size. */
 #define RAFT_OUTBOX_ALIGN 16
-void *raft_outbox_bytes(struct raft_outbox *o, size_t size);
+
+static inline size_t raft_outbox_aligned(size_t size) {
+  assert(size <= SIZE_MAX - RAFT_OUTBOX_ALIGN);
+  return (size + RAFT_OUTBOX_ALIGN - 1) & ~(size_t)(RAFT_OUTBOX_ALIGN - 1);
+}
+
+static inline void *raft_outbox_bytes(struct raft_outbox *o, size_t size) {
+  struct raft_chunk *c = o->chunks;
+  size = raft_outbox_aligned(size);
+  assert(c != NULL);
+  assert(c->capacity - c->used >= size); /* reserved? */
+  void *out = (uint8_t *)c + sizeof *c + c->used;
+  c->used += size;
+  return out;
+}
 
 /* A deep copy of all effects and what they point at. RAFT_OK or NOMEM. */
 int raft_outbox_clone(const struct raft_outbox *o, struct raft_outbox *out);

@@ -12,120 +12,122 @@
 #include <assert.h>
 #include <string.h>
 
-enum {
-  AT_CRC = 0, /* where the fields lie */
-  AT_PAYLOAD_CRC = 4,
-  AT_INDEX = 8,
-  AT_TERM = 16,
-  AT_TIME = 24,
-  AT_SIZE = 32,
-  AT_KIND = 36,
-  AT_FLAGS = 37,
-  AT_ZERO = 38,
-};
-_Static_assert(AT_ZERO + 2 == RAFT_ENTRY_HEADER_BYTES, "no gap at the end");
+_Static_assert(RAFT_ENTRY_AT_ZERO + 2 == RAFT_ENTRY_HEADER_BYTES,
+               "no gap at the end");
+_Static_assert(RAFT_ENTRY_AT_PAYLOAD_CRC + RAFT_CRC32C_FEW ==
+                   RAFT_ENTRY_HEADER_BYTES,
+               "the checksum covers all behind it");
 _Static_assert(RAFT_ENTRY_SESSION == RAFT_ENTRY_KIND_MAX, "the last kind");
 
 /* Terms and indexes stay below 2^63: sums cannot wrap, Lua sees no minus. */
-static bool is_position(uint64_t v) {
-  return v != 0 && v <= (uint64_t)INT64_MAX;
+static inline bool is_position(uint64_t v) {
+  return v - 1 < (uint64_t)INT64_MAX; /* of 0 that wraps, and is refused */
 }
 
 /* The copy of a command that a witness keeps. */
-static bool is_stripped(const struct raft_entry *e) {
-  assert(e->kind != 0);
-  bool has_command =
-      e->kind == RAFT_ENTRY_COMMAND || e->kind == RAFT_ENTRY_SESSION;
-  return e->flags == RAFT_ENTRY_STRIPPED && has_command && e->size == 0;
+static bool is_stripped(const uint8_t *data) {
+  assert(raft_entry_flags(data) != 0);
+  uint8_t kind = raft_entry_kind(data);
+  bool has_command = kind == RAFT_ENTRY_COMMAND || kind == RAFT_ENTRY_SESSION;
+  return raft_entry_flags(data) == RAFT_ENTRY_STRIPPED && has_command &&
+         raft_entry_span(data) == RAFT_ENTRY_HEADER_BYTES;
 }
 
-/* Would encode write it? */
-static bool is_sound(const struct raft_entry *e) {
-  assert(e != NULL);
-  if (e->kind == 0 || e->kind > RAFT_ENTRY_KIND_MAX) return false;
-  if (e->flags != 0 && !is_stripped(e)) return false;
-  if (e->size > RAFT_PAYLOAD_BYTES_MAX) return false;
-  return is_position(e->index) && is_position(e->term);
+/* Would encode write this header? */
+static inline bool is_sound(const uint8_t *data) {
+  uint8_t kind = raft_entry_kind(data);
+  if (kind == 0 || kind > RAFT_ENTRY_KIND_MAX) return false;
+  if (raft_entry_flags(data) != 0 && !is_stripped(data)) return false;
+  if (raft_get_u16(data + RAFT_ENTRY_AT_ZERO) != 0) return false;
+  if (raft_entry_span(data) > RAFT_ENTRY_HEADER_BYTES + RAFT_PAYLOAD_BYTES_MAX)
+    return false;
+  return is_position(raft_entry_index(data)) &&
+         is_position(raft_entry_term(data));
 }
 
 static uint32_t header_crc(const uint8_t *data) {
   assert(data != NULL);
-  return raft_crc32c(0, data + AT_PAYLOAD_CRC,
-                     RAFT_ENTRY_HEADER_BYTES - AT_PAYLOAD_CRC);
+  return raft_crc32c_few(data + RAFT_ENTRY_AT_PAYLOAD_CRC);
 }
 
 static void put_header(const struct raft_entry *e, uint8_t *out) {
-  assert(is_sound(e));
+  assert(e != NULL);
   assert(out != NULL);
-  raft_put_u32(out + AT_PAYLOAD_CRC, e->payload_crc);
-  raft_put_u64(out + AT_INDEX, e->index);
-  raft_put_u64(out + AT_TERM, e->term);
-  raft_put_u64(out + AT_TIME, e->time);
-  raft_put_u32(out + AT_SIZE, e->size);
-  out[AT_KIND] = e->kind;
-  out[AT_FLAGS] = e->flags;
-  raft_put_u16(out + AT_ZERO, 0);
-  raft_put_u32(out + AT_CRC, header_crc(out)); /* last: it covers the rest */
+  raft_put_u32(out + RAFT_ENTRY_AT_PAYLOAD_CRC, e->payload_crc);
+  raft_put_u64(out + RAFT_ENTRY_AT_INDEX, e->index);
+  raft_put_u64(out + RAFT_ENTRY_AT_TERM, e->term);
+  raft_put_u64(out + RAFT_ENTRY_AT_TIME, e->time);
+  raft_put_u32(out + RAFT_ENTRY_AT_SIZE, e->size);
+  out[RAFT_ENTRY_AT_KIND] = e->kind;
+  out[RAFT_ENTRY_AT_FLAGS] = e->flags;
+  raft_put_u16(out + RAFT_ENTRY_AT_ZERO, 0);
+  raft_put_u32(out + RAFT_ENTRY_AT_CRC, header_crc(out)); /* last: it covers
+                                                             the rest */
 }
 
-static void get_header(const uint8_t *data, struct raft_entry *out) {
-  assert(data != NULL);
-  assert(out != NULL);
+static inline void get_header(const uint8_t *data, struct raft_entry *out) {
   *out = (struct raft_entry){
-      .index = raft_get_u64(data + AT_INDEX),
-      .term = raft_get_u64(data + AT_TERM),
-      .time = raft_get_u64(data + AT_TIME),
-      .kind = data[AT_KIND],
-      .flags = data[AT_FLAGS],
-      .size = raft_get_u32(data + AT_SIZE),
-      .payload_crc = raft_get_u32(data + AT_PAYLOAD_CRC),
+      .index = raft_entry_index(data),
+      .term = raft_entry_term(data),
+      .time = raft_entry_time(data),
+      .kind = raft_entry_kind(data),
+      .flags = raft_entry_flags(data),
+      .size = raft_get_u32(data + RAFT_ENTRY_AT_SIZE),
+      .payload_crc = raft_get_u32(data + RAFT_ENTRY_AT_PAYLOAD_CRC),
   };
 }
 
 size_t raft_entry_encode(struct raft_entry *e, uint8_t *out) {
-  assert(is_sound(e));
   assert(e->payload != NULL || e->size == 0);
   assert(out != NULL);
   e->payload_crc = raft_crc32c(0, e->payload, e->size);
   put_header(e, out);
+  assert(is_sound(out));
   if (e->size != 0) memcpy(out + RAFT_ENTRY_HEADER_BYTES, e->payload, e->size);
   return raft_entry_bytes(e);
+}
+
+static inline int verify_header(const uint8_t *data, size_t size) {
+  if (size < RAFT_ENTRY_HEADER_BYTES) return RAFT_E_MORE;
+  if (raft_get_u32(data + RAFT_ENTRY_AT_CRC) != header_crc(data))
+    return RAFT_E_CORRUPT;
+  return is_sound(data) ? RAFT_OK : RAFT_E_CORRUPT;
 }
 
 int raft_entry_decode_header(const uint8_t *data, size_t size,
                              struct raft_entry *out) {
   assert(data != NULL || size == 0);
   assert(out != NULL);
-  struct raft_entry e;
-  if (size < RAFT_ENTRY_HEADER_BYTES) return RAFT_E_MORE;
-  if (raft_get_u32(data + AT_CRC) != header_crc(data)) return RAFT_E_CORRUPT;
-  get_header(data, &e);
-  if (!is_sound(&e)) return RAFT_E_CORRUPT;
-  if (raft_get_u16(data + AT_ZERO) != 0) return RAFT_E_CORRUPT;
-  assert(e.payload == NULL);
-  *out = e;
+  int error = verify_header(data, size);
+  if (error == RAFT_OK) get_header(data, out);
+  return error;
+}
+
+int raft_entry_verify(const uint8_t *data, size_t size) {
+  assert(data != NULL || size == 0);
+  int error = verify_header(data, size);
+  if (error != RAFT_OK) return error;
+  size_t bytes = raft_entry_span(data);
+  if (size < bytes) return RAFT_E_MORE;
+  uint32_t crc = raft_crc32c(0, data + RAFT_ENTRY_HEADER_BYTES,
+                             bytes - RAFT_ENTRY_HEADER_BYTES);
+  if (crc != raft_get_u32(data + RAFT_ENTRY_AT_PAYLOAD_CRC))
+    return RAFT_E_CORRUPT;
   return RAFT_OK;
 }
 
 int raft_entry_decode(const uint8_t *data, size_t size,
                       struct raft_entry *out) {
-  assert(data != NULL || size == 0);
   assert(out != NULL);
-  struct raft_entry e;
-  int error = raft_entry_decode_header(data, size, &e);
-  if (error != RAFT_OK) return error;
-  if (size - RAFT_ENTRY_HEADER_BYTES < e.size) return RAFT_E_MORE;
-  e.payload = data + RAFT_ENTRY_HEADER_BYTES;
-  if (raft_crc32c(0, e.payload, e.size) != e.payload_crc) return RAFT_E_CORRUPT;
-  *out = e;
-  assert(raft_entry_bytes(out) <= size);
-  return RAFT_OK;
+  int error = raft_entry_verify(data, size);
+  if (error == RAFT_OK) raft_entry_view(data, out);
+  assert(error != RAFT_OK || raft_entry_bytes(out) <= size);
+  return error;
 }
 
 void raft_entry_view(const uint8_t *data, struct raft_entry *out) {
-  assert(data != NULL);
   assert(out != NULL);
+  assert(is_sound(data)); /* it was when it came in */
   get_header(data, out);
-  assert(is_sound(out)); /* it was when it came in */
   out->payload = data + RAFT_ENTRY_HEADER_BYTES;
 }

@@ -15,6 +15,7 @@
 #ifndef RAFT_ENTRY_H
 #define RAFT_ENTRY_H
 
+#include "bytes.h"
 #include "raft.h"
 
 #pragma GCC visibility push(hidden)
@@ -59,12 +60,58 @@ int raft_entry_decode_header(const uint8_t *data, size_t size,
  * `data`; bytes behind it are not looked at. */
 int raft_entry_decode(const uint8_t *data, size_t size, struct raft_entry *out);
 
+/* The same for who wants single fields only, or none: see below. */
+int raft_entry_verify(const uint8_t *data, size_t size);
+
 /* Reads an entry that was verified before (our own memory): asserts. */
 void raft_entry_view(const uint8_t *data, struct raft_entry *out);
 
 /* Encoded bytes of an entry. */
 static inline size_t raft_entry_bytes(const struct raft_entry *e) {
   return RAFT_ENTRY_HEADER_BYTES + (size_t)e->size;
+}
+
+/* ---- one field of an encoded entry --------------------------------------- */
+
+/* For whoever walks along entries that were verified before and wants little of
+ * each. Nothing is checked. */
+
+enum raft_entry_at { /* where the fields lie */
+                     RAFT_ENTRY_AT_CRC = 0,
+                     RAFT_ENTRY_AT_PAYLOAD_CRC = 4,
+                     RAFT_ENTRY_AT_INDEX = 8,
+                     RAFT_ENTRY_AT_TERM = 16,
+                     RAFT_ENTRY_AT_TIME = 24,
+                     RAFT_ENTRY_AT_SIZE = 32,
+                     RAFT_ENTRY_AT_KIND = 36,
+                     RAFT_ENTRY_AT_FLAGS = 37,
+                     RAFT_ENTRY_AT_ZERO = 38,
+};
+
+/* Bytes from this entry to the next one. */
+static inline size_t raft_entry_span(const uint8_t *data) {
+  return RAFT_ENTRY_HEADER_BYTES +
+         (size_t)raft_get_u32(data + RAFT_ENTRY_AT_SIZE);
+}
+
+static inline raft_index raft_entry_index(const uint8_t *data) {
+  return raft_get_u64(data + RAFT_ENTRY_AT_INDEX);
+}
+
+static inline raft_term raft_entry_term(const uint8_t *data) {
+  return raft_get_u64(data + RAFT_ENTRY_AT_TERM);
+}
+
+static inline raft_ms raft_entry_time(const uint8_t *data) {
+  return raft_get_u64(data + RAFT_ENTRY_AT_TIME);
+}
+
+static inline uint8_t raft_entry_kind(const uint8_t *data) {
+  return data[RAFT_ENTRY_AT_KIND];
+}
+
+static inline uint8_t raft_entry_flags(const uint8_t *data) {
+  return data[RAFT_ENTRY_AT_FLAGS];
 }
 
 #pragma GCC visibility pop

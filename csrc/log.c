@@ -78,7 +78,8 @@ int raft_log_reserve(struct raft_log *log, size_t bytes, uint32_t count) {
 
 void raft_log_append(struct raft_log *log, struct raft_entry *e) {
   e->index = log->last + 1;
-  raft_runs_add(log, e->index, e->term);
+  if (e->term != raft_log_last_term(log) || log->run_count == 0)
+    raft_runs_add(log, e->index, e->term);
   uint8_t *room = raft_memory_place(log, e->index, raft_entry_bytes(e));
   size_t bytes = raft_entry_encode(e, room);
   assert(bytes == raft_entry_bytes(e));
@@ -88,19 +89,21 @@ void raft_log_append(struct raft_log *log, struct raft_entry *e) {
 
 void raft_log_append_raw(struct raft_log *log, const uint8_t *data, size_t size,
                          uint32_t count) {
-  const uint8_t *end = data + size;
-  for (uint32_t i = 0; i < count; i++) {
-    struct raft_entry e;
-    raft_entry_view(data, &e);
-    size_t bytes = raft_entry_bytes(&e);
-    assert(bytes <= (size_t)(end - data));
-    assert(e.index == log->last + 1);
-    raft_runs_add(log, e.index, e.term);
-    memcpy(raft_memory_place(log, e.index, bytes), data, bytes);
-    log->last = e.index;
-    data += bytes;
+  if (count == 0) return;
+  assert(size >= (size_t)count * RAFT_ENTRY_HEADER_BYTES);
+  assert(raft_entry_index(data) == log->last + 1);
+  raft_index last = log->last + count;
+  raft_memory_fill(log, log->last + 1, (struct raft_slice){data, size}, count);
+  const struct raft_block *b = log->blocks[log->block_count - 1];
+  raft_term newest = raft_entry_term(raft_block_at(b, b->count - 1));
+  /* Nearly all are of the term that the log has already: no walk. */
+  while (log->run_count == 0 || raft_log_last_term(log) != newest) {
+    raft_runs_add(log, log->last + 1, raft_entry_term(data));
+    log->last++;
+    data += raft_entry_span(data);
   }
-  assert(data == end);
+  log->last = last;
+  assert(raft_log_last_term(log) == newest);
 }
 
 /* ---- taking away --------------------------------------------------------- */

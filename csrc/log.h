@@ -80,9 +80,17 @@ int raft_log_clone(const struct raft_log *log, struct raft_log *out);
 int raft_log_recover(struct raft_log *log, const struct raft_recovery *rec);
 
 /* The term at `index`: base_term at base_index; 0 outside [base_index, last] */
-raft_term raft_log_term(const struct raft_log *log, raft_index index);
+raft_term raft_log_term_before(const struct raft_log *log, raft_index index);
+static inline raft_term raft_log_term(const struct raft_log *log,
+                                      raft_index index) {
+  uint32_t n = log->run_count;
+  if (n == 0 || index < log->runs[n - 1].first)
+    return raft_log_term_before(log, index);
+  return index <= log->last ? log->runs[n - 1].term : 0;
+}
 static inline raft_term raft_log_last_term(const struct raft_log *log) {
-  return raft_log_term(log, log->last);
+  uint32_t n = log->run_count; /* 0: there is nothing behind base */
+  return n > 0 ? log->runs[n - 1].term : log->base_term;
 }
 
 /* The newest index <= index (and >= base_index) whose term is <= term: where
@@ -129,7 +137,10 @@ void raft_log_stored(struct raft_log *log, raft_seq seq);
  * handed out the number of the batch to come. */
 raft_seq raft_log_after(const struct raft_log *log, raft_index index);
 
-/* The entry at `index` in memory or window; false when it is not there. */
+/* The encoded entry at `index` in memory or window; NULL: it is not there. */
+const uint8_t *raft_log_at(const struct raft_log *log, raft_index index);
+
+/* The same, read. */
 bool raft_log_get(const struct raft_log *log, raft_index index,
                   struct raft_entry *out);
 

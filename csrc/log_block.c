@@ -6,26 +6,28 @@
 #include <assert.h>
 #include <string.h>
 
-_Static_assert(RAFT_BLOCK_ENTRY_BYTES == sizeof(uint32_t), "an offset");
-
-/* Where the offset of entry i lies in the data. */
-static size_t slot(const struct raft_block *b, uint32_t i) {
-  assert(i < b->capacity / RAFT_BLOCK_ENTRY_BYTES);
-  return b->capacity - (size_t)RAFT_BLOCK_ENTRY_BYTES * (i + 1);
-}
-
 static uint32_t offset(const struct raft_block *b, uint32_t i) {
   assert(i < b->count);
   uint32_t value;
-  memcpy(&value, b->data + slot(b, i), sizeof value); /* may lie unaligned */
+  memcpy(&value, b->data + raft_block_slot(b, i),
+         sizeof value); /* may lie unaligned */
   return value;
+}
+
+static uint32_t end_of(const struct raft_block *b, uint32_t i) {
+  assert(i < b->count);
+  uint32_t start = offset(b, i);
+  size_t size = raft_entry_span(b->data + start);
+  assert(size <= b->used - start);
+  return start + (uint32_t)size;
 }
 
 /* Where the bytes of the entries before the i-th end. */
 static uint32_t end_before(const struct raft_block *b, uint32_t i) {
   assert(i <= b->count);
+  if (i == b->count) return b->end;
   if (i == 0) return 0;
-  return offset(b, i - 1) + (uint32_t)raft_block_size(b, i - 1);
+  return end_of(b, i - 1);
 }
 
 static uint32_t count_gaps(const struct raft_block *b) {
@@ -44,24 +46,23 @@ void raft_block_init(struct raft_block *b, uint32_t capacity,
   *b = (struct raft_block){.first = first, .capacity = capacity};
 }
 
-bool raft_block_fits(const struct raft_block *b, size_t bytes, uint32_t count) {
-  size_t taken = b->used + (size_t)RAFT_BLOCK_ENTRY_BYTES * b->count;
-  assert(taken <= b->capacity);
-  size_t left = b->capacity - taken;
-  if (count > left / RAFT_BLOCK_ENTRY_BYTES) return false;
-  return bytes <= left - (size_t)RAFT_BLOCK_ENTRY_BYTES * count;
-}
-
-uint8_t *raft_block_grow(struct raft_block *b, size_t bytes) {
-  assert(raft_block_fits(b, bytes, 1));
-  assert(bytes >= RAFT_ENTRY_HEADER_BYTES);
+void raft_block_fill(struct raft_block *b, struct raft_slice entries,
+                     uint32_t count) {
+  assert(count > 0);
+  assert(raft_block_fits(b, entries.size, count));
+  if (b->count > 0 && b->end != b->used) b->gaps++;
   uint8_t *room = b->data + b->used;
-  if (b->count > 0 && end_before(b, b->count) != b->used) b->gaps++;
-  memcpy(b->data + slot(b, b->count), &b->used, sizeof b->used);
-  b->count++;
-  b->used += (uint32_t)bytes; /* it fits, so it is below capacity */
-  assert(b->used <= b->capacity);
-  return room;
+  memcpy(room, entries.data, entries.size);
+  uint32_t at = b->used;
+  uint8_t *place = b->data + raft_block_slot(b, b->count);
+  for (uint32_t i = 0; i < count; i++) { /* offsets grow down */
+    memcpy(place, &at, sizeof at);
+    place -= sizeof at;
+    at += (uint32_t)raft_entry_span(b->data + at);
+  }
+  assert(at == b->used + entries.size); /* nothing less, nothing more */
+  b->count += count;
+  b->used = b->end = at;
 }
 
 const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i) {
@@ -70,24 +71,56 @@ const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i) {
 }
 
 size_t raft_block_size(const struct raft_block *b, uint32_t i) {
-  struct raft_entry e;
-  raft_entry_view(raft_block_at(b, i), &e);
-  assert(raft_entry_bytes(&e) <= b->used - offset(b, i));
-  return raft_entry_bytes(&e);
+  return end_of(b, i) - offset(b, i);
+}
+
+/* How many of the entries [i, i + count) follow one another without dead bytes
+ * between? At least one. */
+static uint32_t unbroken(const struct raft_block *b, uint32_t i,
+                         uint32_t count) {
+  assert(count > 0);
+  assert(count <= b->count - i);
+  if (b->gaps == 0) return count;
+  uint32_t n = 1;
+  while (n < count && offset(b, i + n) == end_before(b, i + n))
+    n++;
+  return n;
+}
+
+/* How many of n entries that follow one another have room? Not all of them. */
+static uint32_t fitting(const struct raft_block *b, uint32_t i, uint32_t n,
+                        size_t bytes_max) {
+  assert(n > 0);
+  assert(end_before(b, i + n) - offset(b, i) > bytes_max);
+  uint32_t low = 0; /* so many have, and n have not */
+  while (n - low > 1) {
+    uint32_t middle = low + (n - low) / 2;
+    if (end_before(b, i + middle) - offset(b, i) <= bytes_max)
+      low = middle;
+    else
+      n = middle;
+  }
+  return low;
+}
+
+struct raft_slice raft_block_run(const struct raft_block *b, uint32_t i,
+                                 size_t bytes_max, uint32_t *count) {
+  assert(*count > 0);
+  assert(*count <= b->count - i);
+  uint32_t first = offset(b, i);
+  uint32_t n = unbroken(b, i, *count);
+  if (end_before(b, i + n) - first > bytes_max) n = fitting(b, i, n, bytes_max);
+  *count = n;
+  if (n == 0) return (struct raft_slice){NULL, 0};
+  return (struct raft_slice){b->data + first, end_before(b, i + n) - first};
 }
 
 void raft_block_cut(struct raft_block *b, uint32_t count) {
   assert(count <= b->count);
+  if (count < b->count) b->end = end_before(b, count);
   b->count = count;
   if (b->gaps > 0) b->gaps = count_gaps(b); /* rare */
   assert(b->gaps <= b->count);
-  assert(raft_block_fits(b, 0, 0));
-}
-
-void raft_block_reclaim(struct raft_block *b) {
-  uint32_t end = end_before(b, b->count);
-  assert(end <= b->used);
-  b->used = end;
   assert(raft_block_fits(b, 0, 0));
 }
 
@@ -106,6 +139,7 @@ const char *raft_block_check(const struct raft_block *b) {
     if (e.index != b->first + i) return "an entry stands in another's place";
     end = start + (uint32_t)raft_entry_bytes(&e);
   }
+  if (b->end != end) return "the end of a block's entries is miscounted";
   if (b->gaps != count_gaps(b)) return "gaps of a block are miscounted";
   return NULL;
 }

@@ -42,6 +42,11 @@ int raft_memory_reserve(struct raft_log *log, size_t bytes, uint32_t count);
 uint8_t *raft_memory_place(struct raft_log *log, raft_index index,
                            size_t bytes);
 
+/* Copies `count` > 0 verified entries from `index` = last + 1 on, which the
+ * bytes hold exactly. Reserve first. */
+void raft_memory_fill(struct raft_log *log, raft_index index,
+                      struct raft_slice entries, uint32_t count);
+
 /* Forgets entries [from, ...], but not the room in the newest block. */
 void raft_memory_cut(struct raft_log *log, raft_index from);
 

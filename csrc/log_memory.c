@@ -114,9 +114,47 @@ uint8_t *raft_memory_place(struct raft_log *log, raft_index index,
                            size_t bytes) {
   assert(index == log->last + 1);
   struct raft_block *b = newest(log);
-  if (b == NULL || !raft_block_fits(b, bytes, 1)) b = open_spare(log, index);
+  bool has_room = b != NULL && raft_block_fits(b, bytes, 1);
+  if (!has_room) return raft_block_grow(open_spare(log, index), bytes);
   assert(raft_block_until(b) == index);
   return raft_block_grow(b, bytes);
+}
+
+/* How many of these entries does the block have room for? */
+static uint32_t fitting(const struct raft_block *b, struct raft_slice entries,
+                        uint32_t count, size_t *bytes) {
+  assert(count > 0);
+  assert(entries.size >= (size_t)count * RAFT_ENTRY_HEADER_BYTES);
+  *bytes = entries.size;
+  if (raft_block_fits(b, entries.size, count)) return count;
+  size_t end = 0;
+  uint32_t n = 0;
+  for (; n < count; n++) {
+    size_t size = raft_entry_span(entries.data + end);
+    if (!raft_block_fits(b, end + size, n + 1)) break;
+    end += size;
+  }
+  assert(n < count);
+  *bytes = end;
+  return n;
+}
+
+void raft_memory_fill(struct raft_log *log, raft_index index,
+                      struct raft_slice entries, uint32_t count) {
+  assert(index == log->last + 1);
+  assert(count > 0);
+  struct raft_block *b = newest(log);
+  size_t bytes = 0;
+  uint32_t n = b != NULL ? fitting(b, entries, count, &bytes) : 0;
+  if (n > 0) {
+    assert(raft_block_until(b) == index);
+    raft_block_fill(b, (struct raft_slice){entries.data, bytes}, n);
+  }
+  if (n == count) return;
+  b = open_spare(log, index + n);
+  raft_block_fill(
+      b, (struct raft_slice){entries.data + bytes, entries.size - bytes},
+      count - n);
 }
 
 /* ---- taking away --------------------------------------------------------- */
@@ -190,6 +228,7 @@ void raft_memory_drop(struct raft_log *log, raft_index upto) {
 }
 
 void raft_log_evict(struct raft_log *log, size_t bytes_max, raft_index upto) {
+  if (log->memory_bytes <= bytes_max) return;
   if (upto > log->stored) upto = log->stored;
   size_t held = log->memory_bytes;
   uint32_t n = 0;
@@ -227,6 +266,8 @@ static uint32_t position(const struct raft_log *log, raft_index index) {
   assert(index <= log->last);
   uint32_t low = 0;
   uint32_t high = log->block_count; /* it is in [low, high) */
+  assert(high > 0);
+  if (log->blocks[high - 1]->first <= index) return high - 1;
   while (high - low > 1) {
     uint32_t middle = low + (high - low) / 2;
     if (log->blocks[middle]->first <= index)
@@ -245,6 +286,17 @@ static void view(const struct raft_block *b, raft_index index,
   assert(out->index == index);
 }
 
+/* How many entries [index, last] has this block, which has the first of them?
+ */
+static uint32_t entries_in(const struct raft_block *b, raft_index index,
+                           raft_index last) {
+  assert(index >= b->first);
+  assert(index < raft_block_until(b));
+  assert(index <= last);
+  raft_index until = raft_block_until(b);
+  return (uint32_t)((last < until ? last + 1 : until) - index);
+}
+
 static bool is_in_window(const struct raft_log *log, raft_index index) {
   if (log->window == NULL || index <= log->base_index) return false;
   if (index < log->window->first) return false;
@@ -253,25 +305,24 @@ static bool is_in_window(const struct raft_log *log, raft_index index) {
   return index < raft_block_until(log->window);
 }
 
+const uint8_t *raft_log_at(const struct raft_log *log, raft_index index) {
+  const struct raft_block *b = log->window;
+  if (index >= log->memory_first && index <= log->last)
+    b = log->blocks[position(log, index)];
+  else if (!is_in_window(log, index))
+    return NULL;
+  assert(index >= b->first);
+  const uint8_t *entry = raft_block_at(b, (uint32_t)(index - b->first));
+  assert(raft_entry_index(entry) == index);
+  return entry;
+}
+
 bool raft_log_get(const struct raft_log *log, raft_index index,
                   struct raft_entry *out) {
   assert(out != NULL);
-  if (index >= log->memory_first && index <= log->last) {
-    view(log->blocks[position(log, index)], index, out);
-    return true;
-  }
-  if (!is_in_window(log, index)) return false;
-  view(log->window, index, out);
-  return true;
-}
-
-/* Goes on to the block of `index`, which follows what `at` has. */
-static uint32_t step_to(const struct raft_log *log, uint32_t at,
-                        raft_index index) {
-  assert(at < log->block_count);
-  if (index < raft_block_until(log->blocks[at])) return at;
-  assert(at + 1 < log->block_count);
-  return at + 1;
+  const uint8_t *entry = raft_log_at(log, index);
+  if (entry != NULL) raft_entry_view(entry, out);
+  return entry != NULL;
 }
 
 uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
@@ -285,20 +336,21 @@ uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
   uint32_t n = 0;
   raft_index index = first;
   *bytes = 0;
-  for (; index <= *last; index++) {
-    at = step_to(log, at, index);
+  while (index <= *last && n < slice_max) {
+    if (index == raft_block_until(log->blocks[at])) at++;
     const struct raft_block *b = log->blocks[at];
     uint32_t i = (uint32_t)(index - b->first);
-    struct raft_slice entry = {raft_block_at(b, i), raft_block_size(b, i)};
-    if (n > 0 && *bytes + entry.size > bytes_max) break;
-    bool goes_on = n > 0 && i > 0 && /* within a block, and no dead bytes */
-                   slices[n - 1].data + slices[n - 1].size == entry.data;
-    if (!goes_on && n == slice_max) break;
-    if (goes_on)
-      slices[n - 1].size += entry.size;
-    else
-      slices[n++] = entry;
-    *bytes += entry.size;
+    uint32_t count = entries_in(b, index, *last);
+    size_t left = bytes_max > *bytes ? bytes_max - *bytes : 0;
+    struct raft_slice run = raft_block_run(b, i, left, &count);
+    if (count == 0 && n > 0) break;
+    if (count == 0) { /* one always fits */
+      count = 1;
+      run = (struct raft_slice){raft_block_at(b, i), raft_block_size(b, i)};
+    }
+    slices[n++] = run;
+    *bytes += run.size;
+    index += count;
   }
   *last = index - 1;
   assert(*last >= first);
@@ -324,10 +376,13 @@ size_t raft_log_bytes(const struct raft_log *log, raft_index from,
   if (to > log->last) to = log->last;
   if (index > to) return 0;
   size_t bytes = 0;
-  for (uint32_t at = position(log, index); index <= to; index++) {
-    at = step_to(log, at, index);
+  for (uint32_t at = position(log, index); index <= to;) {
+    if (index == raft_block_until(log->blocks[at])) at++;
     const struct raft_block *b = log->blocks[at];
-    bytes += raft_block_size(b, (uint32_t)(index - b->first));
+    uint32_t count = entries_in(b, index, to);
+    uint32_t i = (uint32_t)(index - b->first);
+    bytes += raft_block_run(b, i, SIZE_MAX, &count).size;
+    index += count;
   }
   assert(bytes >= RAFT_ENTRY_HEADER_BYTES);
   return bytes;
@@ -342,6 +397,7 @@ static struct raft_block *copy_block(const struct raft_log *out,
   size_t offsets = (size_t)RAFT_BLOCK_ENTRY_BYTES * b->count;
   size_t end = b->capacity - offsets;
   copy->count = b->count;
+  copy->end = b->end;
   copy->used = b->used;
   copy->gaps = b->gaps;
   assert(b->used <= end);

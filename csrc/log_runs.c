@@ -27,7 +27,7 @@ static uint32_t runs_until(const struct raft_log *log, raft_index index) {
   return low;
 }
 
-raft_term raft_log_term(const struct raft_log *log, raft_index index) {
+raft_term raft_log_term_before(const struct raft_log *log, raft_index index) {
   if (index == log->base_index) return log->base_term;
   if (index < log->base_index || index > log->last) return 0;
   uint32_t n = runs_until(log, index);

@@ -82,11 +82,26 @@ void raft_peers_reset(struct raft *r) {
   assert(r->peer_count <= r->config.count);
 }
 
+struct raft_progress *raft_find_peer(struct raft *r, raft_id id) {
+  assert(r->peer_count <= RAFT_MEMBERS_MAX);
+  if (r->state != RAFT_LEADER) return NULL;
+  for (uint32_t i = 0; i < r->peer_count; i++)
+    if (r->peers[i].id == id) return &r->peers[i];
+  return NULL;
+}
+
 const struct raft_progress *raft_peer_at(const struct raft *r,
                                          uint32_t position) {
   assert(r->state == RAFT_LEADER);
   assert(position < r->config.count);
   raft_id id = r->config.members[position].id;
+  /* Both ascend, and we are the only member that is no peer: it has the same
+   * place or, behind ours, one less; unless others are about to leave. */
+  if (position < r->peer_count && r->peers[position].id == id)
+    return &r->peers[position];
+  if (position > 0 && position <= r->peer_count &&
+      r->peers[position - 1].id == id)
+    return &r->peers[position - 1];
   for (uint32_t k = 0; k < r->peer_count; k++)
     if (r->peers[k].id == id) return &r->peers[k];
   assert(id == r->options.self); /* all others have a progress */
@@ -212,7 +227,7 @@ raft_index raft_last_for(const struct raft *r, const struct raft_progress *p) {
 raft_ms raft_stamp(const struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
   assert(r->state == RAFT_LEADER);
-  uint64_t walls[RAFT_MEMBERS_MAX] = {0};
+  uint64_t walls[RAFT_MEMBERS_MAX]; /* so many of them as members */
   for (uint32_t i = 0; i < r->config.count; i++) {
     const struct raft_progress *p = raft_peer_at(r, i);
     walls[i] = p != NULL ? p->wall : r->wall;

@@ -90,12 +90,13 @@ static void sort_descending(uint64_t *values, uint32_t n) {
 
 /* The k-th largest value among the voters, k being how many are enough. */
 static uint64_t counted_value(const struct raft_config *c, enum raft_half half,
-                              uint32_t voters, const uint64_t *values) {
-  assert(voters != 0);
+                              const uint64_t *values) {
+  assert(c->count <= RAFT_MEMBERS_MAX);
   uint64_t sorted[RAFT_MEMBERS_MAX];
   uint32_t n = 0;
   for (uint32_t i = 0; i < c->count; i++)
-    if ((voters & bit(i)) != 0) sorted[n++] = values[i];
+    if (counts(c->members[i].role[half])) sorted[n++] = values[i];
+  if (n == 0) return 0; /* nobody is not enough */
   uint32_t k = enough(&c->rule[half], RAFT_COMMIT, n);
   assert(k >= 1);
   assert(k <= n);
@@ -127,11 +128,10 @@ static uint64_t set_value(const struct raft_rule *rule,
 static uint64_t half_value(const struct raft_config *c, enum raft_half half,
                            const uint64_t *values) {
   assert(values != NULL);
-  uint32_t voters = half_voters(c, half);
-  if (voters == 0) return 0;
-  if (c->rule[half].kind == RAFT_RULE_SETS)
-    return set_value(&c->rule[half], values);
-  return counted_value(c, half, voters, values);
+  if (c->rule[half].kind != RAFT_RULE_SETS)
+    return counted_value(c, half, values);
+  if (half_voters(c, half) == 0) return 0;
+  return set_value(&c->rule[half], values);
 }
 
 static uint64_t half_majority(const struct raft_config *c, enum raft_half half,

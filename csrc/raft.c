@@ -486,17 +486,17 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   assert(batch != NULL);
   raft_log_settle(&r->log);
   raft_outbox_clear(&r->taken);
-  raft_conduct(r);
+  if (r->state == RAFT_LEADER) raft_conduct(r);
   bool is_role_told = emit_role(r);
   emit_config(r);
   emit_store(r);
   if (raft_mark_due(r) != NULL) emit_store(r); /* a batch holds one */
-  raft_emit_install(r);
-  raft_emit_acks(r);
-  raft_emit_appends(r);
-  raft_emit_transfer(r);
+  if (r->snapshots.is_install_due) raft_emit_install(r);
+  if (r->ack.to != 0) raft_emit_acks(r);
+  if (r->state == RAFT_LEADER) raft_emit_appends(r);
+  if (r->heir != 0) raft_emit_transfer(r);
   emit_apply(r);
-  if (is_role_told) raft_emit_reads(r);
+  if (is_role_told && r->read_count > 0) raft_emit_reads(r);
   raft_emit_compact(r);
   raft_emit_diverged(r);
   raft_log_evict(&r->log, r->options.memory_bytes_max, r->applied);

@@ -20,6 +20,8 @@
 #ifndef RAFT_REPLICA_H
 #define RAFT_REPLICA_H
 
+#include <assert.h>
+
 #include "effects.h"
 #include "entry.h"
 #include "log.h"
@@ -250,7 +252,6 @@ void raft_leader_tick(struct raft *r);
 void raft_advance_commit(struct raft *r);
 void raft_emit_appends(struct raft *r); /* at take */
 void raft_emit_acks(struct raft *r);    /* at take */
-struct raft_progress *raft_find_peer(struct raft *r, raft_id id);
 
 /* reconfig.c */
 int64_t raft_on_change(struct raft *r, const struct raft_event *ev);
@@ -269,7 +270,7 @@ bool raft_is_stripped(const struct raft *r, raft_id peer); /* gets copies? */
 raft_index raft_strip_log(struct raft *r, raft_index first, raft_index upto,
                           struct raft_slice *out);
 int raft_strip_loaded(struct raft *r, struct raft_slice *tail);
-void raft_holes_grown(struct raft *r, raft_index first);
+void raft_holes_grown(struct raft *r, raft_index newest);
 void raft_holes_cut(struct raft *r, raft_index from);
 void raft_holes_filled(struct raft *r, const struct raft_snapshot *s);
 void raft_holes_recover(struct raft *r, const struct raft_recovery *rec);
@@ -286,6 +287,7 @@ int raft_on_form(struct raft *r, const struct raft_config *config);
 int raft_config_recover(struct raft *r, const struct raft_recovery *rec);
 bool raft_config_is_newest(const struct raft *r); /* after a recovery */
 void raft_peers_reset(struct raft *r); /* progress for the config in force */
+struct raft_progress *raft_find_peer(struct raft *r, raft_id id); /* or NULL */
 /* What a leader knows of the member at this position; NULL: that is us. */
 const struct raft_progress *raft_peer_at(const struct raft *r,
                                          uint32_t position);
@@ -354,7 +356,13 @@ void raft_snapshot_applied(struct raft *r, raft_index index);
 int raft_snapshot_merge(struct raft_recovery *rec);
 int raft_snapshot_recover(struct raft *r, const struct raft_recovery *rec);
 /* The mark for the next store batch, or NULL; and that a batch holds it. */
-const struct raft_place *raft_mark_due(const struct raft *r);
+static inline const struct raft_place *raft_mark_due(const struct raft *r) {
+  const struct raft_snapshots *own = &r->snapshots;
+  assert(own->reset.index == 0 || own->reset.index == r->log.base_index);
+  assert(own->mark.index <= own->index);
+  if (own->reset.index != 0) return &own->reset;
+  return own->mark.index != 0 ? &own->mark : NULL;
+}
 void raft_mark_handed(struct raft *r, raft_seq seq);
 raft_seq raft_reset_after(const struct raft *r); /* batch that holds it, or 0 */
 void raft_ship_tick(struct raft_progress *p);    /* with each heartbeat */

@@ -16,53 +16,61 @@
 
 /* ---- the follower -------------------------------------------------------- */
 
-/* Reads the next entry of a tail that was verified. */
-static bool next_entry(struct raft_slice *tail, struct raft_entry *e) {
-  assert(tail->data != NULL || tail->size == 0);
-  if (tail->size == 0) return false;
-  raft_entry_view(tail->data, e);
-  size_t bytes = raft_entry_bytes(e);
-  assert(bytes <= tail->size);
-  *tail = (struct raft_slice){tail->data + bytes, tail->size - bytes};
-  return true;
+static bool is_config_sound(const uint8_t *entry) {
+  assert(raft_entry_kind(entry) == RAFT_ENTRY_CONFIG);
+  struct raft_config config;
+  struct raft_entry e;
+  raft_entry_view(entry, &e);
+  return raft_config_decode(e.payload, e.size, &config) == RAFT_OK;
 }
 
-static bool is_config_sound(const struct raft_entry *e) {
-  assert(e->kind == RAFT_ENTRY_CONFIG);
-  struct raft_config config;
-  return raft_config_decode(e->payload, e->size, &config) == RAFT_OK;
-}
+/* What the entry before the one that is looked at was. */
+struct before {
+  struct raft_place place;
+  raft_ms stamp; /* none behind it may be below that */
+};
 
 /* Verifies a received entry and that it may follow the one before it. */
 static int verify_entry(const struct raft *r, const struct raft_message *m,
-                        const struct raft_entry *before,
-                        const struct raft_entry *e) {
+                        const struct before *before, struct raft_slice bytes) {
   assert(m->kind == RAFT_MSG_APPEND);
-  raft_index index = before->index + 1;
-  if (e->index != index || e->term < before->term || e->term > m->term)
+  if (raft_entry_verify(bytes.data, bytes.size) != RAFT_OK)
     return RAFT_E_CORRUPT;
-  if (e->time < before->time) return RAFT_E_CORRUPT; /* stamps never fall */
-  if (e->kind == RAFT_ENTRY_CONFIG && !is_config_sound(e))
+  raft_index index = before->place.index + 1;
+  raft_term term = raft_entry_term(bytes.data);
+  if (raft_entry_index(bytes.data) != index) return RAFT_E_CORRUPT;
+  if (term < before->place.term || term > m->term) return RAFT_E_CORRUPT;
+  if (raft_entry_time(bytes.data) < before->stamp) /* stamps never fall */
     return RAFT_E_CORRUPT;
-  bool is_current = m->term >= r->term; /* an old leader may be wrong */
+  if (raft_entry_kind(bytes.data) == RAFT_ENTRY_CONFIG &&
+      !is_config_sound(bytes.data))
+    return RAFT_E_CORRUPT;
+  if (index > r->log.last) return RAFT_OK; /* new, as nearly all are */
+  bool is_current = m->term >= r->term;    /* an old leader may be wrong */
   /* The configuration before the one in force is committed. [Raft 6] */
   raft_index decided =
       r->commit > r->config_before_index ? r->commit : r->config_before_index;
   bool is_decided = index >= r->log.base_index && index <= decided;
-  if (is_current && is_decided && raft_log_term(&r->log, index) != e->term)
+  if (is_current && is_decided && raft_log_term(&r->log, index) != term)
     return RAFT_E_DIVERGED;
   return RAFT_OK;
 }
 
-/* The stamp below which nothing may fall that follows this entry: its own, and
- * that of the entry which we have in its place, if it is the same. */
-static raft_ms stamp_of(const struct raft *r, const struct raft_entry *e) {
+/* The stamp below which nothing may fall that follows this place: that of the
+ * entry received for it, and of the one which we have there, if it is the
+ * same. */
+static raft_ms stamp_of(const struct raft *r, struct raft_place place,
+                        raft_ms received) {
+  assert(place.index <= r->log.last);
   assert(r->log.base_index <= r->log.last);
-  struct raft_entry ours = {.time = 0};
-  if (raft_log_term(&r->log, e->index) != e->term) return e->time;
-  if (!raft_log_get(&r->log, e->index, &ours) && e->index == r->log.last)
-    ours.time = r->last_time;
-  return ours.time > e->time ? ours.time : e->time;
+  if (raft_log_term(&r->log, place.index) != place.term) return received;
+  const uint8_t *entry = raft_log_at(&r->log, place.index);
+  raft_ms ours = 0;
+  if (entry != NULL)
+    ours = raft_entry_time(entry);
+  else if (place.index == r->log.last)
+    ours = r->last_time;
+  return ours > received ? ours : received;
 }
 
 int raft_append_prepare(struct raft *r, const struct raft_message *m) {
@@ -72,18 +80,19 @@ int raft_append_prepare(struct raft *r, const struct raft_message *m) {
   /* unreachable: wire.c has looked */
   if (m->append.prev_index > UINT64_MAX - m->append.count - 1)
     return RAFT_E_CORRUPT;
-  struct raft_entry before = {.index = m->append.prev_index,
-                              .term = m->append.prev_term};
-  before.time = stamp_of(r, &before);
+  struct before before = {{m->append.prev_term, m->append.prev_index}, 0};
+  if (before.place.index <= r->log.last)
+    before.stamp = stamp_of(r, before.place, 0);
   for (uint32_t i = 0; i < m->append.count; i++) {
-    struct raft_entry e;
-    int rc = raft_entry_decode(tail.data, tail.size, &e);
-    if (rc == RAFT_OK) rc = verify_entry(r, m, &before, &e);
-    if (rc != RAFT_OK) return rc == RAFT_E_MORE ? RAFT_E_CORRUPT : rc;
-    tail.data += raft_entry_bytes(&e);
-    tail.size -= raft_entry_bytes(&e);
-    before = e;
-    before.time = stamp_of(r, &e);
+    int rc = verify_entry(r, m, &before, tail);
+    if (rc != RAFT_OK) return rc;
+    before.place.term = raft_entry_term(tail.data);
+    before.place.index++;
+    before.stamp = raft_entry_time(tail.data);
+    if (before.place.index <= r->log.last) /* as few are */
+      before.stamp = stamp_of(r, before.place, before.stamp);
+    size_t bytes = raft_entry_span(tail.data);
+    tail = (struct raft_slice){tail.data + bytes, tail.size - bytes};
   }
   if (tail.size != 0) return RAFT_E_CORRUPT;
   if (m->term < r->term) return RAFT_OK;
@@ -128,18 +137,48 @@ static bool is_joining(const struct raft *r, const struct raft_message *m) {
   return raft_log_term(&r->log, prev) == m->append.prev_term;
 }
 
-/* Appends what is left of a verified run; room was reserved. */
-static void extend(struct raft *r, struct raft_slice run) {
-  assert(run.size >= RAFT_ENTRY_HEADER_BYTES);
-  struct raft_entry e;
-  uint32_t count = 0;
-  for (struct raft_slice s = run; next_entry(&s, &e); count++)
-    r->last_time = e.time;
-  raft_index first = r->log.last + 1;
+/* Appends `count` entries that were verified; room was reserved. */
+static void extend(struct raft *r, struct raft_slice run, uint32_t count) {
+  assert(run.size >= (size_t)count * RAFT_ENTRY_HEADER_BYTES);
+  const uint8_t *end = run.data + run.size;
+  const uint8_t *newest = run.data;
+  const uint8_t *hole = NULL; /* the newest one without its command */
+  bool has_config = false;
+  for (const uint8_t *p = run.data; p < end; p += raft_entry_span(p)) {
+    newest = p;
+    if ((raft_entry_flags(p) & RAFT_ENTRY_STRIPPED) != 0) hole = p;
+    if (raft_entry_kind(p) == RAFT_ENTRY_CONFIG) has_config = true;
+  }
+  r->last_time = raft_entry_time(newest);
   raft_log_append_raw(&r->log, run.data, run.size, count);
-  raft_holes_grown(r, first);
-  for (struct raft_slice s = run; next_entry(&s, &e);)
+  raft_holes_grown(r, hole != NULL ? raft_entry_index(hole) : 0);
+  for (const uint8_t *p = run.data; has_config && p < end;
+       p += raft_entry_span(p)) {
+    struct raft_entry e;
+    raft_entry_view(p, &e);
     if (e.kind == RAFT_ENTRY_CONFIG) raft_config_append(r, &e);
+  }
+}
+
+/* How many entries of the message do we have, at its front? */
+static uint32_t known_entries(const struct raft *r,
+                              const struct raft_message *m,
+                              struct raft_slice *rest) {
+  assert(m->kind == RAFT_MSG_APPEND);
+  uint32_t n = 0;
+  *rest = m->tail;
+  for (; n < m->append.count; n++) {
+    raft_index index = raft_entry_index(rest->data);
+    raft_term term = raft_entry_term(rest->data);
+    if (index > r->log.last) break;
+    bool is_known =
+        index <= r->log.base_index || raft_log_term(&r->log, index) == term;
+    if (!is_known) break;
+    size_t bytes = raft_entry_span(rest->data);
+    assert(bytes <= rest->size);
+    *rest = (struct raft_slice){rest->data + bytes, rest->size - bytes};
+  }
+  return n;
 }
 
 /* Keeps what agrees, drops what conflicts, appends what is new. [Raft 5.3] A
@@ -149,27 +188,20 @@ static void extend(struct raft *r, struct raft_slice run) {
 static raft_index merge(struct raft *r, const struct raft_message *m) {
   assert(r->state == RAFT_FOLLOWER);
   assert(m->term == r->term);
-  struct raft_slice rest = m->tail;
-  struct raft_slice run = rest;
-  struct raft_entry e;
-  while (next_entry(&rest, &e)) {
-    bool is_known = e.index <= r->log.base_index ||
-                    raft_log_term(&r->log, e.index) == e.term;
-    if (!is_known) break;
-    run = rest;
-  }
+  struct raft_slice run;
+  uint32_t known = known_entries(r, m, &run);
   if (run.size == 0) return m->append.prev_index + m->append.count;
-  raft_entry_view(run.data, &e);
-  assert(e.index > r->commit); /* verify_entry refused the rest */
-  if (r->is_out_of_space) return e.index - 1;
-  if (e.index <= r->log.last) {
-    raft_log_truncate(&r->log, e.index);
-    raft_holes_cut(r, e.index);
-    raft_config_truncate(r, e.index);
-    if (r->ack.index >= e.index) r->ack.index = e.index - 1; /* took it back */
+  raft_index first = m->append.prev_index + known + 1;
+  assert(first > r->commit); /* verify_entry refused the rest */
+  if (r->is_out_of_space) return first - 1;
+  if (first <= r->log.last) {
+    raft_log_truncate(&r->log, first);
+    raft_holes_cut(r, first);
+    raft_config_truncate(r, first);
+    if (r->ack.index >= first) r->ack.index = first - 1; /* took it back */
   }
-  assert(e.index == r->log.last + 1);
-  extend(r, run);
+  assert(first == r->log.last + 1);
+  extend(r, run, m->append.count - known);
   return r->log.last;
 }
 
@@ -246,14 +278,6 @@ void raft_emit_acks(struct raft *r) {
 }
 
 /* ---- the leader: sending ------------------------------------------------- */
-
-struct raft_progress *raft_find_peer(struct raft *r, raft_id id) {
-  assert(r->peer_count <= RAFT_MEMBERS_MAX);
-  if (r->state != RAFT_LEADER) return NULL;
-  for (uint32_t i = 0; i < r->peer_count; i++)
-    if (r->peers[i].id == id) return &r->peers[i];
-  return NULL;
-}
 
 static struct raft_message append_after(struct raft *r,
                                         struct raft_progress *p) {
@@ -335,8 +359,9 @@ static void send_stripped(struct raft *r, struct raft_progress *p) {
 static bool send_some(struct raft *r, struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
   assert(p->match < p->next);
+  if (p->state == RAFT_SNAPSHOT || p->next > r->log.last) return false;
   raft_index last = raft_last_for(r, p);
-  if (p->state == RAFT_SNAPSHOT || p->next > last) return false;
+  if (p->next > last) return false;
   if (p->next <= r->log.base_index) return false; /* a transfer rests */
   if (!raft_progress_can_send(p, r->options.inflight_bytes_max)) return false;
   if (p->next < r->log.memory_first) {
@@ -372,7 +397,8 @@ void raft_emit_appends(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
   for (uint32_t i = 0; i < r->peer_count; i++) {
     struct raft_progress *p = &r->peers[i];
-    (void)raft_emit_ship(r, p); /* or not; then there may be entries */
+    if (p->next <= r->log.base_index)
+      (void)raft_emit_ship(r, p); /* or not; then there may be entries */
     while (send_some(r, p))
       continue;
     if (!needs_word(r, p)) continue;
@@ -498,7 +524,7 @@ void raft_on_unreachable(struct raft *r, raft_id peer) {
  * term; older ones follow with it. Our own disk counts like any other. */
 void raft_advance_commit(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
-  uint64_t match[RAFT_MEMBERS_MAX] = {0};
+  uint64_t match[RAFT_MEMBERS_MAX]; /* so many of them as there are members */
   for (uint32_t i = 0; i < r->config.count; i++) {
     const struct raft_progress *p = raft_peer_at(r, i);
     match[i] = p != NULL ? p->match : r->log.stored;

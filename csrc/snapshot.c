@@ -114,14 +114,6 @@ int raft_snapshot_recover(struct raft *r, const struct raft_recovery *rec) {
 
 /* ---- marks in the log ---------------------------------------------------- */
 
-const struct raft_place *raft_mark_due(const struct raft *r) {
-  const struct raft_snapshots *own = &r->snapshots;
-  assert(own->reset.index == 0 || own->reset.index == r->log.base_index);
-  assert(own->mark.index <= own->index);
-  if (own->reset.index != 0) return &own->reset;
-  return own->mark.index != 0 ? &own->mark : NULL;
-}
-
 void raft_mark_handed(struct raft *r, raft_seq seq) {
   struct raft_snapshots *own = &r->snapshots;
   assert(raft_mark_due(r) != NULL);
@@ -276,14 +268,14 @@ int64_t raft_on_snapshot_received(struct raft *r,
 
 void raft_snapshot_applied(struct raft *r, raft_index index) {
   struct raft_snapshots *own = &r->snapshots;
-  struct raft_entry e;
   assert(index <= r->apply_handed);
   if (own->installing != 0 && index >= own->installing) {
     r->applied_time = own->time;
     own->installing = 0;
     own->is_install_due = false;
   }
-  if (raft_log_get(&r->log, index, &e)) r->applied_time = e.time;
+  const uint8_t *entry = raft_log_at(&r->log, index);
+  if (entry != NULL) r->applied_time = raft_entry_time(entry);
 }
 
 /* Its STORE is born before it, all that is applied after it. */
@@ -304,10 +296,10 @@ void raft_emit_install(struct raft *r) {
 /* Only to who has spoken since the last heartbeat: a file is no probe. */
 static bool needs_ship(const struct raft *r, const struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
+  if (p->next > r->log.base_index) return false;
+  if (p->state == RAFT_SNAPSHOT || p->is_resting) return false;
   raft_ms beat = raft_heartbeat(r); /* it may have grown since the last one */
   raft_ms last = r->heartbeat_due > beat ? r->heartbeat_due - beat : 0;
-  if (p->state == RAFT_SNAPSHOT || p->is_resting) return false;
-  if (p->next > r->log.base_index) return false;
   return p->heard >= last;
 }
 
@@ -363,6 +355,7 @@ static raft_index unpinned(const struct raft *r) {
 }
 
 void raft_emit_compact(struct raft *r) {
+  if (r->snapshots.marked <= r->snapshots.told) return; /* as nearly always */
   raft_index upto = unpinned(r);
   assert(upto <= r->snapshots.marked);
   if (upto <= r->snapshots.told) return;

@@ -96,11 +96,12 @@ static bool is_sound_vote_reply(const struct raft_message *m) {
 static void put_append(struct raft_out *out, const struct raft_message *m) {
   assert(out != NULL);
   assert(m->kind == RAFT_MSG_APPEND);
-  raft_out_u64(out, m->append.prev_index);
-  raft_out_u64(out, m->append.prev_term);
-  raft_out_u64(out, m->append.commit);
-  raft_out_u64(out, m->append.round);
-  raft_out_u32(out, m->append.count);
+  uint8_t *p = raft_out_room(out, 36); /* at once: there are many of these */
+  raft_put_u64(p, m->append.prev_index);
+  raft_put_u64(p + 8, m->append.prev_term);
+  raft_put_u64(p + 16, m->append.commit);
+  raft_put_u64(p + 24, m->append.round);
+  raft_put_u32(p + 32, m->append.count);
   if (m->append.verdict == RAFT_VERDICT_NONE) return;
   raft_out_u8(out, m->append.verdict);
   raft_out_u64(out, m->append.sum.index);
@@ -110,11 +111,13 @@ static void put_append(struct raft_out *out, const struct raft_message *m) {
 static void get_append(struct raft_in *in, struct raft_message *m) {
   assert(raft_in_is_good(in)); /* nothing read yet */
   assert(m->kind == RAFT_MSG_APPEND);
-  m->append.prev_index = raft_in_u64(in);
-  m->append.prev_term = raft_in_u64(in);
-  m->append.commit = raft_in_u64(in);
-  m->append.round = raft_in_u64(in);
-  m->append.count = raft_in_u32(in);
+  const uint8_t *p = raft_in_bytes(in, 36);
+  if (p == NULL) return;
+  m->append.prev_index = raft_get_u64(p);
+  m->append.prev_term = raft_get_u64(p + 8);
+  m->append.commit = raft_get_u64(p + 16);
+  m->append.round = raft_get_u64(p + 24);
+  m->append.count = raft_get_u32(p + 32);
   if (raft_in_left(in) == 0) return;
   m->append.verdict = raft_in_u8(in);
   m->append.sum.index = raft_in_u64(in);
@@ -154,13 +157,14 @@ static void put_append_reply(struct raft_out *out,
                              const struct raft_message *m) {
   assert(out != NULL);
   assert(m->kind == RAFT_MSG_APPEND_REPLY);
-  raft_out_u64(out, m->append_reply.index);
-  raft_out_u64(out, m->append_reply.hint_index);
-  raft_out_u64(out, m->append_reply.hint_term);
-  raft_out_u64(out, m->append_reply.round);
-  raft_out_u64(out, m->append_reply.wall);
-  raft_out_u8(out, m->append_reply.accepted);
-  raft_out_u8(out, m->append_reply.flags);
+  uint8_t *p = raft_out_room(out, 42); /* at once, as above */
+  raft_put_u64(p, m->append_reply.index);
+  raft_put_u64(p + 8, m->append_reply.hint_index);
+  raft_put_u64(p + 16, m->append_reply.hint_term);
+  raft_put_u64(p + 24, m->append_reply.round);
+  raft_put_u64(p + 32, m->append_reply.wall);
+  p[40] = m->append_reply.accepted;
+  p[41] = m->append_reply.flags;
   if (m->append_reply.sum.index == 0) return;
   raft_out_u64(out, m->append_reply.sum.index);
   raft_out_u64(out, m->append_reply.sum.digest);
@@ -169,13 +173,16 @@ static void put_append_reply(struct raft_out *out,
 static void get_append_reply(struct raft_in *in, struct raft_message *m) {
   assert(raft_in_is_good(in)); /* nothing read yet */
   assert(m->kind == RAFT_MSG_APPEND_REPLY);
-  m->append_reply.index = raft_in_u64(in);
-  m->append_reply.hint_index = raft_in_u64(in);
-  m->append_reply.hint_term = raft_in_u64(in);
-  m->append_reply.round = raft_in_u64(in);
-  m->append_reply.wall = raft_in_u64(in);
-  m->append_reply.accepted = raft_in_bool(in);
-  m->append_reply.flags = raft_in_u8(in);
+  const uint8_t *p = raft_in_bytes(in, 42);
+  if (p == NULL) return;
+  m->append_reply.index = raft_get_u64(p);
+  m->append_reply.hint_index = raft_get_u64(p + 8);
+  m->append_reply.hint_term = raft_get_u64(p + 16);
+  m->append_reply.round = raft_get_u64(p + 24);
+  m->append_reply.wall = raft_get_u64(p + 32);
+  m->append_reply.accepted = p[40] == 1;
+  m->append_reply.flags = p[41];
+  if (p[40] > 1) raft_in_refuse(in);
   if (raft_in_left(in) == 0) return;
   m->append_reply.sum.index = raft_in_u64(in);
   m->append_reply.sum.digest = raft_in_u64(in);

@@ -122,17 +122,23 @@ static void set_bare(struct raft *r, bool is_bare) {
   if (r->state != RAFT_FOLLOWER) raft_become_follower(r, r->term, 0);
 }
 
-/* Entries have come into our log, from `first` on; they are in memory. */
-void raft_holes_grown(struct raft *r, raft_index first) {
-  assert(first > 0);
-  struct raft_entry e;
-  if (first < r->log.memory_first) first = r->log.memory_first;
-  for (raft_index i = first; i <= r->log.last; i++) {
+/* The newest entry in memory that lacks its command; 0: none does. */
+static raft_index newest_hole_in_memory(const struct raft *r) {
+  assert(r->log.memory_first > r->log.base_index);
+  for (raft_index i = r->log.last; i >= r->log.memory_first; i--) {
+    struct raft_entry e;
     bool is_there = raft_log_get(&r->log, i, &e);
     assert(is_there);
-    bool is_hole = (e.flags & RAFT_ENTRY_STRIPPED) != 0;
-    if (is_hole && i > r->newest_hole) r->newest_hole = i;
+    if ((e.flags & RAFT_ENTRY_STRIPPED) != 0) return i;
   }
+  return 0;
+}
+
+/* Entries have come into our log, `newest` of them without its command; 0: all
+ * have theirs. */
+void raft_holes_grown(struct raft *r, raft_index newest) {
+  assert(newest <= r->log.last);
+  if (newest > r->newest_hole) r->newest_hole = newest;
   if (r->newest_hole > r->snapshots.index) set_bare(r, true);
 }
 
@@ -155,7 +161,7 @@ void raft_holes_recover(struct raft *r, const struct raft_recovery *rec) {
   assert(r->newest_hole == 0);
   raft_index last = r->log.last;
   r->newest_hole = rec->newest_hole < last ? rec->newest_hole : last;
-  raft_holes_grown(r, r->log.base_index + 1);
+  raft_holes_grown(r, newest_hole_in_memory(r));
   r->is_bare = r->newest_hole > 0;
   if (rec->snapshot.index > 0) raft_holes_filled(r, &rec->snapshot);
   assert(r->newest_hole <= last);

@@ -85,6 +85,33 @@ static void goes_on_where_it_stopped(void) {
   }
 }
 
+/* Long data is summed in strands that are joined: every length near to where
+ * their number changes, and after other bytes. */
+static void joins_what_it_sums_side_by_side(void) {
+  static uint8_t data[1600];
+  uint64_t state = test_seed();
+  for (size_t i = 0; i < sizeof data; i++)
+    data[i] = (uint8_t)test_random(&state);
+  for (size_t size = 370; size < sizeof data; size += size % 384 < 30 ? 1 : 7)
+    check_both(data, size, slow(0, data, size));
+  for (size_t from = 1; from < 400; from++) {
+    uint32_t before = raft_crc32c(0, data, from);
+    uint32_t whole = slow(0, data, from + 1199);
+    EQ(raft_crc32c(before, data + from, 1199), whole);
+  }
+}
+
+static void knows_few_bytes_quickly(void) {
+  uint8_t data[RAFT_CRC32C_FEW + 8];
+  uint64_t state = test_seed();
+  for (int round = 0; round < 1000; round++) {
+    for (size_t i = 0; i < sizeof data; i++)
+      data[i] = (uint8_t)test_random(&state);
+    const uint8_t *from = data + round % 8;
+    EQ(raft_crc32c_few(from), slow(0, from, RAFT_CRC32C_FEW));
+  }
+}
+
 static void tells_leading_zeros_apart(void) {
   static const uint8_t zeros[9];
   CHECK(raft_crc32c(0, zeros, 8) != raft_crc32c(0, zeros, 9));
@@ -98,6 +125,8 @@ int main(void) {
   CASE(knows_every_byte_at_every_place);
   CASE(does_not_care_for_alignment_or_size);
   CASE(goes_on_where_it_stopped);
+  CASE(joins_what_it_sums_side_by_side);
+  CASE(knows_few_bytes_quickly);
   CASE(tells_leading_zeros_apart);
   return test_end();
 }

@@ -396,7 +396,7 @@ r->state == RAFT_PRE_CANDIDATE &&
     }]]),
 
   -- Snapshots.
-  plant("24", "replication.c", "e.index <= r->log.base_index",
+  plant("24", "replication.c", "index <= r->log.base_index",
     "false"),
 
   plant("25", "replication.c",

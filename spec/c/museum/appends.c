@@ -274,6 +274,6 @@ const struct museum_scenario museum_appends[] = {
     RED("64", a_cut_off_configuration_stays_in_force,
         "raft_config_in_force(c->nodes[N1].raft, &index)->members[0].priority: "
         "got 5, want 0"),
-    RED("106", another_entry_replaces_a_committed_one, "e.index > r->commit"),
+    RED("106", another_entry_replaces_a_committed_one, "first > r->commit"),
     LAST,
 };

@@ -268,7 +268,7 @@ static void a_receipt_comes_before_its_mark(void) {
 }
 
 const struct museum_scenario museum_snapshots[] = {
-    RED("24", the_first_append_comes_again, "e.index > r->commit"),
+    RED("24", the_first_append_comes_again, "first > r->commit"),
     RED("25", a_place_before_the_snapshot_is_a_conflict, "accepted"),
     RED("66", a_configuration_is_lost_with_the_log, "count"),
     RED("68", a_conflicting_entry_is_kept_at_the_end, "accepted"),
