@@ -51,6 +51,7 @@ struct raft_aio *raft_aio_new(void) {
 
 void raft_aio_free(struct raft_aio *aio) {
   if (aio == NULL) return;
+  assert(aio->busy <= RAFT_AIO_WRITES_MAX);
   (void)syscall(SYS_io_destroy, aio->context); /* it waits */
   (void)close(aio->event);
   for (int i = 0; i < RAFT_AIO_WRITES_MAX; i++)
@@ -59,10 +60,13 @@ void raft_aio_free(struct raft_aio *aio) {
 }
 
 int raft_aio_event(const struct raft_aio *aio) {
+  assert(aio != NULL);
+  assert(aio->event >= 0);
   return aio->event;
 }
 
 bool raft_aio_direct(int fd, bool is_direct) {
+  assert(fd >= 0);
   int flags = fcntl(fd, F_GETFL);
   if (flags < 0) return false;
   flags = is_direct ? flags | O_DIRECT : flags & ~O_DIRECT;
@@ -70,6 +74,8 @@ bool raft_aio_direct(int fd, bool is_direct) {
 }
 
 int raft_aio_allocate(int fd, int64_t size) {
+  assert(fd >= 0);
+  assert(size > 0);
   return fallocate(fd, 0, 0, size) == 0 ? 0 : errno;
 }
 
@@ -121,6 +127,7 @@ int raft_aio_reap(struct raft_aio *aio, int64_t *result) {
   struct io_event ended;
   struct timespec now = {0, 0};
   uint64_t count;
+  assert(result != NULL);
   if (aio->busy == 0) return -1;
   (void)!read(aio->event, &count, sizeof count); /* it only wakes us */
   if (syscall(SYS_io_getevents, aio->context, 0, 1, &ended, &now) != 1)

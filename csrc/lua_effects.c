@@ -3,7 +3,7 @@
  *   for kind, after, a, b, c, d, e, f, g, h in core:effects() do
  *     "store",     after, seq, bytes, term, vote, commit, mark_index,
  *                  mark_term, is_reset
- *     "send",      after, peer, bytes
+ *     "send",      after, peer, bytes, is_patient
  *     "load",      after, peer or false, first, last
  *     "apply",     after, first, last
  *     "read",      after, token, index
@@ -113,9 +113,13 @@ static int push_forwarded(lua_State *L, const struct raft_effect *fx) {
 
 static int push_send(lua_State *L, const struct raft_effect *fx,
                      uint32_t count) {
+  bool is_patient = true; /* as all of those that are joined */
+  for (uint32_t i = 0; i < count; i++)
+    is_patient = is_patient && fx[i].is_patient;
   raft_lua_push_name(L, 1, fx->to);
   push_parts(L, fx, count);
-  return 2;
+  lua_pushboolean(L, is_patient);
+  return 3;
 }
 
 static int push_ship(lua_State *L, const struct raft_effect *fx) {

@@ -386,7 +386,9 @@ enum raft_effect_kind {
 
 struct raft_effect {
   enum raft_effect_kind kind;
-  raft_seq after; /* perform once all batches <= after are durable */
+  raft_seq after;  /* perform once all batches <= after are durable */
+  bool is_patient; /* SEND: it may be sent at the end of the turn, or along with
+                      what else goes to this member until then */
   union {
     struct { /* write it, sync it, then report STORED(seq) */
       raft_seq seq;

@@ -385,11 +385,17 @@ static bool send_some(struct raft *r, struct raft_progress *p) {
   return p->state == RAFT_REPLICATE;
 }
 
-/* Must it hear something though there are no entries for it? */
-static bool needs_word(const struct raft *r, const struct raft_progress *p) {
-  assert(r->state == RAFT_LEADER);
-  if (raft_read_waits_for(r, p)) return true;
-  return p->state == RAFT_REPLICATE && p->commit_sent < r->commit;
+/* Must it hear something though there are no entries for it? Who reads waits for
+ * an answer; of what is committed most hear with the entries of the same turn,
+ * for who commits is asked for more. */
+static void send_word(struct raft *r, struct raft_progress *p) {
+  bool has_reads = raft_read_waits_for(r, p);
+  bool is_behind = p->state == RAFT_REPLICATE && p->commit_sent < r->commit;
+  if (!has_reads && !is_behind) return;
+  if (raft_reserve_send(r, 0) != RAFT_OK) return;
+  send_empty(r, p);
+  assert(r->out.effects[r->out.count - 1].to == p->id);
+  r->out.effects[r->out.count - 1].is_patient = !has_reads;
 }
 
 void raft_emit_appends(struct raft *r) {
@@ -401,8 +407,7 @@ void raft_emit_appends(struct raft *r) {
       (void)raft_emit_ship(r, p); /* or not; then there may be entries */
     while (send_some(r, p))
       continue;
-    if (!needs_word(r, p)) continue;
-    if (raft_reserve_send(r, 0) == RAFT_OK) send_empty(r, p);
+    send_word(r, p);
   }
 }
 

@@ -58,7 +58,7 @@ local function new_driver()
   function driver.wants_flush() note("flush") end
   function driver.emit(_, name, value) note("event", name, value or "none") end
   function driver.address_of() return nil end
-  driver.held = effects.new()
+  driver.held, driver.patient = effects.new(), {}
   return driver
 end
 

@@ -68,6 +68,7 @@ function M.new(options, node)
     config_index = 0,         -- of its entry
     stored = 0,               -- newest durable batch
     held = effects.new(),     -- what waits for the disk
+    patient = {},             -- frames that wait for the turn's end
     applied = 0,
     apply_last = 0,           -- what may be applied
     void_upto = 0,            -- no apply up to here counts: see applying.lua
@@ -217,6 +218,7 @@ function Driver:on_prepare()
   self.is_wall_fresh = false
   self:tell_wall()
   self:flush()
+  effects.send_patient(self)
   if self.is_closed then return end
   local waiters = earlier(earlier(self.proposals.soonest, self.reads.soonest),
     self.transfers.soonest)

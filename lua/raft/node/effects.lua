@@ -26,10 +26,36 @@ end
 
 -- A string that found no place is lost, and with it what only it carried: the
 -- answer to a forward, say. Cutting the link tells both ends.
-function perform.send(driver, peer, bytes)
+local function send(driver, peer, bytes)
   if driver.transport:send(peer, bytes) then return end
   driver.peers:cut(peer)
   driver:step(driver.core:unreachable(driver:now(), peer))
+end
+
+-- What is patient goes along with what follows in this turn, which is often
+-- more of the same; the order stays. `patient` holds peers, in order, and of
+-- each the bytes; false: they have gone.
+function perform.send(driver, peer, bytes, is_patient)
+  local patient = driver.patient
+  if patient[peer] then bytes = patient[peer] .. bytes end
+  if is_patient then
+    if patient[peer] == nil then patient[#patient + 1] = peer end
+    patient[peer] = bytes
+  else
+    patient[peer] = patient[peer] and false
+    send(driver, peer, bytes)
+  end
+end
+
+--- The turn ends: sends what nothing followed.
+function M.send_patient(driver)
+  local patient = driver.patient
+  if #patient == 0 then return end
+  driver.patient = {}
+  for _, peer in ipairs(patient) do
+    if driver.is_closed then return end
+    if patient[peer] then send(driver, peer, patient[peer]) end
+  end
 end
 
 function perform.apply(driver, _, last)
