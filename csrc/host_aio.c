@@ -32,6 +32,7 @@ struct raft_aio {
 };
 
 static uint8_t *aligned(size_t size) {
+  assert(size % RAFT_AIO_ALIGN == 0);
   void *memory = NULL;
   if (posix_memalign(&memory, RAFT_AIO_ALIGN, size) != 0) return NULL;
   return memory;
@@ -81,6 +82,7 @@ int raft_aio_allocate(int fd, int64_t size) {
 
 /* A place for one more, with a buffer of that size; or minus an errno. */
 static int find_place(struct raft_aio *aio, size_t size) {
+  assert(size > 0);
   for (int i = 0; i < RAFT_AIO_WRITES_MAX; i++) {
     struct write *w = &aio->writes[i];
     if (w->is_busy) continue;
@@ -147,25 +149,32 @@ int raft_aio_reap(struct raft_aio *aio, int64_t *result) {
 
 #else
 
+#include <assert.h>
+
 struct raft_aio *raft_aio_new(void) {
   return NULL;
 }
 
 void raft_aio_free(struct raft_aio *aio) {
+  assert(aio == NULL); /* as it is in all that follows */
   (void)aio;
 }
 
 int raft_aio_event(const struct raft_aio *aio) {
+  assert(aio == NULL);
   (void)aio;
   return -1;
 }
 
 bool raft_aio_direct(int fd, bool is_direct) {
+  assert(fd >= 0);
   (void)fd;
   return !is_direct;
 }
 
 int raft_aio_allocate(int fd, int64_t size) {
+  assert(fd >= 0);
+  assert(size > 0);
   (void)fd;
   (void)size;
   return -1;
@@ -173,6 +182,8 @@ int raft_aio_allocate(int fd, int64_t size) {
 
 int raft_aio_write(struct raft_aio *aio, int fd, const void *bytes, size_t size,
                    int64_t offset) {
+  assert(aio == NULL);
+  assert(size > 0);
   (void)aio;
   (void)fd;
   (void)bytes;
@@ -182,6 +193,8 @@ int raft_aio_write(struct raft_aio *aio, int fd, const void *bytes, size_t size,
 }
 
 int raft_aio_reap(struct raft_aio *aio, int64_t *result) {
+  assert(aio == NULL);
+  assert(result != NULL);
   (void)aio;
   (void)result;
   return -1;

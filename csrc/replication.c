@@ -385,9 +385,8 @@ static bool send_some(struct raft *r, struct raft_progress *p) {
   return p->state == RAFT_REPLICATE;
 }
 
-/* Must it hear something though there are no entries for it? Who reads waits for
- * an answer; of what is committed most hear with the entries of the same turn,
- * for who commits is asked for more. */
+/* Something without entries, if it must hear it. Who reads waits for an answer;
+ * of what is committed most hear with the entries of the same turn. */
 static void send_word(struct raft *r, struct raft_progress *p) {
   bool has_reads = raft_read_waits_for(r, p);
   bool is_behind = p->state == RAFT_REPLICATE && p->commit_sent < r->commit;
@@ -424,26 +423,21 @@ int raft_on_loaded(struct raft *r, const struct raft_event *ev) {
     p->is_loading = false;
     return RAFT_OK;
   }
-  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = r->term};
-  m.append.prev_index = p->next - 1;
-  m.append.prev_term = raft_log_term(&r->log, p->next - 1);
-  m.tail = ev->loaded.entries;
+  uint32_t count = 0;
+  struct raft_slice tail = ev->loaded.entries;
   struct raft_entry e;
-  for (struct raft_slice s = m.tail; s.size > 0;) {
+  for (struct raft_slice s = tail; s.size > 0; count++) {
     if (raft_entry_decode(s.data, s.size, &e) != RAFT_OK) return RAFT_E_CORRUPT;
-    if (e.index != p->next + m.append.count) return RAFT_E_CORRUPT;
+    if (e.index != p->next + count) return RAFT_E_CORRUPT;
     if (raft_log_term(&r->log, e.index) != e.term) return RAFT_E_CORRUPT;
     s.data += raft_entry_bytes(&e);
     s.size -= raft_entry_bytes(&e);
-    m.append.count++;
   }
-  struct raft_slice tail = m.tail;
   int rc = raft_is_stripped(r, p->id) ? raft_strip_loaded(r, &tail) : RAFT_OK;
   if (rc == RAFT_OK) rc = raft_reserve_send(r, tail.size);
   if (rc != RAFT_OK) return rc;
-  raft_index last = p->next + m.append.count - 1;
-  uint32_t count = m.append.count;
-  m = append_after(r, p);
+  raft_index last = p->next + count - 1;
+  struct raft_message m = append_after(r, p);
   m.append.count = count;
   m.tail = tail;
   raft_send(r, p->id, 0, &m);

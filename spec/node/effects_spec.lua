@@ -90,6 +90,22 @@ describe("effects", function()
     assert.equal("", stored(driver, 2))
   end)
 
+  it("send what is patient with what follows, or at the end of a turn",
+    function()
+    local driver = new_driver()
+    assert.equal("send n3 bcd", take(driver, { { "send", 0, "n2", "a", true },
+      { "send", 0, "n3", "b", true }, { "send", 0, "n3", "c", true },
+      { "send", 0, "n3", "d", false } }))
+    take(driver, { { "send", 0, "n4", "e", true },
+      { "send", 0, "n3", "f", true } })
+    effects.send_patient(driver)
+    assert.equal("send n2 a, send n3 f, send n4 e",
+      table.concat(driver.done, ", "))
+    driver.done = {}
+    effects.send_patient(driver)
+    assert.same({}, driver.done)
+  end)
+
   it("keep the order of stores, applies and reads", function()
     local driver = new_driver()
     take(driver, { { "apply", 1, 1, 5 }, { "read", 0, 7, 5 },

@@ -67,8 +67,7 @@ function M.new(options, node)
     config = false,           -- in force, as core:config() gives it
     config_index = 0,         -- of its entry
     stored = 0,               -- newest durable batch
-    held = effects.new(),     -- what waits for the disk
-    patient = {},             -- frames that wait for the turn's end
+    held = effects.new(), patient = {},  -- what waits for disk, or turn's end
     applied = 0,
     apply_last = 0,           -- what may be applied
     void_upto = 0,            -- no apply up to here counts: see applying.lua
