@@ -69,18 +69,23 @@ function OwnSession:is_stranded(waiter)
   return waiter.session ~= false
 end
 
---- The request of a waiter, as the bytes of an entry. It keeps the sequence
--- that it gets here.
-function OwnSession:request(waiter)
+--- Gives a waiter its place in the session, which it keeps: the floor to send
+-- it with.
+function OwnSession:place(waiter)
   assert(self.id and not self:is_stranded(waiter), "no session is open")
   if not waiter.session then
     self.last = self.last + 1
     waiter.session, waiter.sequence = self.id, self.last
     self.sent:push(waiter)
   end
+  return floor_of(self)
+end
+
+--- The request of a waiter, as the bytes of an entry.
+function OwnSession:request(waiter)
+  local floor = self:place(waiter)
   return session_entry.encode { op = "command", session = self.id,
-    sequence = waiter.sequence, floor = floor_of(self),
-    command = waiter.command }
+    sequence = waiter.sequence, floor = floor, command = waiter.command }
 end
 
 -- What keeps the session, and asks for nothing.

@@ -66,6 +66,7 @@ end
 
 local function use(self, session, index, time)
   session.used_index, session.used_time = index, time
+  if session.after == self.ends then return end  -- as mostly
   unlink(session)
   link_newest(self, session)
 end
@@ -105,12 +106,15 @@ end
 
 -- Nobody waits for what is below this.
 local function raise_floor(self, session, floor)
-  local top = math.min(floor - 1, session.last)
+  if floor <= session.floor then return end
+  local top = floor <= session.last and floor - 1 or session.last
   for sequence = session.floor, top do forget(self, session, sequence) end
-  session.floor = math.max(session.floor, floor)
+  session.floor = floor
 end
 
-local function keep(self, session, sequence, bytes)
+--- Keeps the answer to a command that was new, as bytes.
+-- @param session as admit gave it
+function Sessions:keep(session, sequence, bytes)
   session.last = sequence
   session.answers[sequence] = bytes
   session.answer_count = session.answer_count + 1
@@ -138,9 +142,9 @@ function operations.open(self, index, time, request)
   return "opened", index
 end
 
--- The session of a request, in use now; or nil: it is gone.
-local function used(self, index, time, request)
-  local session = self.by_id[request.session]
+-- The session of this id, in use now; or nil: it is gone.
+local function used(self, index, time, id)
+  local session = self.by_id[id]
   if not session then return nil end
   if is_over(session, time) then
     remove(self, session)
@@ -156,26 +160,38 @@ local function is_full(self, session)
     or session.bytes >= self.limits.bytes
 end
 
-function operations.command(self, index, time, request, run)
-  local session = used(self, index, time, request)
+--- What is to become of a command, from the numbers of its entry.
+-- @return "new" and its session: it is run now, and then keep is called with
+--   what it came to; "again" and the bytes of the answer; or why it is not run
+function Sessions:admit(index, time, id, sequence, floor)
+  expire(self, time)
+  local session = used(self, index, time, id)
   if not session then return "expired" end
-  raise_floor(self, session, request.floor)
-  local sequence = request.sequence
-  if sequence < session.floor then return "late" end
-  if sequence <= session.last then
+  raise_floor(self, session, floor)
+  local last = session.last
+  if sequence < session.floor then
+    return "late"
+  elseif sequence <= last then
     return "again", session.answers[sequence]
-  elseif sequence > math.max(session.last + 1, session.floor) then
+  elseif sequence > last + 1 and sequence > session.floor then
     return "gap"
   elseif is_full(self, session) then
     return "full"
   end
+  return "new", session
+end
+
+function operations.command(self, index, time, request, run)
+  local what, kept = self:admit(index, time, request.session, request.sequence,
+    request.floor)
+  if what ~= "new" then return what, kept end
   local bytes = run(request.command)
-  keep(self, session, sequence, bytes)
+  self:keep(kept, request.sequence, bytes)
   return "new", bytes
 end
 
 function operations.keep(self, index, time, request)
-  local session = used(self, index, time, request)
+  local session = used(self, index, time, request.session)
   if not session then return "expired" end
   raise_floor(self, session, request.floor)
   return "kept"

@@ -14,14 +14,20 @@ local function new_client(options)
   function client.now() return client.time end
   function client.wake(_, at) client.wakes[#client.wakes + 1] = at end
   local connection = { head = { id = "n1", leader = "n1" } }
-  function connection.send(_, frame)
-    local kind, id, number, body = frames.decode(frame)
-    local entry = kind == "session" and session_entry.decode(body)
+  local function sent(kind, id, number, body)
+    local entry = kind == frames.KINDS.session and session_entry.decode(body)
     local what = entry and (entry.op == "command" and entry.command or entry.op)
     client.sent[#client.sent + 1] = { id = id, what = what or body,
       number = number, entry = entry }
   end
-  function connection.flush() end
+  connection.writer = frames.writer()
+  local reader = frames.reader(1 << 20)
+  function connection.flush()
+    reader:feed(connection.writer:take() or "")
+    for kind, id, number, body in reader.next, reader do
+      sent(assert(kind, id), id, number, body)
+    end
+  end
   client.connection = connection
   client.search = { trouble = "why" }
   function client.search.usable() return client.connection or nil end
@@ -40,7 +46,7 @@ local function ask(client, kind, what, told, more)
     end }
   request[kind == "command" and "command" or "body"] = what
   for name, value in pairs(more or {}) do request[name] = value end
-  client.requests:add(request)
+  client.requests:add(request, request.can_wait)
   client.requests:dispatch()
 end
 

@@ -95,7 +95,7 @@ local function ask_aside(self, where, body, deadline, answer)
     sockets = self.sockets, id = self.id, cluster = self.cluster, where = where,
     ping_ms = ping_ms(self),
     opened = function(own)
-      own:send(frames.encode("call", ASIDE_ID, 0, body))
+      own.writer:frame(frames.KINDS.call, ASIDE_ID, 0, body)
       own:flush()
     end,
     result = function(_, _, _, bytes)
@@ -159,8 +159,8 @@ end
 function M.say_goodbye(self)
   local connection = self.search:usable()
   if not connection or not self.requests.session.id then return end
-  connection:send(frames.encode("session", 1 << 40, limits.MAY_FORWARD,
-    self.requests.session:closing()))
+  connection.writer:frame(frames.KINDS.session, 1 << 40, limits.MAY_FORWARD,
+    self.requests.session:closing())
   connection:flush()
 end
 

@@ -4,8 +4,8 @@ local M = {}
 
 -- They are bytes that are ready.
 local function submit(requests, bytes, answer)
-  requests:add { kind = "session", body = bytes, answer = answer,
-    can_wait = true, deadline = false, order = 0 }
+  requests:add({ kind = "session", body = bytes, answer = answer,
+    deadline = false, order = 0, sends = 0 }, true)
   requests.is_sorted = false
 end
 

@@ -7,10 +7,11 @@ local M = {}
 
 --- Is there room for this one beside those that are under way?
 -- @param requests flying_count, flying_bytes
-function M.has(requests, request)
+-- @param size of its body
+function M.has(requests, size)
   if requests.flying_count == 0 then return true end
   return requests.flying_count < limits.OPEN_MAX
-    and requests.flying_bytes + request.size + limits.SESSION_BYTES
+    and requests.flying_bytes + size + limits.SESSION_BYTES
       <= limits.OPEN_BYTES_MAX
 end
 

@@ -11,6 +11,7 @@ local frames = require "raft.client.frames"
 
 local M = {}
 
+local HEAD <const> = frames.KINDS.head
 local HEAD_ID <const> = 1        -- of the request for the head
 local PATIENCE_MS <const> = 1500 -- with a node that knows of no leader
 local AVOID_MS <const> = 1000    -- a leader that could not be reached,
@@ -24,8 +25,7 @@ Search.__index = Search
 
 --- @param client sockets, id, cluster; changed(): look again what can be sent;
 --   met(identity): a node of this cluster, false where it has not formed;
---   met(identity): a node of this cluster, false where it has not formed;
---   result(id, number, bytes); lost(): what was on its way is not answered
+--   requests, which take what is answered; lost(): what was on its way is not
 -- @param addresses where to look at first
 function M.new(client, addresses)
   return setmetatable({
@@ -70,8 +70,9 @@ local function dial(self, where)
     opened = function(connection) self:opened(connection) end,
     result = function(connection, id, number, bytes)
       if id == HEAD_ID then return self:heard(connection, bytes) end
-      client:result(id, number, bytes)
+      client.requests:result(id, number, bytes)
     end,
+    heard = function() client:changed() end,
     closed = function(_, reason, refusal)
       self:closed(where, reason, refusal)
     end,
@@ -165,7 +166,7 @@ function Search:opened(connection)
   self.refusals = 0
   self.avoided[connection.where] = nil
   self.client:met(connection.identity)
-  connection:send(frames.encode("head", HEAD_ID, 0, ""))
+  connection.writer:frame(HEAD, HEAD_ID, 0, "")
   connection:flush()
   self.trouble = connection.where .. " does not say who leads"
   give_time(self)

@@ -1,0 +1,98 @@
+--- The requests of a client: what they are, what they weigh, and how they go
+-- out on a connection.
+local codec = require "raft.codec"
+local core = require "raft.core"
+local frames = require "raft.client.frames"
+local limits = require "raft.client.limits"
+local room = require "raft.client.room"
+local session_entry = require "raft.session_entry"
+
+local M = {}
+
+local REQUEST_BYTES <const> = 64 -- what one weighs beside its body
+local MARGIN_MS <const> = 5      -- a node is given less time than we have
+local HEAD_BYTES <const> = session_entry.HEADER_BYTES
+
+local NUMBERS <const> = frames.KINDS
+local SESSION <const> = NUMBERS.session
+local KINDS <const> = { session = SESSION, query = NUMBERS.query,
+  question = NUMBERS.call, call = NUMBERS.call }
+
+--- The request for a command, for add of @{raft.client.requests}.
+function M.command(command)
+  return { kind = "command", command = command, answer = false,
+    deadline = false, order = false, sends = 0, session = false,
+    sequence = false }
+end
+
+-- What a node is told of these options: it has less time than we.
+local function encode_opts(opts)
+  return codec.encode {
+    timeout = opts.timeout and math.max(1, opts.timeout - MARGIN_MS),
+    consistency = opts.consistency, at_least = opts.at_least or nil }
+end
+
+-- Those of the last query, and their bytes: mostly the next one has the same.
+local last = { timeout = "", consistency = "", at_least = "", bytes = "" }
+
+local function bytes_of(opts)
+  local timeout, consistency, at_least = opts.timeout, opts.consistency,
+    opts.at_least
+  local is_same = timeout == last.timeout and consistency == last.consistency
+    and at_least == last.at_least
+  if is_same then return last.bytes end
+  last = { timeout = timeout, consistency = consistency, at_least = at_least,
+    bytes = encode_opts(opts) }
+  return last.bytes
+end
+
+--- The request for what only reads.
+-- @param what what the node is asked: any plain value
+-- @raise bad_value where it is none
+function M.query(what, opts)
+  local bytes = bytes_of(opts)
+  local body = core.query_encode(bytes, what)
+    or codec.encode { request = what, opts = codec.decode(bytes) }
+  return { kind = "query", body = body, answer = false, deadline = false,
+    is_anywhere = opts.consistency == "stale", order = false, sends = 0 }
+end
+
+--- Bytes of its body on the wire.
+function M.size(request)
+  local command = request.command
+  return command and HEAD_BYTES + #command or #request.body
+end
+
+--- What it counts for max_pending_bytes.
+function M.weight(request)
+  return REQUEST_BYTES + #(request.command or request.body)
+end
+
+local function send(self, connection, request)
+  request.sends = request.sends + 1
+  local head, id = connection.head, self.last_id + 1
+  local number = head.leader ~= head.id and limits.MAY_FORWARD or 0
+  self.last_id = id
+  self.flying[id] = request
+  self.flying_count = self.flying_count + 1
+  self.flying_bytes = self.flying_bytes + M.size(request)
+  if request.body then
+    local kind = KINDS[request.kind]
+    if kind == SESSION then self.used_at = self.now end
+    return connection.writer:frame(kind, id, number, request.body)
+  end
+  self.used_at = self.now
+  local floor = self.session:place(request)
+  connection.writer:command(id, number, request.session, request.sequence,
+    floor, request.command)
+end
+
+--- Sends a request, with all others of this turn: connection:flush().
+-- @param self @{raft.client.requests}
+function M.send(self, connection, request)
+  local refusal = room.refusal(connection.head, request)
+  if refusal then return self:answer(request, refusal) end
+  send(self, connection, request)
+end
+
+return M
