@@ -9,6 +9,8 @@ local codec = require "raft.codec"
 
 local M = {}
 
+local weight_of <const> = answers.weight
+
 local SESSIONS_MAX <const> = 4096
 local ANSWERS_MAX <const> = 1024    -- kept for one session
 local BYTES_MAX <const> = 64 << 20  -- of answers, of all sessions
@@ -94,22 +96,20 @@ end
 
 ------------------------------------------------------------------- answers --
 
-local function forget(self, session, sequence)
-  local bytes = session.answers[sequence]
-  if not bytes then return end
-  session.answers[sequence] = nil
-  session.answer_count = session.answer_count - 1
-  local weight = answers.weight(bytes)
-  session.bytes = session.bytes - weight
-  self.bytes = self.bytes - weight
-end
-
 -- Nobody waits for what is below this.
 local function raise_floor(self, session, floor)
-  if floor <= session.floor then return end
+  local kept, count, weight = session.answers, 0, 0
   local top = floor <= session.last and floor - 1 or session.last
-  for sequence = session.floor, top do forget(self, session, sequence) end
+  for sequence = session.floor, top do
+    local bytes = kept[sequence]
+    if bytes then
+      kept[sequence], count = nil, count + 1
+      weight = weight + weight_of(bytes)
+    end
+  end
   session.floor = floor
+  session.answer_count = session.answer_count - count
+  session.bytes, self.bytes = session.bytes - weight, self.bytes - weight
 end
 
 --- Keeps the answer to a command that was new, as bytes.
@@ -118,10 +118,9 @@ function Sessions:keep(session, sequence, bytes)
   session.last = sequence
   session.answers[sequence] = bytes
   session.answer_count = session.answer_count + 1
-  local weight = answers.weight(bytes)
-  session.bytes = session.bytes + weight
-  self.bytes = self.bytes + weight
-  evict(self, session)
+  local weight = weight_of(bytes)
+  session.bytes, self.bytes = session.bytes + weight, self.bytes + weight
+  if self.bytes > self.limits.bytes then evict(self, session) end
 end
 
 ---------------------------------------------------------------- operations --
@@ -164,10 +163,11 @@ end
 -- @return "new" and its session: it is run now, and then keep is called with
 --   what it came to; "again" and the bytes of the answer; or why it is not run
 function Sessions:admit(index, time, id, sequence, floor)
-  expire(self, time)
+  local oldest = self.ends.after
+  if self.count > 0 and is_over(oldest, time) then expire(self, time) end
   local session = used(self, index, time, id)
   if not session then return "expired" end
-  raise_floor(self, session, floor)
+  if floor > session.floor then raise_floor(self, session, floor) end
   local last = session.last
   if sequence < session.floor then
     return "late"
@@ -193,7 +193,9 @@ end
 function operations.keep(self, index, time, request)
   local session = used(self, index, time, request.session)
   if not session then return "expired" end
-  raise_floor(self, session, request.floor)
+  if request.floor > session.floor then
+    raise_floor(self, session, request.floor)
+  end
   return "kept"
 end
 
@@ -241,7 +243,7 @@ function M.decode(bytes, limits)
     session.answer_count, session.bytes = 0, 0
     for _, answer in pairs(session.answers) do
       session.answer_count = session.answer_count + 1
-      session.bytes = session.bytes + answers.weight(answer)
+      session.bytes = session.bytes + weight_of(answer)
     end
     add(self, session)
   end
