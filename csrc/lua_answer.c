@@ -120,15 +120,27 @@ static bool push_field(lua_State *L, struct raft_in *in, const char *key,
   return raft_codec_read(L, in, 1);
 }
 
-static int answer_decode(lua_State *L) {
-  struct raft_in in = bytes_at(L, 1);
-  if (raft_in_u8(&in) != RAFT_CODEC_VERSION) return 0;
-  int pairs = read_pairs(&in);
-  lua_settop(L, 1);
+static bool push_answer(lua_State *L, struct raft_in *in) {
+  if (raft_in_u8(in) != RAFT_CODEC_VERSION) return false;
+  int pairs = read_pairs(in);
+  return pairs >= 0 && push_field(L, in, "value", &pairs) &&
+         push_field(L, in, "why", &pairs) && pairs == 0 &&
+         raft_in_left(in) == 0;
+}
+
+bool raft_lua_push_answer(lua_State *L, const uint8_t *bytes, size_t size) {
+  struct raft_in in = {.at = bytes, .end = bytes + size};
+  int top = lua_gettop(L);
   lua_pushboolean(L, 1);
-  if (pairs < 0 || !push_field(L, &in, "value", &pairs)) return 0;
-  if (!push_field(L, &in, "why", &pairs)) return 0;
-  return pairs == 0 && raft_in_left(&in) == 0 ? 3 : 0;
+  bool is_plain = push_answer(L, &in);
+  if (!is_plain) lua_settop(L, top);
+  return is_plain;
+}
+
+static int answer_decode(lua_State *L) {
+  size_t size;
+  const char *bytes = luaL_checklstring(L, 1, &size);
+  return raft_lua_push_answer(L, (const uint8_t *)bytes, size) ? 3 : 0;
 }
 
 /* Pushes the three fields of opts, whose keys come in the order of their

@@ -4,6 +4,8 @@
  *   client_reader(body_max) -> reader
  *     reader:feed(chunk)       once next has said that there is no more
  *     reader:next() -> kind, id, number, body | nil | false, why
+ *     reader:next_answer()     the same; of a RESULT that is no error, and as
+ *         answer_decode reads it: kind, id, number, true, value, why
  *   client_writer() -> writer
  *     writer:frame(kind, id, number, body)
  *     writer:command(id, number, session, sequence, floor, command)
@@ -20,9 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
 #include "crc32c.h"
-#include "lua_raft.h"
+#include "lua_codec.h"
 #include "wire.h"
 
 #define READER "raft.client_reader"
@@ -31,7 +32,7 @@
 #define KIND_OPTIONAL 0x80 /* a kind with this bit may be dropped */
 #define KIND_FIRST    32   /* head */
 #define KIND_SESSION  33
-#define KIND_LAST     36 /* result */
+#define KIND_RESULT   36 /* and the last one */
 #define OP_COMMAND    2
 #define OP_LAST       4
 
@@ -96,7 +97,7 @@ static const char *fault_of(const uint8_t *frame, size_t size) {
   if (size <= AT_KIND) return "it is too short";
   uint8_t kind = frame[AT_KIND];
   if (kind & KIND_OPTIONAL) return NULL;
-  if (kind < KIND_FIRST || kind > KIND_LAST) return "an unknown kind";
+  if (kind < KIND_FIRST || kind > KIND_RESULT) return "an unknown kind";
   if (size < HEAD_BYTES) return "it is too short";
   if (raft_get_u32(frame + AT_CRC) != head_crc(frame))
     return "a wrong checksum";
@@ -109,12 +110,18 @@ static const char *fault_of(const uint8_t *frame, size_t size) {
   return NULL;
 }
 
-/* Pushes kind, id, number, body of a frame without a fault. */
-static int push_frame(lua_State *L, const uint8_t *frame, size_t size) {
-  lua_pushinteger(L, frame[AT_KIND]);
+/* Pushes kind, id, number and body, or an answer, of a frame without fault. */
+static int push_frame(lua_State *L, const uint8_t *frame, size_t size,
+                      bool decodes) {
+  uint8_t kind = frame[AT_KIND];
+  const uint8_t *body = frame + HEAD_BYTES;
+  size -= HEAD_BYTES;
+  lua_pushinteger(L, kind);
   lua_pushinteger(L, (lua_Integer)raft_get_u64(frame + AT_ID));
   lua_pushinteger(L, (lua_Integer)raft_get_u64(frame + AT_NUMBER));
-  lua_pushlstring(L, (const char *)frame + HEAD_BYTES, size - HEAD_BYTES);
+  if (decodes && kind == KIND_RESULT && raft_lua_push_answer(L, body, size))
+    return 6;
+  lua_pushlstring(L, (const char *)body, size);
   return 4;
 }
 
@@ -254,7 +261,7 @@ static bool is_optional(const uint8_t *frame) {
   return frame[AT_KIND] & KIND_OPTIONAL;
 }
 
-static int reader_next(lua_State *L) {
+static int next_frame(lua_State *L, bool decodes) {
   struct reader *r = check_reader(L);
   while (r->fault == NULL) {
     size_t size;
@@ -264,7 +271,7 @@ static int reader_next(lua_State *L) {
     r->fault = fault_of(frame, size);
     int count = 0;
     if (r->fault == NULL && !is_optional(frame))
-      count = push_frame(L, frame, size);
+      count = push_frame(L, frame, size, decodes);
     if (is_kept) empty(&r->rest);
     if (count > 0) return count;
   }
@@ -277,6 +284,14 @@ static int reader_next(lua_State *L) {
   lua_pushboolean(L, false);
   lua_pushstring(L, r->fault);
   return 2;
+}
+
+static int reader_next(lua_State *L) {
+  return next_frame(L, false);
+}
+
+static int reader_next_answer(lua_State *L) {
+  return next_frame(L, true);
 }
 
 /* ---- the writer ---------------------------------------------------------- */
@@ -300,7 +315,7 @@ static int writer_gc(lua_State *L) {
 /* The kind, id, number from `arg` on, for a body of this size. */
 static struct head check_head(lua_State *L, int arg, size_t body_size) {
   lua_Integer kind = luaL_checkinteger(L, arg);
-  luaL_argcheck(L, kind >= KIND_FIRST && kind <= KIND_LAST, arg, "a kind");
+  luaL_argcheck(L, kind >= KIND_FIRST && kind <= KIND_RESULT, arg, "a kind");
   if (body_size > UINT32_MAX - HEAD_BYTES) luaL_error(L, "too large a body");
   return (struct head){.kind = (uint8_t)kind,
                        .id = (uint64_t)luaL_checkinteger(L, arg + 1),
@@ -399,8 +414,10 @@ void raft_lua_open_client(lua_State *L) {
       {"session_decode", session_decode},
       {NULL, NULL},
   };
-  static const luaL_Reg reader[] = {
-      {"feed", reader_feed}, {"next", reader_next}, {NULL, NULL}};
+  static const luaL_Reg reader[] = {{"feed", reader_feed},
+                                    {"next", reader_next},
+                                    {"next_answer", reader_next_answer},
+                                    {NULL, NULL}};
   static const luaL_Reg writer[] = {{"frame", writer_frame},
                                     {"command", writer_command},
                                     {"take", writer_take},

@@ -37,5 +37,9 @@ bool raft_codec_write(struct raft_encoder *e, int depth);
  * write makes; the stack may have more or less on it then. */
 bool raft_codec_read(lua_State *L, struct raft_in *in, int depth);
 
+/* Pushes true, value, why of an answer that is no error. False: it is not just
+ * that, and nothing is pushed. */
+bool raft_lua_push_answer(lua_State *L, const uint8_t *bytes, size_t size);
+
 #pragma GCC visibility pop
 #endif

@@ -42,10 +42,11 @@ end
 
 -- The lowest sequence that somebody waits for.
 local function floor_of(self)
-  local waiter = self.sent:peek()
+  local sent = self.sent
+  local waiter = sent:peek()
   while waiter and not waiter.answer do
-    self.sent:pop()
-    waiter = self.sent:peek()
+    sent:pop()
+    waiter = sent:peek()
   end
   return waiter and waiter.sequence or self.last + 1
 end
@@ -72,12 +73,13 @@ end
 --- Gives a waiter its place in the session, which it keeps: the floor to send
 -- it with.
 function OwnSession:place(waiter)
-  assert(self.id and not self:is_stranded(waiter), "no session is open")
-  if not waiter.session then
-    self.last = self.last + 1
-    waiter.session, waiter.sequence = self.id, self.last
+  local id = self.id
+  if not waiter.session and id then
+    local sequence = self.last + 1
+    self.last, waiter.session, waiter.sequence = sequence, id, sequence
     self.sent:push(waiter)
   end
+  if not id or waiter.session ~= id then error("no session is open") end
   return floor_of(self)
 end
 

@@ -1,7 +1,6 @@
 --- The calls of a client that are those of a node: sent as they are, by name.
 -- The node says what is wrong with them.
 local Connection = require "raft.client.connection"
-local answers = require "raft.answers"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local frames = require "raft.client.frames"
@@ -98,8 +97,7 @@ local function ask_aside(self, where, body, deadline, answer)
       own.writer:frame(frames.KINDS.call, ASIDE_ID, 0, body)
       own:flush()
     end,
-    result = function(_, _, _, bytes)
-      local ok, value = answers.decode(bytes)
+    result = function(_, _, _, ok, value)
       if ok then return finish(nil, value) end
       finish(value)
     end,

@@ -3,6 +3,7 @@
 -- Promises. What becomes of it is told from the loop, and `closed` once, unless
 -- we close it ourselves. A node that is silent for long is gone.
 local Dialer = require "raft.transport.dialer"
+local answers = require "raft.answers"
 local core = require "raft.core"
 local frames = require "raft.client.frames"
 local handshake = require "raft.transport.handshake"
@@ -43,8 +44,8 @@ end
 
 --- Dials.
 -- @param options sockets; id, cluster: who says hello;
---   where: "host:port"; opened(connection); result(connection, id, number,
---   bytes): a frame; heard(connection): these were all for now;
+--   where: "host:port"; opened(connection); result(connection, id, number, ok,
+--   value, why): an answer; heard(connection): these were all for now;
 --   closed(connection, reason, refusal): refusal is { code=, text= } or nil;
 --   ping_ms: how often a node of this cluster writes, where that is known
 function M.dial(options)
@@ -75,7 +76,7 @@ end
 
 local function write(self, bytes)
   self.is_quiet = false
-  if not self.sockets:write(self.stream, bytes, self.on_written) then
+  if not self.sockets:send(self.stream, bytes, self.on_written) then
     self:close("write failed")
   end
 end
@@ -144,9 +145,10 @@ function Connection:received(chunk)
   local reader, options = self.reader, self.options
   local result = options.result
   reader:feed(chunk)
-  for kind, id, number, body in reader.next, reader do
+  for kind, id, number, ok, value, why in reader.next_answer, reader do
     if not kind then return self:close("bad frame") end
-    if kind == RESULT then result(self, id, number, body) end
+    if ok ~= true then ok, value, why = answers.decode(ok) end  -- a body
+    if kind == RESULT then result(self, id, number, ok, value, why) end
     if self.state ~= "open" then return end
   end
   if options.heard then options.heard(self) end

@@ -26,7 +26,8 @@ end
 
 --- What reads the frames of one connection: reader:feed(chunk), then
 -- reader:next() until there is no more: kind, id, number, body; nil: more must
--- come; or false and what is wrong: close the connection.
+-- come; or false and what is wrong: close the connection. Of a result that is
+-- no error next_answer() says true, value, why in the place of the body.
 -- @param max bytes of a body: more is refused before it is waited for
 -- @function reader
 M.reader = core.client_reader

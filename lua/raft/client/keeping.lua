@@ -21,7 +21,8 @@ end
 --- Keeps it, where it was not used for a while.
 function M.keep(requests)
   local session, now = requests.session, requests.client:now()
-  local is_fresh = now < requests.used_at + requests.client.session_ms // 3
+  local is_fresh = requests.is_used
+    or now < requests.used_at + requests.client.session_ms // 3
   if not session.id or is_fresh or requests.is_keeping then return end
   requests.used_at, requests.is_keeping = now, true
   local id = session.id

@@ -7,7 +7,6 @@
 -- again; what is neither is not, once it was sent.
 local Machine = require "raft.machine"
 local OwnSession = require "raft.own_session"
-local answers = require "raft.answers"
 local errors = require "raft.errors"
 local keeping = require "raft.client.keeping"
 local ring = require "raft.ring"
@@ -38,8 +37,9 @@ function M.new(client)
     resume_at = false,    -- nothing is sent before that
     soonest = false,      -- no deadline is sooner; false: none at all
     session = OwnSession.new(client.session_ms),
-    now = 0,              -- of the dispatch at work
+    flushed_id = 1,       -- what has a later one is not on its way yet
     used_at = 0,          -- when the session was last used
+    is_used = false,      -- was it since the last dispatch?
     is_keeping = false,   -- is a request to keep it under way?
     acknowledged = 0,     -- index that covers all that was answered
     identity = false,     -- of the cluster that all this is about
@@ -104,13 +104,13 @@ end
 
 --- A result has come.
 -- @param index it is covered by
-function Requests:result(id, index, bytes)
+-- @param ok, value, why the answer, as @{raft.answers} has it
+function Requests:result(id, index, ok, value, why)
   local request = self.flying[id]
   if not request then return end  -- given up before
   self.flying[id] = nil
   self.flying_count = self.flying_count - 1
   self.flying_bytes = self.flying_bytes - sending.size(request)
-  local ok, value, why = answers.decode(bytes)
   if index > self.acknowledged then self.acknowledged = index end
   if not ok then return refused(self, request, value) end
   if value == nil and why ~= nil then
@@ -119,8 +119,18 @@ function Requests:result(id, index, bytes)
   self:answer(request, nil, value)
 end
 
+-- What the connection has gathered and not sent was not sent.
+local function unsend(self)
+  for id = self.flushed_id + 1, self.last_id do
+    local request = self.flying[id]
+    if request then request.sends = request.sends - 1 end
+  end
+  self.flushed_id = self.last_id
+end
+
 --- The connection has ended: nobody answers what was on its way.
 function Requests:lost()
+  unsend(self)
   local flying = self.flying
   self.flying, self.flying_count, self.flying_bytes = {}, 0, 0
   local all = {}
@@ -153,7 +163,7 @@ function Requests:add(request, can_wait)
       .. "answered"))
   end
   note_deadline(self, request.deadline)
-  self.queue:push(request)
+  if not sending.at_once(self, request) then self.queue:push(request) end
 end
 
 --- Keeps the session: to be called from time to time.
@@ -184,6 +194,13 @@ local function dispatch_one(self, connection, request)
   return true
 end
 
+-- Hands what was gathered to the system.
+local function flush(self, connection)
+  if self.is_used then self.used_at = self.client:now() end
+  self.is_used, self.flushed_id = false, self.last_id
+  connection:flush()
+end
+
 -- Nobody leads: what any node can answer goes all the same.
 local function dispatch_anywhere(self, connection)
   self.queue:filter(function(request)
@@ -193,7 +210,7 @@ local function dispatch_anywhere(self, connection)
     sending.send(self, connection, request)
     return false
   end)
-  connection:flush()
+  flush(self, connection)
 end
 
 -- Was something refused a moment ago? It would be again.
@@ -215,12 +232,11 @@ function Requests:dispatch()
     return any and not is_paused(self) and dispatch_anywhere(self, any)
   end
   local queue = self.queue
-  if queue:is_empty() or is_paused(self) then return end
-  self.now = self.client:now()
-  repeat
+  while not queue:is_empty() and not is_paused(self) do
     if not self.is_sorted then sort(self) end
-  until not dispatch_one(self, connection, queue:peek()) or queue:is_empty()
-  connection:flush()
+    if not dispatch_one(self, connection, queue:peek()) then break end
+  end
+  flush(self, connection)
 end
 
 -------------------------------------------------------------------- the end --
@@ -255,6 +271,7 @@ end
 
 --- Answers all. make_error(is_sent) says what.
 function Requests:finish(make_error)
+  unsend(self)
   for _, request in ipairs(all_open(self)) do
     self:answer(request, make_error(request.sends > 0))
   end

@@ -20,8 +20,9 @@ end
 function M.refusal(head, request)
   local max = head.max_command_bytes
   local size = #(request.command or request.body)
-  if max and not request.command then max = max + limits.REQUEST_HEAD_BYTES end
   if not max or size <= max then return nil end
+  if not request.command then max = max + limits.REQUEST_HEAD_BYTES end
+  if size <= max then return nil end
   return errors.new("too_large", ("a request of %d bytes is over the %d that a "
     .. "node takes (its max_command_bytes)"):format(size, max),
     { size = size, max = max,

@@ -6,7 +6,6 @@
 -- leader is left after a while: perhaps it is cut off from the others.
 local Backoff = require "raft.transport.backoff"
 local Connection = require "raft.client.connection"
-local answers = require "raft.answers"
 local frames = require "raft.client.frames"
 
 local M = {}
@@ -68,9 +67,9 @@ local function dial(self, where)
     sockets = client.sockets, id = client.id, cluster = client.cluster,
     where = where,
     opened = function(connection) self:opened(connection) end,
-    result = function(connection, id, number, bytes)
-      if id == HEAD_ID then return self:heard(connection, bytes) end
-      client.requests:result(id, number, bytes)
+    result = function(connection, id, number, ok, value, why)
+      if id == HEAD_ID then return self:heard(connection, ok and value) end
+      client.requests:result(id, number, ok, value, why)
     end,
     heard = function() client:changed() end,
     closed = function(_, reason, refusal)
@@ -222,9 +221,9 @@ local function follow(self, where)
 end
 
 --- A node has said who leads.
-function Search:heard(connection, bytes)
-  local ok, head = answers.decode(bytes)
-  if not ok or not is_head(head) then return connection:close("bad frame") end
+-- @param head what it said; anything may come
+function Search:heard(connection, head)
+  if not is_head(head) then return connection:close("bad frame") end
   if not connection.head then connection:expect_pings(head.ping_ms) end
   connection.head = head
   learn(self, head.members)

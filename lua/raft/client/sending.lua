@@ -78,10 +78,10 @@ local function send(self, connection, request)
   self.flying_bytes = self.flying_bytes + M.size(request)
   if request.body then
     local kind = KINDS[request.kind]
-    if kind == SESSION then self.used_at = self.now end
+    if kind == SESSION then self.is_used = true end
     return connection.writer:frame(kind, id, number, request.body)
   end
-  self.used_at = self.now
+  self.is_used = true
   local floor = self.session:place(request)
   connection.writer:command(id, number, request.session, request.sequence,
     floor, request.command)
@@ -93,6 +93,17 @@ function M.send(self, connection, request)
   local refusal = room.refusal(connection.head, request)
   if refusal then return self:answer(request, refusal) end
   send(self, connection, request)
+end
+
+--- Sends a new one, if nothing is before it and nothing in its way; else false.
+function M.at_once(self, request)
+  if self.queue.count > 0 or self.resume_at then return false end
+  local kind, connection = request.kind, self.client.search:usable()
+  local can_go = connection and (kind == "query"
+    or kind == "command" and self.session.id)
+  if not can_go or not room.has(self, M.size(request)) then return false end
+  M.send(self, connection, request)
+  return true
 end
 
 return M
