@@ -50,7 +50,7 @@ local function apply_command(self, index, time, run, id, sequence, floor,
   local what, kept = all:admit(index, time, id, sequence, floor)
   if what == "new" then
     local ok, value, why = run(command)
-    all:keep(kept, sequence, answers.encode(ok, value, why))
+    all:answered(kept, sequence, answers.encode(ok, value, why))
     return ok, value, why
   elseif what == "again" then
     return answers.decode(kept)

@@ -66,13 +66,6 @@ local function remove(self, session)
   unlink(session)
 end
 
-local function use(self, session, index, time)
-  session.used_index, session.used_time = index, time
-  if session.after == self.ends then return end  -- as mostly
-  unlink(session)
-  link_newest(self, session)
-end
-
 local function is_over(session, time)
   return time - session.used_time >= session.ttl
 end
@@ -114,7 +107,7 @@ end
 
 --- Keeps the answer to a command that was new, as bytes.
 -- @param session as admit gave it
-function Sessions:keep(session, sequence, bytes)
+function Sessions:answered(session, sequence, bytes)
   session.last = sequence
   session.answers[sequence] = bytes
   session.answer_count = session.answer_count + 1
@@ -149,21 +142,19 @@ local function used(self, index, time, id)
     remove(self, session)
     return nil
   end
-  use(self, session, index, time)
+  session.used_index, session.used_time = index, time
+  if session.after ~= self.ends then  -- mostly it is the newest already
+    unlink(session)
+    link_newest(self, session)
+  end
   return session
 end
 
--- Too many answers, or, in the only session there is, too large ones?
-local function is_full(self, session)
-  return session.answer_count >= self.limits.answers
-    or session.bytes >= self.limits.bytes
-end
-
 --- What is to become of a command, from the numbers of its entry.
--- @return "new" and its session: it is run now, and then keep is called with
---   what it came to; "again" and the bytes of the answer; or why it is not run
+-- @return "new" and its session: it is run now, and then answered is called
+--   with what it came to; "again" and the bytes of the answer; or why not
 function Sessions:admit(index, time, id, sequence, floor)
-  local oldest = self.ends.after
+  local oldest, limits = self.ends.after, self.limits
   if self.count > 0 and is_over(oldest, time) then expire(self, time) end
   local session = used(self, index, time, id)
   if not session then return "expired" end
@@ -175,7 +166,8 @@ function Sessions:admit(index, time, id, sequence, floor)
     return "again", session.answers[sequence]
   elseif sequence > last + 1 and sequence > session.floor then
     return "gap"
-  elseif is_full(self, session) then
+  elseif session.answer_count >= limits.answers
+    or session.bytes >= limits.bytes then  -- of the only one, these
     return "full"
   end
   return "new", session
@@ -186,7 +178,7 @@ function operations.command(self, index, time, request, run)
     request.floor)
   if what ~= "new" then return what, kept end
   local bytes = run(request.command)
-  self:keep(kept, request.sequence, bytes)
+  self:answered(kept, request.sequence, bytes)
   return "new", bytes
 end
 

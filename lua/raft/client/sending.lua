@@ -68,7 +68,7 @@ function M.weight(request)
   return REQUEST_BYTES + #(request.command or request.body)
 end
 
-local function send(self, connection, request)
+local function write(self, connection, request)
   request.sends = request.sends + 1
   local head, id = connection.head, self.last_id + 1
   local number = head.leader ~= head.id and limits.MAY_FORWARD or 0
@@ -92,7 +92,7 @@ end
 function M.send(self, connection, request)
   local refusal = room.refusal(connection.head, request)
   if refusal then return self:answer(request, refusal) end
-  send(self, connection, request)
+  write(self, connection, request)
 end
 
 --- Sends a new one, if nothing is before it and nothing in its way; else false.
