@@ -99,12 +99,23 @@ function Scheduler:report(err)
   io.stderr:write(text, traceback and "\n" .. traceback or "", "\n")
 end
 
+-- Runs functions from queue.next on, up to the first that raises.
+local function run_all(queue)
+  for i = queue.next, #queue do
+    queue.next = i + 1
+    queue[i]()
+  end
+end
+
 -- Runs what is queued now; what is queued meanwhile waits for another turn.
 local function run_queue(self)
-  local function report(err) self:report(err) end
   local queue = self.queue
-  self.queue = {}
-  for _, fn in ipairs(queue) do guard.run("a turn", report, fn) end
+  if #queue == 0 then return end
+  self.queue, queue.next = {}, 1
+  local function report(err) self:report(err) end
+  repeat
+    guard.run("a turn", report, run_all, queue)
+  until queue.next > #queue
 end
 
 -- The end of a callback from the loop, whose turn it is.
