@@ -188,9 +188,10 @@ local function dispatch_one(self, connection, request)
       return true
     end
   end
-  if not room.has(self, sending.size(request)) then return false end
+  local size = sending.size(request)
+  if not room.has(self, size) then return false end
   self.queue:pop()
-  sending.send(self, connection, request)
+  sending.send(self, connection, request, size)
   return true
 end
 
@@ -204,10 +205,11 @@ end
 -- Nobody leads: what any node can answer goes all the same.
 local function dispatch_anywhere(self, connection)
   self.queue:filter(function(request)
+    local size = sending.size(request)
     local can_go = request.is_anywhere and request.answer
-      and room.has(self, sending.size(request))
+      and room.has(self, size)
     if not can_go then return true end
-    sending.send(self, connection, request)
+    sending.send(self, connection, request, size)
     return false
   end)
   flush(self, connection)

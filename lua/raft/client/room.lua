@@ -5,14 +5,16 @@ local limits = require "raft.client.limits"
 
 local M = {}
 
+local OPEN_MAX <const> = limits.OPEN_MAX
+local BYTES_MAX <const> = limits.OPEN_BYTES_MAX - limits.SESSION_BYTES
+
 --- Is there room for this one beside those that are under way?
 -- @param requests flying_count, flying_bytes
 -- @param size of its body
 function M.has(requests, size)
-  if requests.flying_count == 0 then return true end
-  return requests.flying_count < limits.OPEN_MAX
-    and requests.flying_bytes + size + limits.SESSION_BYTES
-      <= limits.OPEN_BYTES_MAX
+  local count = requests.flying_count
+  return count == 0 or count < OPEN_MAX
+    and requests.flying_bytes + size <= BYTES_MAX
 end
 
 --- The error `too_large`, or nil.

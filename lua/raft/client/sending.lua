@@ -68,31 +68,35 @@ function M.weight(request)
   return REQUEST_BYTES + #(request.command or request.body)
 end
 
-local function write(self, connection, request)
-  request.sends = request.sends + 1
+-- Is it larger than what a node takes? Then it is answered with that.
+local function is_refused(self, head, request)
+  local refusal = room.refusal(head, request)
+  if refusal then self:answer(request, refusal) end
+  return refusal ~= nil
+end
+
+--- Sends a request, with all others of this turn: connection:flush().
+-- @param self @{raft.client.requests}
+-- @param size of its body
+function M.send(self, connection, request, size)
   local head, id = connection.head, self.last_id + 1
+  local max = head.max_command_bytes
+  if max and size > max and is_refused(self, head, request) then return end
   local number = head.leader ~= head.id and limits.MAY_FORWARD or 0
-  self.last_id = id
-  self.flying[id] = request
+  request.sends = request.sends + 1
+  self.last_id, self.flying[id] = id, request
   self.flying_count = self.flying_count + 1
-  self.flying_bytes = self.flying_bytes + M.size(request)
-  if request.body then
+  self.flying_bytes = self.flying_bytes + size
+  local body = request.body
+  if body then
     local kind = KINDS[request.kind]
     if kind == SESSION then self.is_used = true end
-    return connection.writer:frame(kind, id, number, request.body)
+    return connection.writer:frame(kind, id, number, body)
   end
   self.is_used = true
   local floor = self.session:place(request)
   connection.writer:command(id, number, request.session, request.sequence,
     floor, request.command)
-end
-
---- Sends a request, with all others of this turn: connection:flush().
--- @param self @{raft.client.requests}
-function M.send(self, connection, request)
-  local refusal = room.refusal(connection.head, request)
-  if refusal then return self:answer(request, refusal) end
-  write(self, connection, request)
 end
 
 --- Sends a new one, if nothing is before it and nothing in its way; else false.
@@ -101,8 +105,10 @@ function M.at_once(self, request)
   local kind, connection = request.kind, self.client.search:usable()
   local can_go = connection and (kind == "query"
     or kind == "command" and self.session.id)
-  if not can_go or not room.has(self, M.size(request)) then return false end
-  M.send(self, connection, request)
+  if not can_go then return false end
+  local size = M.size(request)
+  if not room.has(self, size) then return false end
+  M.send(self, connection, request, size)
   return true
 end
 

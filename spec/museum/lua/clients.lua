@@ -258,8 +258,8 @@ return {
   { number = 93, name = "a_client_calls_what_it_sent_not_done",
     reason = "the outcome: none, not unknown",
     bug = { "raft.client.sending", "send", function(original)
-      return function(self, connection, request)
-        original(self, connection, request)
+      return function(self, connection, request, size)
+        original(self, connection, request, size)
         request.sends = 0
       end
     end },
