@@ -149,6 +149,12 @@ static uint8_t *reserve(struct buffer *b, size_t more) {
   return b->data + b->size;
 }
 
+static uint8_t *reserve_or_raise(lua_State *L, struct buffer *b, size_t more) {
+  uint8_t *to = reserve(b, more);
+  if (to == NULL) luaL_error(L, "not enough memory");
+  return to;
+}
+
 static void drop(struct buffer *b) {
   free(b->data);
   *b = (struct buffer){0};
@@ -211,50 +217,50 @@ static size_t size_of(struct reader *r, const uint8_t *data, size_t size) {
   return frame;
 }
 
-/* Takes `want` bytes of the chunk into the rest, or as many as there are.
- * False: no memory. */
-static bool keep(struct reader *r, size_t want) {
+/* Takes `want` bytes of the chunk into the rest, or as many as there are. */
+static void keep(lua_State *L, struct reader *r, size_t want) {
   size_t left = r->chunk_size - r->at;
   size_t part = want < left ? want : left;
-  uint8_t *to = reserve(&r->rest, part);
-  if (to == NULL) {
-    r->fault = "no_memory";
-    return false;
-  }
-  if (part > 0) memcpy(to, r->chunk + r->at, part);
+  if (part == 0) return;
+  memcpy(reserve_or_raise(L, &r->rest, part), r->chunk + r->at, part);
   r->rest.size += part;
   r->at += part;
-  return true;
 }
 
 /* Goes on with the frame whose beginning is kept: its size once it is whole;
  * 0: more must come, or there is a fault. */
-static size_t complete(struct reader *r) {
+static size_t complete(lua_State *L, struct reader *r) {
   assert(r->rest.size > 0);
-  if (r->rest.size < 4 && !keep(r, 4 - r->rest.size)) return 0;
+  if (r->rest.size < 4) keep(L, r, 4 - r->rest.size);
   size_t size = size_of(r, r->rest.data, r->rest.size);
   if (size == 0 || r->fault != NULL) return 0;
   assert(r->rest.size <= size);
-  if (!keep(r, size - r->rest.size)) return 0;
+  keep(L, r, size - r->rest.size);
   return r->rest.size == size ? size : 0;
 }
 
 /* The next whole frame, or NULL: more must come, or there is a fault. */
-static const uint8_t *take_frame(struct reader *r, size_t *size) {
+static const uint8_t *whole_frame(lua_State *L, struct reader *r,
+                                  size_t *size) {
   if (r->rest.size > 0) {
-    *size = complete(r);
+    *size = complete(L, r);
     return *size > 0 ? r->rest.data : NULL;
   }
   size_t left = r->chunk_size - r->at;
   if (left == 0) return NULL;
   *size = size_of(r, r->chunk + r->at, left);
   if (r->fault != NULL) return NULL;
-  if (*size > 0 && *size <= left) {
-    r->at += *size;
-    return r->chunk + r->at - *size;
-  }
-  (void)keep(r, left); /* a failure is its fault */
+  if (*size > 0 && *size <= left) return r->chunk + r->at;
+  keep(L, r, left);
   return NULL;
+}
+
+/* It is done with. */
+static void drop_frame(struct reader *r, const uint8_t *frame, size_t size) {
+  if (frame == r->rest.data)
+    empty(&r->rest);
+  else
+    r->at += size;
 }
 
 static bool is_optional(const uint8_t *frame) {
@@ -265,14 +271,13 @@ static int next_frame(lua_State *L, bool decodes) {
   struct reader *r = check_reader(L);
   while (r->fault == NULL) {
     size_t size;
-    const uint8_t *frame = take_frame(r, &size);
+    const uint8_t *frame = whole_frame(L, r, &size);
     if (frame == NULL) break;
-    bool is_kept = frame == r->rest.data;
     r->fault = fault_of(frame, size);
     int count = 0;
     if (r->fault == NULL && !is_optional(frame))
       count = push_frame(L, frame, size, decodes);
-    if (is_kept) empty(&r->rest);
+    drop_frame(r, frame, size); /* not before it was pushed */
     if (count > 0) return count;
   }
   if (r->fault == NULL) {
@@ -323,18 +328,12 @@ static struct head check_head(lua_State *L, int arg, size_t body_size) {
                        .body_size = body_size};
 }
 
-static uint8_t *reserve_frame(lua_State *L, struct buffer *b, size_t size) {
-  uint8_t *out = reserve(b, size);
-  if (out == NULL) luaL_error(L, "not enough memory");
-  return out;
-}
-
 static int writer_frame(lua_State *L) {
   struct buffer *b = check_writer(L);
   size_t size;
   const char *body = luaL_checklstring(L, 5, &size);
   struct head h = check_head(L, 2, size);
-  uint8_t *out = reserve_frame(L, b, HEAD_BYTES + size);
+  uint8_t *out = reserve_or_raise(L, b, HEAD_BYTES + size);
   memcpy(out + HEAD_BYTES, body, size);
   put_head(out, &h);
   b->size += HEAD_BYTES + size;
@@ -353,7 +352,7 @@ static int writer_command(lua_State *L) {
   uint64_t sequence = (uint64_t)luaL_checkinteger(L, 5);
   uint64_t floor = (uint64_t)luaL_checkinteger(L, 6);
   if (h.body_size > UINT32_MAX - HEAD_BYTES) luaL_error(L, "too large a body");
-  uint8_t *out = reserve_frame(L, b, HEAD_BYTES + h.body_size);
+  uint8_t *out = reserve_or_raise(L, b, HEAD_BYTES + h.body_size);
   uint8_t *body = out + HEAD_BYTES;
   body[AT_OP] = OP_COMMAND;
   raft_put_u64(body + AT_SESSION, session);
