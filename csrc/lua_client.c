@@ -6,14 +6,19 @@
  *     reader:next() -> kind, id, number, body | nil | false, why
  *     reader:next_answer()     the same; of a RESULT that is no error, and as
  *         answer_decode reads it: kind, id, number, true, value, why
+ *     reader:drop()            it ends here: what it keeps is freed now
  *   client_writer() -> writer
  *     writer:frame(kind, id, number, body)
  *     writer:command(id, number, session, sequence, floor, command)
  *     writer:take() -> bytes | nil      of all frames since the last one
+ *     writer:drop()            forgets them
  *   session_decode(bytes) -> op, session, sequence, floor, command | nil
  *
  * The frames are drawn in lua/raft/client/frames.lua, the payload of a SESSION
  * entry in session_entry.lua. Kinds and ops are numbers here.
+ *
+ * Lua does not see how large their buffers are, and would collect them late: so
+ * whoever ends a connection drops its reader and writer.
  *
  * Promises. A frame is bounded before anything is kept for it. An error is the
  * last word of a reader. A writer that could not take a frame is as it was.
@@ -189,8 +194,15 @@ static int client_reader(lua_State *L) {
   return 1;
 }
 
-static int reader_gc(lua_State *L) {
-  drop(&check_reader(L)->rest);
+static int reader_drop(lua_State *L) {
+  struct reader *r = check_reader(L);
+  drop(&r->rest);
+  r->chunk = NULL;
+  r->chunk_size = r->at = 0;
+  r->fault = "dropped";
+  lua_settop(L, 1);
+  lua_pushnil(L);
+  lua_setiuservalue(L, 1, 1);
   return 0;
 }
 
@@ -312,7 +324,7 @@ static int client_writer(lua_State *L) {
   return 1;
 }
 
-static int writer_gc(lua_State *L) {
+static int writer_drop(lua_State *L) {
   drop(check_writer(L));
   return 0;
 }
@@ -413,16 +425,22 @@ void raft_lua_open_client(lua_State *L) {
       {"session_decode", session_decode},
       {NULL, NULL},
   };
-  static const luaL_Reg reader[] = {{"feed", reader_feed},
-                                    {"next", reader_next},
-                                    {"next_answer", reader_next_answer},
-                                    {NULL, NULL}};
-  static const luaL_Reg writer[] = {{"frame", writer_frame},
-                                    {"command", writer_command},
-                                    {"take", writer_take},
-                                    {NULL, NULL}};
+  static const luaL_Reg reader[] = {
+      {"feed", reader_feed},
+      {"next", reader_next},
+      {"next_answer", reader_next_answer},
+      {"drop", reader_drop},
+      {NULL, NULL},
+  };
+  static const luaL_Reg writer[] = {
+      {"frame", writer_frame},
+      {"command", writer_command},
+      {"take", writer_take},
+      {"drop", writer_drop},
+      {NULL, NULL},
+  };
   luaL_checktype(L, -1, LUA_TTABLE);
-  raft_lua_new_class(L, READER, reader_gc, reader);
-  raft_lua_new_class(L, WRITER, writer_gc, writer);
+  raft_lua_new_class(L, READER, reader_drop, reader);
+  raft_lua_new_class(L, WRITER, writer_drop, writer);
   luaL_setfuncs(L, functions, 0);
 }

@@ -180,6 +180,8 @@ function Connection:close(reason, refusal, is_ours)
   self.dialer:stop()
   self.sockets:close(self.timer)
   self.sockets:close(self.stream)
+  self.writer:drop()
+  if self.reader then self.reader:drop() end
   if not is_ours then self.options.closed(self, reason, refusal) end
 end
 

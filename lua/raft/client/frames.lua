@@ -34,7 +34,8 @@ M.reader = core.client_reader
 
 --- What gathers frames: writer:frame(kind, id, number, body),
 -- writer:command(id, number, session, sequence, floor, command) for a SESSION
--- frame, writer:take() for the bytes of all, nil where there are none.
+-- frame, writer:take() for the bytes of all, nil where there are none. Whoever
+-- ends a connection drops both: reader:drop(), writer:drop().
 -- @function writer
 M.writer = core.client_writer
 

@@ -58,6 +58,8 @@ function Gateway:left(visitor)
   end
   local open = visitor.open
   visitor.open = {}
+  visitor.reader:drop()
+  visitor.writer:drop()
   for _, waiter in pairs(open) do
     if waiter ~= true then self.driver.proposals:answer(waiter) end
   end
