@@ -42,7 +42,7 @@
 #define OP_LAST       4
 
 /* Buffers that are larger go with what they were made for. */
-#define KEPT_BYTES_MAX (256 << 10)
+#define KEPT_BYTES_MAX (64 << 10)
 #define BUFFER_BYTES   4096
 
 enum {
