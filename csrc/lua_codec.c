@@ -15,21 +15,17 @@
  * Limits. Values are nested, and so are calls here: DEPTH_MAX at most. Other
  * keys than 1..n have to fit on Lua's stack, which ends at a million.
  */
-#include "lua_raft.h"
+#include "lua_codec.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-
-#define VERSION          1
 #define DEPTH_MAX        100 /* as in plain.lua */
 #define VARINT_BYTES_MAX 10
 #define NAN_BITS         UINT64_C(0x7ff8000000000000)
 
-/* Up to these a message and the keys of a table need no memory of their own. */
-#define FEW_BYTES 512
-#define FEW_KEYS  8
+/* Up to so many the keys of a table need no memory of their own. */
+#define FEW_KEYS 8
 
 /* A table is not made larger than this before its content has come: each of a
  * hundred counts, one in the other, may claim all the bytes that are left. */
@@ -48,6 +44,8 @@ enum tag {
   TAG_TABLE,
   TAG_NONE, /* not plain; never written */
 };
+_Static_assert(TAG_STRING == RAFT_CODEC_STRING, "as others write it");
+_Static_assert(TAG_TABLE == RAFT_CODEC_TABLE, "as others write it");
 
 /* What is at a place of Lua's stack. */
 struct value {
@@ -111,15 +109,8 @@ static int key_order(const void *left, const void *right) {
 /* The stack of an encode: the value, the buffer, then what is on the way. */
 enum { PLACE_VALUE = 1, PLACE_BUFFER = 2 };
 
-struct encoder {
-  lua_State *L;
-  uint8_t *bytes; /* FEW_BYTES of C's stack, or the userdata at PLACE_BUFFER */
-  size_t size;    /* how many are written. Invariant: size <= room */
-  size_t room;    /* how many there are */
-};
-
 /* Room for so many more bytes. Takes a slot of Lua's stack for a while. */
-static void grow(struct encoder *e, size_t more) {
+static void grow(struct raft_encoder *e, size_t more) {
   if (more > SIZE_MAX / 2 - e->size) luaL_error(e->L, "not enough memory");
   size_t room = 2 * (e->size + more);
   uint8_t *bytes = lua_newuserdatauv(e->L, room, 0);
@@ -131,17 +122,17 @@ static void grow(struct encoder *e, size_t more) {
 
 /* Where the next bytes go, `more` of them at most; what was put there counts
  * once e->size says so. */
-static uint8_t *reserve(struct encoder *e, size_t more) {
+static uint8_t *reserve(struct raft_encoder *e, size_t more) {
   if (e->room - e->size < more) grow(e, more);
   return e->bytes + e->size;
 }
 
-static void put_byte(struct encoder *e, uint8_t byte) {
+static void put_byte(struct raft_encoder *e, uint8_t byte) {
   *reserve(e, 1) = byte;
   e->size++;
 }
 
-static void put_varint(struct encoder *e, uint64_t u) {
+static void put_varint(struct raft_encoder *e, uint64_t u) {
   uint8_t *p = reserve(e, VARINT_BYTES_MAX);
   for (; u >= 0x80; u >>= 7)
     *p++ = (uint8_t)(u | 0x80);
@@ -149,7 +140,7 @@ static void put_varint(struct encoder *e, uint64_t u) {
   e->size = (size_t)(p - e->bytes);
 }
 
-static void put_float(struct encoder *e, lua_Number number) {
+static void put_float(struct raft_encoder *e, lua_Number number) {
   uint64_t bits;
   memcpy(&bits, &number, sizeof bits);
   if (number != number) bits = NAN_BITS; /* there are many */
@@ -157,15 +148,19 @@ static void put_float(struct encoder *e, lua_Number number) {
   e->size += sizeof bits;
 }
 
-static void put_text(struct encoder *e, const char *text, size_t size) {
-  put_varint(e, size);
-  memcpy(reserve(e, size), text, size);
+void raft_codec_put(struct raft_encoder *e, const void *data, size_t size) {
+  memcpy(reserve(e, size), data, size);
   e->size += size;
+}
+
+static void put_text(struct raft_encoder *e, const char *text, size_t size) {
+  put_varint(e, size);
+  raft_codec_put(e, text, size);
 }
 
 /* ---- encode -------------------------------------------------------------- */
 
-static void write_scalar(struct encoder *e, const struct value *v) {
+static void write_scalar(struct raft_encoder *e, const struct value *v) {
   put_byte(e, (uint8_t)v->tag);
   if (v->tag == TAG_INTEGER) {
     uint64_t u = (uint64_t)v->integer;
@@ -206,10 +201,8 @@ static bool push_other_keys(lua_State *L, int t, lua_Integer n) {
   return true;
 }
 
-static bool write_value(struct encoder *e, int depth);
-
 /* The pairs of the table at t whose keys are those at first..top. */
-static bool write_pairs(struct encoder *e, int t, int first, int depth) {
+static bool write_pairs(struct raft_encoder *e, int t, int first, int depth) {
   lua_State *L = e->L;
   int count = lua_gettop(L) - first + 1;
   struct value few[FEW_KEYS];
@@ -224,14 +217,14 @@ static bool write_pairs(struct encoder *e, int t, int first, int depth) {
     write_scalar(e, &keys[i]);
     lua_pushvalue(L, keys[i].at);
     lua_rawget(L, t);
-    if (!write_value(e, depth)) return false;
+    if (!raft_codec_write(e, depth)) return false;
     lua_pop(L, 1);
   }
   return true;
 }
 
 /* The table on top of the stack, which stays there alone. */
-static bool write_table(struct encoder *e, int depth) {
+static bool write_table(struct raft_encoder *e, int depth) {
   lua_State *L = e->L;
   int t = lua_gettop(L);
   if (depth == DEPTH_MAX || !lua_checkstack(L, 4)) return false;
@@ -241,7 +234,7 @@ static bool write_table(struct encoder *e, int depth) {
   put_varint(e, (uint64_t)n);
   for (lua_Integer i = 1; i <= n; i++) {
     lua_rawgeti(L, t, i);
-    if (!write_value(e, depth + 1)) return false;
+    if (!raft_codec_write(e, depth + 1)) return false;
     lua_pop(L, 1);
   }
   if (!push_other_keys(L, t, n)) return false;
@@ -252,7 +245,7 @@ static bool write_table(struct encoder *e, int depth) {
 
 /* The value on top of the stack, which is in `depth` tables. False: reference
  * has to look at it; the stack may have more on it then. */
-static bool write_value(struct encoder *e, int depth) {
+bool raft_codec_write(struct raft_encoder *e, int depth) {
   struct value v = value_at(e->L, -1);
   if (v.tag == TAG_NONE) return false;
   if (v.tag == TAG_TABLE) return write_table(e, depth);
@@ -261,13 +254,13 @@ static bool write_value(struct encoder *e, int depth) {
 }
 
 static int codec_encode(lua_State *L) {
-  uint8_t few[FEW_BYTES];
-  struct encoder e = {.L = L, .bytes = few, .room = sizeof few};
+  uint8_t few[RAFT_CODEC_FEW_BYTES];
+  struct raft_encoder e = {.L = L, .bytes = few, .room = sizeof few};
   lua_settop(L, PLACE_VALUE);
   lua_pushnil(L); /* PLACE_BUFFER */
   lua_pushvalue(L, PLACE_VALUE);
-  put_byte(&e, VERSION);
-  if (!write_value(&e, 0)) {
+  put_byte(&e, RAFT_CODEC_VERSION);
+  if (!raft_codec_write(&e, 0)) {
     lua_pushnil(L);
     lua_pushliteral(L, "bad_value");
     return 2;
@@ -341,12 +334,10 @@ static bool can_follow(const struct value *key, const struct value *last,
   return last->tag == TAG_NIL || key_order(last, key) < 0;
 }
 
-static bool read_value(lua_State *L, struct raft_in *in, int depth);
-
 /* Into the table on top of the stack; so do read_pairs. */
 static bool read_array(lua_State *L, struct raft_in *in, size_t n, int depth) {
   for (size_t i = 1; i <= n; i++) {
-    if (!read_value(L, in, depth)) return false;
+    if (!raft_codec_read(L, in, depth)) return false;
     lua_rawseti(L, -2, (lua_Integer)i);
   }
   return true;
@@ -357,10 +348,10 @@ static bool read_pairs(lua_State *L, struct raft_in *in, size_t count, size_t n,
                        int depth) {
   struct value last = {.tag = TAG_NIL};
   for (size_t i = 0; i < count; i++) {
-    if (!read_value(L, in, depth)) return false;
+    if (!raft_codec_read(L, in, depth)) return false;
     struct value key = value_at(L, -1);
     if (!can_follow(&key, &last, n)) return false;
-    if (!read_value(L, in, depth)) return false;
+    if (!raft_codec_read(L, in, depth)) return false;
     lua_rawset(L, -3);
     last = key;
   }
@@ -384,7 +375,7 @@ static bool read_table(lua_State *L, struct raft_in *in, int depth) {
 
 /* Pushes a value that is in `depth` tables. False: the bytes are not what
  * encode writes; the stack may have more or less on it then. */
-static bool read_value(lua_State *L, struct raft_in *in, int depth) {
+bool raft_codec_read(lua_State *L, struct raft_in *in, int depth) {
   if (raft_in_left(in) == 0) return false;
   switch (raft_in_u8(in)) {
   case TAG_NIL: lua_pushnil(L); return depth == 0; /* no table has nil */
@@ -404,7 +395,8 @@ static int codec_decode(lua_State *L) {
   const uint8_t *bytes = (const uint8_t *)lua_tolstring(L, 1, &size);
   struct raft_in in = {.at = bytes, .end = bytes + size};
   lua_pushboolean(L, 1);
-  bool is_good = raft_in_u8(&in) == VERSION && read_value(L, &in, 0);
+  bool is_good =
+      raft_in_u8(&in) == RAFT_CODEC_VERSION && raft_codec_read(L, &in, 0);
   if (!is_good || raft_in_left(&in) > 0)
     return raft_lua_fail(L, RAFT_E_CORRUPT);
   return 2;

@@ -5,6 +5,8 @@
  *   lua_config.c  configurations    lua_wal.c   log batches and recovery
  *   lua_recovery.c  what a core starts from
  *   lua_codec.c   plain values as bytes
+ *   lua_answer.c  answers and queries of clients as bytes
+ *   lua_client.c  frames between clients and nodes
  *   lua_ship.c    frames on the connection of a snapshot
  *   lua_snapfile.c  the file of a snapshot
  *   lua_host.c    what luv lacks: lock, preallocation, wall clock
@@ -27,6 +29,8 @@
 /* Each adds its functions to the table on top of the stack. */
 void raft_lua_open_wire(lua_State *L);
 void raft_lua_open_codec(lua_State *L);
+void raft_lua_open_answer(lua_State *L);
+void raft_lua_open_client(lua_State *L);
 void raft_lua_open_ship(lua_State *L);
 void raft_lua_open_snapfile(lua_State *L);
 void raft_lua_open_config(lua_State *L);

@@ -2,6 +2,7 @@
 -- in spec/golden for ever. (Those made in C: spec/c, spec/wire_spec.lua.)
 local answers = require "raft.answers"
 local codec = require "raft.codec"
+local client_frames = require "spec.support.client_frames"
 local core = require "raft.core"
 local frames = require "raft.client.frames"
 local replica_state = require "raft.replica_state"
@@ -51,7 +52,7 @@ describe("bytes of clients #house", function()
     for _, frame in ipairs(SENT) do
       local size = core.frame_size(rest)
       assert.same({ frame[1], ID, frame[2], frame[3] },
-        { frames.decode(rest:sub(1, size)) })
+        { client_frames.decode(rest:sub(1, size)) })
       rest = rest:sub(size + 1)
     end
     assert.equal("", rest)

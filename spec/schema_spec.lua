@@ -131,4 +131,54 @@ describe("schema", function()
     assert.equal("a[3]", schema.join("a", 3))
     assert.equal("b", schema.join("", "b"))
   end)
+
+  describe("remembered", function()
+    local checked, rule
+
+    before_each(function()
+      checked = 0
+      rule = schema.remembered(schema.fields {
+        { "a", function(value)
+          checked = checked + 1
+          return value
+        end },
+        { "b", schema.text, default = "none" },
+      })
+    end)
+
+    it("checks nothing again, and says the same", function()
+      local first = rule({ a = 1, b = "x" }, "")
+      assert.same({ a = 1, b = "x" }, first)
+      assert.equal(first, rule({ b = "x", a = 1 }, ""))
+      assert.equal(1, checked)
+    end)
+
+    it("sees whatever is another one", function()
+      local t = { a = 1 }
+      assert.same({ a = 1, b = "none" }, rule(t, ""))
+      t.a = 2
+      assert.same({ a = 2, b = "none" }, rule(t, ""))
+      t.b = "x"
+      assert.same({ a = 2, b = "x" }, rule(t, ""))
+      t.a = nil
+      assert.same({ a = false, b = "x" }, rule(t, ""))
+      t.a = false
+      assert.same({ a = false, b = "x" }, rule(t, ""))
+      t.c = 1
+      assert.has_error(function() rule(t, "") end)
+      assert.has_error(function() rule(t, "") end)
+      assert.has_error(function() rule(5, "") end)
+    end)
+
+    it("looks again at what may change by itself", function()
+      local t = { a = {} }
+      rule(t, "")
+      rule(t, "")
+      local behind = setmetatable({}, { __index = { b = "x" } })
+      assert.equal("x", rule(behind, "").b)
+      rule({}, "")
+      assert.equal("x", rule(behind, "").b)
+      assert.equal(2, checked)
+    end)
+  end)
 end)

@@ -1,9 +1,13 @@
 --- Answers of commands as bytes: what a session keeps of them, and what a
 -- client is sent. Encoded once, they are the same on every node.
 local codec = require "raft.codec"
+local core = require "raft.core"
 local errors = require "raft.errors"
 
 local M = {}
+
+-- What is plain, and no error: without a table around it, or nothing.
+local encode_plain, decode_plain = core.answer_encode, core.answer_decode
 
 -- Of an error: what is the same on every node. A traceback is not.
 local KEPT <const> = { "code", "message", "outcome", "retry", "value", "index",
@@ -21,6 +25,9 @@ for _, code in ipairs(errors.codes()) do CODES[code] = true end
 -- How the bytes of every error begin.
 local ERROR_HEAD <const> = codec.encode({ error = false }):sub(1, -2)
 local ERROR_WEIGHT <const> = 1024
+-- A byte that tells most answers from errors: the first of the key.
+local KEY_AT <const> = #ERROR_HEAD - #"error" + 1
+local ERROR_KEY <const> = ("error"):byte()
 
 local OUTCOMES <const> = { none = true, unknown = true }
 
@@ -62,24 +69,23 @@ end
 -- @param ok did it return? Then value and why are its first two results, else
 --   value is an error value
 function M.encode(ok, value, why)
-  if ok then
-    local is_plain, bytes = pcall(codec.encode, { value = value, why = why })
-    if is_plain then return bytes end
-    value = not_plain(bytes)
-  end
-  return encode_error(value)
+  if not ok then return encode_error(value) end
+  local is_done, bytes = pcall(encode_plain, value, why)
+  if is_done and bytes then return bytes end
+  is_done, bytes = pcall(codec.encode, { value = value, why = why })
+  return is_done and bytes or encode_error(not_plain(bytes))
 end
 
 --- What an answer weighs among those that are kept, the same on every node: the
 -- text of an error may name a file, and be longer elsewhere.
 function M.weight(bytes)
+  if bytes:byte(KEY_AT) ~= ERROR_KEY then return #bytes end
   local is_error = bytes:sub(1, #ERROR_HEAD) == ERROR_HEAD
   return is_error and ERROR_WEIGHT or #bytes
 end
 
---- What a command has come to: ok, value, why as encode had them; or nil and
--- the error `corrupt`, outcome unknown.
-function M.decode(bytes)
+-- What may be an error.
+local function decode_any(bytes)
   local answer, err = codec.decode(bytes)
   if err then return none(err.message) end
   if type(answer) ~= "table" then return none() end
@@ -89,6 +95,14 @@ function M.decode(bytes)
     return false, value
   end
   return true, answer.value, answer.why
+end
+
+--- What a command has come to: ok, value, why as encode had them; or nil and
+-- the error `corrupt`, outcome unknown.
+function M.decode(bytes)
+  local ok, value, why = decode_plain(bytes)
+  if ok then return true, value, why end
+  return decode_any(bytes)
 end
 
 return M

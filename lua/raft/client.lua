@@ -6,12 +6,12 @@ local Requests = require "raft.client.requests"
 local Search = require "raft.client.search"
 local Sockets = require "raft.transport.sockets"
 local asking = require "raft.client.asking"
-local codec = require "raft.codec"
 local errors = require "raft.errors"
 local option_rules = require "raft.client.options"
 local raft_core = require "raft.core"
 local scheduler = require "raft.scheduler"
 local schema = require "raft.schema"
+local sending = require "raft.client.sending"
 local services = require "raft.client.services"
 local token = require "raft.token"
 local waiting = require "raft.waiting"
@@ -19,7 +19,6 @@ local waiting = require "raft.waiting"
 local M = {}
 
 local LOOK_MS <const> = 1000  -- how often what waits is looked at, at least
-local MARGIN_MS <const> = 5   -- a node is given less time than we have
 
 local Client = {}
 
@@ -39,10 +38,7 @@ end
 function Inside:changed()
   if self.is_due or self.is_closed then return end
   self.is_due = true
-  self.scheduler:defer(function()
-    self.is_due = false
-    if not self.is_closed then self:look() end
-  end)
+  self.scheduler:defer(self.on_due)
 end
 
 -- Arms the timer.
@@ -81,12 +77,6 @@ function Inside:met(identity)
   self.requests:met(identity)
 end
 
---- A result has come.
-function Inside:result(id, number, bytes)
-  self.requests:result(id, number, bytes)
-  self:changed()
-end
-
 --- The connection has ended.
 function Inside:lost()
   self.requests:lost()
@@ -98,10 +88,10 @@ local function ask(self, opts, answer, can_wait, request)
   if self.is_closed then
     return answer(errors.new("closed", "the client is closed"))
   end
-  request.answer, request.can_wait = answer, can_wait or false
+  request.answer = answer
   request.deadline = opts.timeout and self:now() + opts.timeout
-  self.requests:add(request)
-  self:changed()
+  self.requests:add(request, can_wait)
+  if not self.is_due then self:changed() end
 end
 
 --------------------------------------------------------------------- calls --
@@ -141,8 +131,7 @@ method("propose", {
         .. type(command) .. " (raft.codec.encode makes one of any plain value)",
         3)
     end
-    ask(insides[self], opts, answer, can_wait,
-      { kind = "command", command = command })
+    ask(insides[self], opts, answer, can_wait, sending.command(command))
   end,
 })
 
@@ -152,20 +141,12 @@ local read_options = {
   { "at_least", schema.text },
 }
 
--- What a node is told of these options: it has less time than we.
-local function opts_of(opts)
-  return { timeout = opts.timeout and math.max(1, opts.timeout - MARGIN_MS),
-    consistency = opts.consistency, at_least = opts.at_least or nil }
-end
-
 local query = waiting.method {
   name = "client:query", args = 1, options = read_options,
   timeout_of = timeout_of,
   check = function() Machine.check_outside("client:query") end,
   start = function(self, opts, answer, request, _, can_wait)
-    ask(insides[self], opts, answer, can_wait, { kind = "query",
-      body = codec.encode { request = request, opts = opts_of(opts) },
-      is_anywhere = opts.consistency == "stale" })
+    ask(insides[self], opts, answer, can_wait, sending.query(request, opts))
   end,
 }
 
@@ -257,12 +238,17 @@ local function new_inside(options)
     id = false,         -- what we call ourselves to nodes
     timer = false, wake_at = false,
     is_due = false,     -- will look() be called soon?
+    on_due = false,     -- by this
     is_closed = false,
     held = false,       -- raft.run ends us with the loop
   }, Inside)
+  self.on_due = function()
+    self.is_due = false
+    if not self.is_closed then self:look() end
+  end
   self.sockets = Sockets.new(options.uv, function(fn)
     return function(...)
-      local ok, what = xpcall(fn, debug.traceback, ...)
+      local ok, what = loop:enter(fn, ...)
       if not ok then loop:report("a fault of the client: " .. what) end
     end
   end)

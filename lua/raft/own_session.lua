@@ -42,10 +42,11 @@ end
 
 -- The lowest sequence that somebody waits for.
 local function floor_of(self)
-  local waiter = self.sent:peek()
+  local sent = self.sent
+  local waiter = sent:peek()
   while waiter and not waiter.answer do
-    self.sent:pop()
-    waiter = self.sent:peek()
+    sent:pop()
+    waiter = sent:peek()
   end
   return waiter and waiter.sequence or self.last + 1
 end
@@ -69,18 +70,24 @@ function OwnSession:is_stranded(waiter)
   return waiter.session ~= false
 end
 
---- The request of a waiter, as the bytes of an entry. It keeps the sequence
--- that it gets here.
-function OwnSession:request(waiter)
-  assert(self.id and not self:is_stranded(waiter), "no session is open")
-  if not waiter.session then
-    self.last = self.last + 1
-    waiter.session, waiter.sequence = self.id, self.last
+--- Gives a waiter its place in the session, which it keeps: the floor to send
+-- it with.
+function OwnSession:place(waiter)
+  local id = self.id
+  if not waiter.session and id then
+    local sequence = self.last + 1
+    self.last, waiter.session, waiter.sequence = sequence, id, sequence
     self.sent:push(waiter)
   end
+  if not id or waiter.session ~= id then error("no session is open") end
+  return floor_of(self)
+end
+
+--- The request of a waiter, as the bytes of an entry.
+function OwnSession:request(waiter)
+  local floor = self:place(waiter)
   return session_entry.encode { op = "command", session = self.id,
-    sequence = waiter.sequence, floor = floor_of(self),
-    command = waiter.command }
+    sequence = waiter.sequence, floor = floor, command = waiter.command }
 end
 
 -- What keeps the session, and asks for nothing.

@@ -43,27 +43,39 @@ local function refusal(what, index)
     outcome = what == "gap" and "none" or nil })
 end
 
+-- What most of them are: a command.
+local function apply_command(self, index, time, run, id, sequence, floor,
+    command)
+  local all = self.sessions
+  local what, kept = all:admit(index, time, id, sequence, floor)
+  if what == "new" then
+    local ok, value, why = run(command)
+    all:answered(kept, sequence, answers.encode(ok, value, why))
+    return ok, value, why
+  elseif what == "again" then
+    return answers.decode(kept)
+  end
+  return false, refusal(what, index)
+end
+
 --- Applies a SESSION entry.
 -- @param run(command) applies a command of the user, for the first time:
 --   ok, value, why, as @{raft.machine} has it
 -- @return ok, value, why in the same way. An error that only this node had, of
 --   which the node ends, is handed on and kept nowhere.
 function State:apply(index, time, bytes, run)
+  local id, sequence, floor, command = session_entry.read_command(bytes)
+  if id then
+    return apply_command(self, index, time, run, id, sequence, floor, command)
+  end
   local request, broken = session_entry.decode(bytes)
   if not request then
     return false, errors.new("bad_value", "a session entry: " .. broken,
       { index = index, outcome = "none" })
   end
-  local ok, value, why
-  local what, answer = self.sessions:apply(index, time, request,
-    function(command)
-      ok, value, why = run(command)
-      return answers.encode(ok, value, why)
-    end)
-  if what == "new" then return ok, value, why end
-  if what == "again" then return answers.decode(answer) end
+  local what, result = self.sessions:apply(index, time, request)
   if WORDS[what] then return false, refusal(what, index) end
-  return true, answer
+  return true, result
 end
 
 ----------------------------------------------------------------- snapshots --

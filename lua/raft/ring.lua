@@ -35,10 +35,11 @@ end
 
 --- Puts an item (not nil) at the end.
 function Ring:push(item)
-  assert(item ~= nil, "a queue holds no nil")
-  if self.count == self.capacity then grow(self) end
-  self.items[(self.head + self.count) % self.capacity + 1] = item
-  self.count = self.count + 1
+  if item == nil then error("a queue holds no nil", 2) end
+  local count = self.count
+  if count == self.capacity then grow(self) end
+  self.items[(self.head + count) % self.capacity + 1] = item
+  self.count = count + 1
 end
 
 --- The oldest item, or nil.
@@ -49,12 +50,12 @@ end
 
 --- Takes the oldest item out: it, or nil.
 function Ring:pop()
-  if self.count == 0 then return nil end
-  local place = self.head + 1
-  local item = self.items[place]
-  self.items[place] = false
-  self.head = place % self.capacity
-  self.count = self.count - 1
+  local count = self.count
+  if count == 0 then return nil end
+  local place, items = self.head + 1, self.items
+  local item = items[place]
+  items[place] = false
+  self.head, self.count = place % self.capacity, count - 1
   return item
 end
 

@@ -99,22 +99,51 @@ function Scheduler:report(err)
   io.stderr:write(text, traceback and "\n" .. traceback or "", "\n")
 end
 
+-- Runs functions from queue.next on, up to the first that raises.
+local function run_all(queue)
+  for i = queue.next, #queue do
+    queue.next = i + 1
+    queue[i]()
+  end
+end
+
 -- Runs what is queued now; what is queued meanwhile waits for another turn.
 local function run_queue(self)
-  local function report(err) self:report(err) end
   local queue = self.queue
-  self.queue = {}
-  for _, fn in ipairs(queue) do guard.run("a turn", report, fn) end
+  if #queue == 0 then return end
+  self.queue, queue.next = {}, 1
+  local function report(err) self:report(err) end
+  repeat
+    guard.run("a turn", report, run_all, queue)
+  until queue.next > #queue
+end
+
+-- The end of a callback from the loop, whose turn it is.
+local function end_turn(self)
+  run_queue(self)  -- what waited for a turn
+  run_queue(self)  -- what that answered
+  self.is_dispatching = false
+  if #self.queue > 0 then self:wake() end
 end
 
 -- Every callback from the loop comes in here: nothing raised may leave it.
 local function dispatch(self, fn)
   self.is_dispatching = true
   table.insert(self.queue, 1, fn)
-  run_queue(self)  -- fn, and what waited for a turn
-  run_queue(self)  -- what these answered
-  self.is_dispatching = false
-  if #self.queue > 0 then self:wake() end
+  end_turn(self)
+end
+
+--- Calls fn(...), which is a callback from the loop: what waits for a turn, or
+-- is put off by it, comes in this very one.
+-- @return true, or false and what it raised, with a traceback
+function Scheduler:enter(fn, ...)
+  if self.is_dispatching or self.is_closing then
+    return xpcall(fn, debug.traceback, ...)
+  end
+  self.is_dispatching = true
+  local ok, what = xpcall(fn, debug.traceback, ...)
+  end_turn(self)
+  return ok, what
 end
 
 --- Closes a handle; twice is no harm.

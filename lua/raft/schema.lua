@@ -209,4 +209,40 @@ function M.fields(fields)
   end
 end
 
+local SCALARS <const> = { string = true, number = true, boolean = true }
+
+-- A copy, and how many there are; false where a value may change by itself.
+local function copy_of(t)
+  local copy, count = {}, 0
+  for key, value in next, t do
+    if not SCALARS[type(value)] then return false end
+    copy[key], count = value, count + 1
+  end
+  return copy, count
+end
+
+local function is_copy(t, copy, count)
+  for key, value in next, t do
+    if copy[key] ~= value then return false end
+    count = count - 1
+  end
+  return count == 0
+end
+
+--- The same rule for the options of calls, of which most say what the one
+-- before has said: then nothing is checked again. What comes out is shared
+-- between calls, so nobody may change it.
+-- @param rule of M.fields
+function M.remembered(rule)
+  local copy, count, result = false, 0, nil
+  return function(t, path)
+    local is_bare = type(t) == "table" and not getmetatable(t)
+    if not is_bare then return rule(t, path) end
+    if copy and is_copy(t, copy, count) then return result end
+    result = rule(t, path)
+    copy, count = copy_of(t)
+    return result
+  end
+end
+
 return M

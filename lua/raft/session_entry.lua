@@ -3,6 +3,8 @@
 --   op u8 | session u64 | sequence u64 | floor u64 | command
 --
 -- RAFT_SESSION_HEAD_BYTES of csrc/raft.h: what stands in front of the command.
+local core = require "raft.core"
+
 local M = {}
 
 local FORMAT <const> = "<BI8I8I8"
@@ -11,6 +13,8 @@ local HEADER_BYTES <const> = string.packsize(FORMAT)
 local NAMES <const> = { "open", "command", "keep", "close" }
 local OPS <const> = {}
 for op, name in ipairs(NAMES) do OPS[name] = op end
+
+local COMMAND <const> = OPS.command
 
 M.HEADER_BYTES = HEADER_BYTES
 
@@ -36,6 +40,15 @@ local function fault(request)
   elseif is_command and request.floor > request.sequence then
     return "it waits for nothing up to itself"
   end
+end
+
+--- Of a command, which most are: session, sequence, floor, command. Nothing
+-- where it is another one, or broken: decode tells.
+function M.read_command(bytes)
+  local op, session, sequence, floor, command = core.session_decode(bytes)
+  local is_good = op == COMMAND and session > 0 and sequence > 0
+    and floor <= sequence
+  if is_good then return session, sequence, floor, command end
 end
 
 --- The request of these bytes; or nil and what is wrong with them.

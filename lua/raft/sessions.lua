@@ -9,6 +9,8 @@ local codec = require "raft.codec"
 
 local M = {}
 
+local weight_of <const> = answers.weight
+
 local SESSIONS_MAX <const> = 4096
 local ANSWERS_MAX <const> = 1024    -- kept for one session
 local BYTES_MAX <const> = 64 << 20  -- of answers, of all sessions
@@ -64,12 +66,6 @@ local function remove(self, session)
   unlink(session)
 end
 
-local function use(self, session, index, time)
-  session.used_index, session.used_time = index, time
-  unlink(session)
-  link_newest(self, session)
-end
-
 local function is_over(session, time)
   return time - session.used_time >= session.ttl
 end
@@ -93,31 +89,31 @@ end
 
 ------------------------------------------------------------------- answers --
 
-local function forget(self, session, sequence)
-  local bytes = session.answers[sequence]
-  if not bytes then return end
-  session.answers[sequence] = nil
-  session.answer_count = session.answer_count - 1
-  local weight = answers.weight(bytes)
-  session.bytes = session.bytes - weight
-  self.bytes = self.bytes - weight
-end
-
 -- Nobody waits for what is below this.
 local function raise_floor(self, session, floor)
-  local top = math.min(floor - 1, session.last)
-  for sequence = session.floor, top do forget(self, session, sequence) end
-  session.floor = math.max(session.floor, floor)
+  local kept, count, weight = session.answers, 0, 0
+  local top = floor <= session.last and floor - 1 or session.last
+  for sequence = session.floor, top do
+    local bytes = kept[sequence]
+    if bytes then
+      kept[sequence], count = nil, count + 1
+      weight = weight + weight_of(bytes)
+    end
+  end
+  session.floor = floor
+  session.answer_count = session.answer_count - count
+  session.bytes, self.bytes = session.bytes - weight, self.bytes - weight
 end
 
-local function keep(self, session, sequence, bytes)
+--- Keeps the answer to a command that was new, as bytes.
+-- @param session as admit gave it
+function Sessions:answered(session, sequence, bytes)
   session.last = sequence
   session.answers[sequence] = bytes
   session.answer_count = session.answer_count + 1
-  local weight = answers.weight(bytes)
-  session.bytes = session.bytes + weight
-  self.bytes = self.bytes + weight
-  evict(self, session)
+  local weight = weight_of(bytes)
+  session.bytes, self.bytes = session.bytes + weight, self.bytes + weight
+  if self.bytes > self.limits.bytes then evict(self, session) end
 end
 
 ---------------------------------------------------------------- operations --
@@ -138,46 +134,60 @@ function operations.open(self, index, time, request)
   return "opened", index
 end
 
--- The session of a request, in use now; or nil: it is gone.
-local function used(self, index, time, request)
-  local session = self.by_id[request.session]
+-- The session of this id, in use now; or nil: it is gone.
+local function used(self, index, time, id)
+  local session = self.by_id[id]
   if not session then return nil end
   if is_over(session, time) then
     remove(self, session)
     return nil
   end
-  use(self, session, index, time)
+  session.used_index, session.used_time = index, time
+  if session.after ~= self.ends then  -- mostly it is the newest already
+    unlink(session)
+    link_newest(self, session)
+  end
   return session
 end
 
--- Too many answers, or, in the only session there is, too large ones?
-local function is_full(self, session)
-  return session.answer_count >= self.limits.answers
-    or session.bytes >= self.limits.bytes
+--- What is to become of a command, from the numbers of its entry.
+-- @return "new" and its session: it is run now, and then answered is called
+--   with what it came to; "again" and the bytes of the answer; or why not
+function Sessions:admit(index, time, id, sequence, floor)
+  local oldest, limits = self.ends.after, self.limits
+  if self.count > 0 and is_over(oldest, time) then expire(self, time) end
+  local session = used(self, index, time, id)
+  if not session then return "expired" end
+  if floor > session.floor then raise_floor(self, session, floor) end
+  local last = session.last
+  if sequence < session.floor then
+    return "late"
+  elseif sequence <= last then
+    return "again", session.answers[sequence]
+  elseif sequence > last + 1 and sequence > session.floor then
+    return "gap"
+  elseif session.answer_count >= limits.answers
+    or session.bytes >= limits.bytes then  -- of the only one, these
+    return "full"
+  end
+  return "new", session
 end
 
 function operations.command(self, index, time, request, run)
-  local session = used(self, index, time, request)
-  if not session then return "expired" end
-  raise_floor(self, session, request.floor)
-  local sequence = request.sequence
-  if sequence < session.floor then return "late" end
-  if sequence <= session.last then
-    return "again", session.answers[sequence]
-  elseif sequence > math.max(session.last + 1, session.floor) then
-    return "gap"
-  elseif is_full(self, session) then
-    return "full"
-  end
+  local what, kept = self:admit(index, time, request.session, request.sequence,
+    request.floor)
+  if what ~= "new" then return what, kept end
   local bytes = run(request.command)
-  keep(self, session, sequence, bytes)
+  self:answered(kept, request.sequence, bytes)
   return "new", bytes
 end
 
 function operations.keep(self, index, time, request)
-  local session = used(self, index, time, request)
+  local session = used(self, index, time, request.session)
   if not session then return "expired" end
-  raise_floor(self, session, request.floor)
+  if request.floor > session.floor then
+    raise_floor(self, session, request.floor)
+  end
   return "kept"
 end
 
@@ -225,7 +235,7 @@ function M.decode(bytes, limits)
     session.answer_count, session.bytes = 0, 0
     for _, answer in pairs(session.answers) do
       session.answer_count = session.answer_count + 1
-      session.bytes = session.bytes + answers.weight(answer)
+      session.bytes = session.bytes + weight_of(answer)
     end
     add(self, session)
   end

@@ -60,7 +60,7 @@ local function option_rule(spec)
   if default == nil then default = TIMEOUT_MS end
   local fields = { { "timeout", timeout_rule, default = default } }
   for _, field in ipairs(spec.options or {}) do fields[#fields + 1] = field end
-  return schema.fields(fields)
+  return schema.remembered(schema.fields(fields))
 end
 
 -- Nothing in it can change without being seen: no tables, nothing inherited.

@@ -386,6 +386,58 @@ end, raft.codec_encode)
 use("codec_decode", function()
   return { raft.codec_encode { 1, { a = { 0.5 }, b = ("x"):rep(200) } } }
 end, function(w) return raft.codec_decode(w[1]) end)
+use("answer_encode", nil, function()
+  return raft.answer_encode({ ("x"):rep(900) }, { "why" })
+end)
+use("answer_decode", function()
+  return { raft.answer_encode({ ("x"):rep(90) }, "why") }
+end, function(w) return raft.answer_decode(w[1]) end)
+use("query_encode", function() return { raft.codec_encode { timeout = 5 } } end,
+  function(w) return raft.query_encode(w[1], { ("x"):rep(900) }) end)
+use("query_decode", function()
+  return { raft.query_encode(raft.codec_encode { timeout = 5 }, { "x" }) }
+end, function(w) return raft.query_decode(w[1]) end)
+local function frame(size)
+  return raft.client_frame(36, 7, 8, raft.answer_encode(("x"):rep(size)))
+end
+-- A reader that has half a frame, and has got the rest.
+local function frame_reader()
+  local bytes, made = frame(900) .. frame(90), raft.client_reader(1 << 20)
+  made:feed(bytes:sub(1, 99))
+  assert(made:next() == nil)
+  made:feed(bytes:sub(100))
+  return { made }
+end
+local function rest_of(w)
+  return text(w[1]:next()) .. text(w[1]:next())
+end
+use("client_frame", nil, function() return frame(90) end)
+use("client_reader", nil, function() return raft.client_reader(99) end)
+use("client reader next", frame_reader, function(w) return w[1]:next() end,
+  nothing, rest_of)
+use("client reader next_answer", frame_reader,
+  function(w) return w[1]:next_answer() end, nothing, rest_of)
+use("client reader keeps", function()
+  local made = raft.client_reader(1 << 20)
+  made:feed(frame(9000):sub(1, 8000))
+  return { made }
+end, function(w) return w[1]:next() end)
+use("client_writer", nil, raft.client_writer)
+local function frame_writer()
+  local made = raft.client_writer()
+  made:frame(36, 7, 8, ("x"):rep(4000))
+  return { made }
+end
+local function all_of(w) return shown(w[1]:take() or "") end
+use("client writer frame", frame_writer,
+  function(w) w[1]:frame(36, 7, 8, ("y"):rep(900)) end, nothing, all_of)
+use("client writer command", frame_writer,
+  function(w) w[1]:command(7, 0, 1, 2, 3, ("y"):rep(900)) end, nothing, all_of)
+use("client writer take", frame_writer,
+  function(w) return shown(w[1]:take()) end, nothing, all_of)
+use("session_decode", function()
+  return { ("<BI8I8I8"):pack(2, 1, 2, 3) .. ("x"):rep(90) }
+end, function(w) return raft.session_decode(w[1]) end)
 use("ship_offer", function()
   return { index = 9, term = 1, time = 5, config_index = 2, size = 70,
     checksum = -1, config = raft.config_encode(JOINT) }

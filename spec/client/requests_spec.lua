@@ -14,14 +14,20 @@ local function new_client(options)
   function client.now() return client.time end
   function client.wake(_, at) client.wakes[#client.wakes + 1] = at end
   local connection = { head = { id = "n1", leader = "n1" } }
-  function connection.send(_, frame)
-    local kind, id, number, body = frames.decode(frame)
-    local entry = kind == "session" and session_entry.decode(body)
+  local function sent(kind, id, number, body)
+    local entry = kind == frames.KINDS.session and session_entry.decode(body)
     local what = entry and (entry.op == "command" and entry.command or entry.op)
     client.sent[#client.sent + 1] = { id = id, what = what or body,
       number = number, entry = entry }
   end
-  function connection.flush() end
+  connection.writer = frames.writer()
+  local reader = frames.reader(1 << 20)
+  function connection.flush()
+    reader:feed(connection.writer:take() or "")
+    for kind, id, number, body in reader.next, reader do
+      sent(assert(kind, id), id, number, body)
+    end
+  end
   client.connection = connection
   client.search = { trouble = "why" }
   function client.search.usable() return client.connection or nil end
@@ -40,7 +46,7 @@ local function ask(client, kind, what, told, more)
     end }
   request[kind == "command" and "command" or "body"] = what
   for name, value in pairs(more or {}) do request[name] = value end
-  client.requests:add(request)
+  client.requests:add(request, request.can_wait)
   client.requests:dispatch()
 end
 
@@ -53,7 +59,7 @@ end
 -- The answer to what was sent as number `i`.
 local function answer(client, i, ok, value, index)
   client.requests:result(client.sent[i].id, index or 0,
-    answers.encode(ok, value))
+    answers.decode(answers.encode(ok, value)))
   client.requests:dispatch()
 end
 
@@ -162,9 +168,9 @@ describe("requests of a client", function()
 
   it("that act may have happened where the answer cannot be read", function()
     ask(client, "call", "c", told)
-    client.requests:result(client.sent[1].id, 0, "damaged")
+    client.requests:result(client.sent[1].id, 0, answers.decode "damaged")
     ask(client, "query", "q", told)
-    client.requests:result(client.sent[2].id, 0, "damaged")
+    client.requests:result(client.sent[2].id, 0, answers.decode "damaged")
     assert.same({ c = "corrupt unknown" }, told)  -- the other is asked again
   end)
 
@@ -284,6 +290,31 @@ describe("requests of a client", function()
     assert.equal("timeout unknown", told.b)
     answer(client, 1, true, "late")
     assert.equal("timeout unknown", told.a)
+  end)
+
+  it("that were not handed to the system yet were not sent", function()
+    open()
+    local function add(kind, what)
+      local request = { kind = kind, deadline = false,
+        answer = function(err) told[what] = err.message end }
+      request[kind == "command" and "command" or "body"] = what
+      client.requests:add(request)
+    end
+    add("command", "a")
+    add("query", "b")
+    assert.equal("", words(client))
+    client.connection.writer:take()  -- ends with its connection
+    client.requests:lost()
+    add("command", "c")
+    client.requests:dispatch()
+    assert.equal("a b c", words(client))
+    lose(client)
+    add("command", "d")
+    client.requests:finish(function(is_sent)
+      return errors.new("closed", is_sent and "sent" or "never")
+    end)
+    assert.same({ first = "done", a = "sent", b = "sent", c = "sent",
+      d = "never" }, told)
   end)
 
   it("all end when it is over", function()

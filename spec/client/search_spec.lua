@@ -1,6 +1,5 @@
 -- What a client makes of heads, with a connection that is only a record.
 local Search = require "raft.client.search"
-local answers = require "raft.answers"
 
 local function new_search()
   return Search.new({ changed = function() end }, { "10.0.0.1:7100" })
@@ -11,7 +10,7 @@ local function reason_of(head)
   local reason
   local connection = { head = false, expect_pings = function() end,
     close = function(_, why) reason = why end }
-  new_search():heard(connection, answers.encode(true, head))
+  new_search():heard(connection, head)
   return reason
 end
 

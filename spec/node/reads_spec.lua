@@ -15,14 +15,15 @@ local function on_paper()
     end
   end
   core.read, core.read_lease = method("read"), method("lease")
-  local driver = { core = core, applied = 0, now = function() return 0 end,
+  local driver = { core = core, applied = 0, ms = 0,
+    now = function(self) return self.ms end,
     acknowledge = function() end, why_no_leader = function() return "" end }
   local reads = Reads.new(driver)
   local function submit(name, is_leased)
     reads:submit { is_leased = is_leased, deadline = false,
       answer = function(err) answers[#answers + 1] = err or name end }
   end
-  return reads, submit, asked, answers, core
+  return reads, submit, asked, answers, core, driver
 end
 
 describe("reads", function()
@@ -43,6 +44,22 @@ describe("reads", function()
     reads:serve(1, 0)
     reads:deliver()
     assert.equal(100, #answers)
+  end)
+
+  it("of users that are slow are answered in several turns", function()
+    local reads, submit, _, answers, _, driver = on_paper()
+    for i = 1, 100 do submit(i, false) end
+    reads:dispatch()
+    reads:serve(1, 0)
+    function driver.acknowledge() driver.ms = driver.ms + 1 end
+    local turns = 0
+    while reads:are_ready() do
+      reads:deliver()
+      turns = turns + 1
+      assert.is_true(#answers <= 32 * turns)
+    end
+    assert.equal(4, turns)
+    for i = 1, 100 do assert.equal(i, answers[i]) end
   end)
 
   it("are asked anew under another leader, by names never used before",

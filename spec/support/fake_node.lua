@@ -2,6 +2,7 @@
 -- the loop of the tests, on loopback, on a port of the kernel's choice.
 local Cutter = require "raft.cutter"
 local answers = require "raft.answers"
+local client_frames = require "spec.support.client_frames"
 local core = require "raft.core"
 local frames = require "raft.client.frames"
 local session_entry = require "raft.session_entry"
@@ -33,7 +34,7 @@ end
 
 -- A frame of a client: its kind, or the op of a session.
 local function taken(visit, frame)
-  local kind, id, _, body = frames.decode(frame)
+  local kind, id, _, body = client_frames.decode(frame)
   local entry = kind == "session" and session_entry.decode(body)
   local what = entry and entry.op or kind
   local node = visit.node
@@ -62,7 +63,7 @@ local function accept(self)
   self.count = self.count + 1
   local visit = setmetatable({ node = self, stream = stream, buffer = "",
     is_greeted = false, number = self.count,
-    cutter = Cutter.new(frames.sizes(BODY_MAX)) }, Visit)
+    cutter = Cutter.new(client_frames.sizes(BODY_MAX)) }, Visit)
   self.visits[#self.visits + 1] = visit
   stream:read_start(function(_, chunk)
     if chunk then return received(visit, chunk) end

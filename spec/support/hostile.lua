@@ -3,6 +3,7 @@
 local Cutter = require "raft.cutter"
 local Loop = require "raft.sim.loop"
 local answers = require "raft.answers"
+local client_frames = require "spec.support.client_frames"
 local core = require "raft.core"
 local frames = require "raft.client.frames"
 
@@ -44,7 +45,7 @@ local function received(self, chunk)
     self.stream:write(core.ping())
   end
   assert(self.cutter:feed(chunk, function(frame)
-    local kind, id, _, body = frames.decode(frame)
+    local kind, id, _, body = client_frames.decode(frame)
     assert(kind == "result" or kind == "other", "the node sends no answer")
     if kind == "result" then self.results[id] = { answers.decode(body) } end
     return true
@@ -59,7 +60,7 @@ function M.connect(s, id, number)
   s.network:join(loop, ("10.1.%d.%d"):format(number // 200, number % 200 + 1))
   local self = setmetatable({ s = s, loop = loop, stream = false, buffer = "",
     is_open = false, is_closed = false, results = {},
-    cutter = Cutter.new(frames.sizes(ANSWER_BYTES_MAX)) }, Hostile)
+    cutter = Cutter.new(client_frames.sizes(ANSWER_BYTES_MAX)) }, Hostile)
   loop:ready(function()
     self.stream = loop.uv.new_tcp()
     self.stream:connect(member.ip, PORT, function(why)

@@ -1,7 +1,6 @@
 --- The calls of a client that are those of a node: sent as they are, by name.
 -- The node says what is wrong with them.
 local Connection = require "raft.client.connection"
-local answers = require "raft.answers"
 local codec = require "raft.codec"
 local errors = require "raft.errors"
 local frames = require "raft.client.frames"
@@ -95,11 +94,10 @@ local function ask_aside(self, where, body, deadline, answer)
     sockets = self.sockets, id = self.id, cluster = self.cluster, where = where,
     ping_ms = ping_ms(self),
     opened = function(own)
-      own:send(frames.encode("call", ASIDE_ID, 0, body))
+      own.writer:frame(frames.KINDS.call, ASIDE_ID, 0, body)
       own:flush()
     end,
-    result = function(_, _, _, bytes)
-      local ok, value = answers.decode(bytes)
+    result = function(_, _, _, ok, value)
       if ok then return finish(nil, value) end
       finish(value)
     end,
@@ -159,8 +157,8 @@ end
 function M.say_goodbye(self)
   local connection = self.search:usable()
   if not connection or not self.requests.session.id then return end
-  connection:send(frames.encode("session", 1 << 40, limits.MAY_FORWARD,
-    self.requests.session:closing()))
+  connection.writer:frame(frames.KINDS.session, 1 << 40, limits.MAY_FORWARD,
+    self.requests.session:closing())
   connection:flush()
 end
 

@@ -2,8 +2,8 @@
 --
 -- Promises. What becomes of it is told from the loop, and `closed` once, unless
 -- we close it ourselves. A node that is silent for long is gone.
-local Cutter = require "raft.cutter"
 local Dialer = require "raft.transport.dialer"
+local answers = require "raft.answers"
 local core = require "raft.core"
 local frames = require "raft.client.frames"
 local handshake = require "raft.transport.handshake"
@@ -18,6 +18,7 @@ local PING_MS_MIN <const> = 250
 local SILENT_PINGS <const> = 4      -- without a word: nobody is there
 local HELLO_BYTES_MAX <const> = 1024
 local WIRE_VERSION <const> = 1
+local RESULT <const> = frames.KINDS.result
 
 local Connection = { __name = "raft.client.connection" }
 Connection.__index = Connection
@@ -43,7 +44,8 @@ end
 
 --- Dials.
 -- @param options sockets; id, cluster: who says hello;
---   where: "host:port"; opened(connection); result(id, number, bytes): a frame;
+--   where: "host:port"; opened(connection); result(connection, id, number, ok,
+--   value, why): an answer; heard(connection): these were all for now;
 --   closed(connection, reason, refusal): refusal is { code=, text= } or nil;
 --   ping_ms: how often a node of this cluster writes, where that is known
 function M.dial(options)
@@ -56,8 +58,8 @@ function M.dial(options)
     identity = false,   -- of the cluster that its node has formed, once open
     head = false,       -- what it says of the cluster; the owner keeps it here
     buffer = "",        -- of the greeting
-    cutter = false,     -- once open
-    out = {},           -- frames for the end of this turn
+    reader = false,     -- of frames, once open
+    writer = frames.writer(),  -- frames for the end of this turn: flush
     timer = options.sockets:timer(),
     pings = 0,          -- since the last word
     is_quiet = false,   -- nothing was said since the last ping
@@ -74,7 +76,7 @@ end
 
 local function write(self, bytes)
   self.is_quiet = false
-  if not self.sockets:write(self.stream, bytes, self.on_written) then
+  if not self.sockets:send(self.stream, bytes, self.on_written) then
     self:close("write failed")
   end
 end
@@ -115,7 +117,7 @@ local function take_greeting(self, frame)
   local said = kind == "hello" and core.hello_decode(frame)
   if not said then return self:close("bad frame") end
   self.identity, self.state = said.formed and said.identity, "open"
-  self.cutter = Cutter.new(frames.sizes(limits.ANSWER_BYTES_MAX))
+  self.reader = frames.reader(limits.ANSWER_BYTES_MAX)
   write(self, core.ping())
   self:expect_pings(self.options.ping_ms or limits.PING_MS)
   self.options.opened(self)
@@ -140,12 +142,16 @@ function Connection:received(chunk)
     self.buffer = self.buffer .. chunk
     return advance(self)
   end
-  local ok = self.cutter:feed(chunk, function(frame)
-    local kind, id, number, body = frames.decode(frame)
-    if kind == "result" then self.options.result(self, id, number, body) end
-    return kind ~= nil and self.state == "open"
-  end)
-  if not ok then self:close("bad frame") end
+  local reader, options = self.reader, self.options
+  local result = options.result
+  reader:feed(chunk)
+  for kind, id, number, ok, value, why in reader.next_answer, reader do
+    if not kind then return self:close("bad frame") end
+    if ok ~= true then ok, value, why = answers.decode(ok) end  -- a body
+    if kind == RESULT then result(self, id, number, ok, value, why) end
+    if self.state ~= "open" then return end
+  end
+  if options.heard then options.heard(self) end
 end
 
 --- The node writes something that often, and so do we.
@@ -159,17 +165,11 @@ function Connection:expect_pings(ms)
   end)
 end
 
---- Sends a frame, with all others of this turn: flush.
-function Connection:send(frame)
-  self.out[#self.out + 1] = frame
-end
-
---- Hands what was sent to the system.
+--- Hands the frames of the writer to the system.
 function Connection:flush()
-  if #self.out == 0 or self.state ~= "open" then return end
-  local bytes = table.concat(self.out)
-  self.out = {}
-  write(self, bytes)
+  if self.state ~= "open" then return end
+  local bytes = self.writer:take()
+  if bytes then write(self, bytes) end
 end
 
 --- Ends it. Again: nothing.
@@ -180,6 +180,8 @@ function Connection:close(reason, refusal, is_ours)
   self.dialer:stop()
   self.sockets:close(self.timer)
   self.sockets:close(self.stream)
+  self.writer:drop()
+  if self.reader then self.reader:drop() end
   if not is_ours then self.options.closed(self, reason, refusal) end
 end
 

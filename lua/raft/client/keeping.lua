@@ -4,8 +4,8 @@ local M = {}
 
 -- They are bytes that are ready.
 local function submit(requests, bytes, answer)
-  requests:add { kind = "session", body = bytes, answer = answer,
-    can_wait = true, deadline = false, order = 0 }
+  requests:add({ kind = "session", body = bytes, answer = answer,
+    deadline = false, order = 0, sends = 0 }, true)
   requests.is_sorted = false
 end
 
@@ -21,7 +21,8 @@ end
 --- Keeps it, where it was not used for a while.
 function M.keep(requests)
   local session, now = requests.session, requests.client:now()
-  local is_fresh = now < requests.used_at + requests.client.session_ms // 3
+  local is_fresh = requests.is_used
+    or now < requests.used_at + requests.client.session_ms // 3
   if not session.id or is_fresh or requests.is_keeping then return end
   requests.used_at, requests.is_keeping = now, true
   local id = session.id

@@ -7,19 +7,16 @@
 -- again; what is neither is not, once it was sent.
 local Machine = require "raft.machine"
 local OwnSession = require "raft.own_session"
-local answers = require "raft.answers"
 local errors = require "raft.errors"
-local frames = require "raft.client.frames"
 local keeping = require "raft.client.keeping"
-local limits = require "raft.client.limits"
 local ring = require "raft.ring"
 local room = require "raft.client.room"
+local sending = require "raft.client.sending"
 local verdicts = require "raft.client.verdicts"
 
 local M = {}
 
 local PAUSE_MS <const> = 20      -- before something is tried again
-local REQUEST_BYTES <const> = 64 -- what one weighs beside its body
 
 local Requests = { __name = "raft.client.requests" }
 Requests.__index = Requests
@@ -40,7 +37,9 @@ function M.new(client)
     resume_at = false,    -- nothing is sent before that
     soonest = false,      -- no deadline is sooner; false: none at all
     session = OwnSession.new(client.session_ms),
+    flushed_id = 1,       -- what has a later one is not on its way yet
     used_at = 0,          -- when the session was last used
+    is_used = false,      -- was it since the last dispatch?
     is_keeping = false,   -- is a request to keep it under way?
     acknowledged = 0,     -- index that covers all that was answered
     identity = false,     -- of the cluster that all this is about
@@ -59,7 +58,7 @@ function Requests:answer(request, err, result)
   local fn = request.answer
   if not fn then return end
   request.answer = false
-  self.bytes = self.bytes - request.bytes
+  self.bytes = self.bytes - sending.weight(request)
   fn(err, result)
 end
 
@@ -105,14 +104,14 @@ end
 
 --- A result has come.
 -- @param index it is covered by
-function Requests:result(id, index, bytes)
+-- @param ok, value, why the answer, as @{raft.answers} has it
+function Requests:result(id, index, ok, value, why)
   local request = self.flying[id]
   if not request then return end  -- given up before
   self.flying[id] = nil
   self.flying_count = self.flying_count - 1
-  self.flying_bytes = self.flying_bytes - request.size
-  local ok, value, why = answers.decode(bytes)
-  self.acknowledged = math.max(self.acknowledged, index)
+  self.flying_bytes = self.flying_bytes - sending.size(request)
+  if index > self.acknowledged then self.acknowledged = index end
   if not ok then return refused(self, request, value) end
   if value == nil and why ~= nil then
     return self:answer(request, Machine.refusal("apply", why))
@@ -120,8 +119,18 @@ function Requests:result(id, index, bytes)
   self:answer(request, nil, value)
 end
 
+-- What the connection has gathered and not sent was not sent.
+local function unsend(self)
+  for id = self.flushed_id + 1, self.last_id do
+    local request = self.flying[id]
+    if request then request.sends = request.sends - 1 end
+  end
+  self.flushed_id = self.last_id
+end
+
 --- The connection has ended: nobody answers what was on its way.
 function Requests:lost()
+  unsend(self)
   local flying = self.flying
   self.flying, self.flying_count, self.flying_bytes = {}, 0, 0
   local all = {}
@@ -139,52 +148,27 @@ local function note_deadline(self, deadline)
 end
 
 --- Takes a request: kind ("command", "query", "question", "call", which acts),
--- command or body, answer, deadline, can_wait, is_anywhere (any node will do).
+-- command or body, answer, deadline, is_anywhere (any node will do).
 -- @{raft.own_session} keeps more in it.
-function Requests:add(request)
+-- @param can_wait it need not be told `busy`
+function Requests:add(request, can_wait)
   self.last_order = self.last_order + 1
-  request.order = request.order or self.last_order
-  request.sends, request.session, request.sequence = 0, false, false
-  request.size = #(request.command or request.body)
-  request.bytes = request.size + REQUEST_BYTES
+  request.order, request.sends = request.order or self.last_order, 0
+  local weight = sending.weight(request)
   local is_full = self.bytes > 0
-    and self.bytes + request.bytes > self.client.max_pending_bytes
-  self.bytes = self.bytes + request.bytes
-  if is_full and not request.can_wait then
+    and self.bytes + weight > self.client.max_pending_bytes
+  self.bytes = self.bytes + weight
+  if is_full and not can_wait then
     return self:answer(request, errors.new("busy", "too much waits to be "
       .. "answered"))
   end
   note_deadline(self, request.deadline)
-  self.queue:push(request)
+  if not sending.at_once(self, request) then self.queue:push(request) end
 end
 
 --- Keeps the session: to be called from time to time.
 function Requests:keep_session()
   keeping.keep(self)
-end
-
-local KINDS <const> = { command = "session", session = "session",
-  query = "query", question = "call", call = "call" }
-
-local function send(self, connection, request)
-  request.sends = request.sends + 1
-  local head = connection.head
-  local number = head.leader ~= head.id and limits.MAY_FORWARD or 0
-  local body = request.body or self.session:request(request)
-  self.last_id = self.last_id + 1
-  request.size = #body
-  self.flying[self.last_id] = request
-  self.flying_count = self.flying_count + 1
-  self.flying_bytes = self.flying_bytes + #body
-  self.used_at = self.client:now()
-  connection:send(frames.encode(KINDS[request.kind], self.last_id, number,
-    body))
-end
-
-local function send_or_refuse(self, connection, request)
-  local refusal = room.refusal(connection.head, request)
-  if refusal then return self:answer(request, refusal) end
-  send(self, connection, request)
 end
 
 -- Sends the oldest: true when the queue may go on.
@@ -204,22 +188,31 @@ local function dispatch_one(self, connection, request)
       return true
     end
   end
-  if not room.has(self, request) then return false end
+  local size = sending.size(request)
+  if not room.has(self, size) then return false end
   self.queue:pop()
-  send_or_refuse(self, connection, request)
+  sending.send(self, connection, request, size)
   return true
+end
+
+-- Hands what was gathered to the system.
+local function flush(self, connection)
+  if self.is_used then self.used_at = self.client:now() end
+  self.is_used, self.flushed_id = false, self.last_id
+  connection:flush()
 end
 
 -- Nobody leads: what any node can answer goes all the same.
 local function dispatch_anywhere(self, connection)
   self.queue:filter(function(request)
+    local size = sending.size(request)
     local can_go = request.is_anywhere and request.answer
-      and room.has(self, request)
+      and room.has(self, size)
     if not can_go then return true end
-    send_or_refuse(self, connection, request)
+    sending.send(self, connection, request, size)
     return false
   end)
-  connection:flush()
+  flush(self, connection)
 end
 
 -- Was something refused a moment ago? It would be again.
@@ -240,12 +233,12 @@ function Requests:dispatch()
     local any = search:any()
     return any and not is_paused(self) and dispatch_anywhere(self, any)
   end
-  if is_paused(self) then return end
-  while not self.queue:is_empty() do
+  local queue = self.queue
+  while not queue:is_empty() and not is_paused(self) do
     if not self.is_sorted then sort(self) end
-    if not dispatch_one(self, connection, self.queue:peek()) then break end
+    if not dispatch_one(self, connection, queue:peek()) then break end
   end
-  connection:flush()
+  flush(self, connection)
 end
 
 -------------------------------------------------------------------- the end --
@@ -280,6 +273,7 @@ end
 
 --- Answers all. make_error(is_sent) says what.
 function Requests:finish(make_error)
+  unsend(self)
   for _, request in ipairs(all_open(self)) do
     self:answer(request, make_error(request.sends > 0))
   end

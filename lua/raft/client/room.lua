@@ -5,13 +5,16 @@ local limits = require "raft.client.limits"
 
 local M = {}
 
+local OPEN_MAX <const> = limits.OPEN_MAX
+local BYTES_MAX <const> = limits.OPEN_BYTES_MAX - limits.SESSION_BYTES
+
 --- Is there room for this one beside those that are under way?
 -- @param requests flying_count, flying_bytes
-function M.has(requests, request)
-  if requests.flying_count == 0 then return true end
-  return requests.flying_count < limits.OPEN_MAX
-    and requests.flying_bytes + request.size + limits.SESSION_BYTES
-      <= limits.OPEN_BYTES_MAX
+-- @param size of its body
+function M.has(requests, size)
+  local count = requests.flying_count
+  return count == 0 or count < OPEN_MAX
+    and requests.flying_bytes + size <= BYTES_MAX
 end
 
 --- The error `too_large`, or nil.
@@ -19,8 +22,9 @@ end
 function M.refusal(head, request)
   local max = head.max_command_bytes
   local size = #(request.command or request.body)
-  if max and not request.command then max = max + limits.REQUEST_HEAD_BYTES end
   if not max or size <= max then return nil end
+  if not request.command then max = max + limits.REQUEST_HEAD_BYTES end
+  if size <= max then return nil end
   return errors.new("too_large", ("a request of %d bytes is over the %d that a "
     .. "node takes (its max_command_bytes)"):format(size, max),
     { size = size, max = max,

@@ -6,11 +6,11 @@
 -- leader is left after a while: perhaps it is cut off from the others.
 local Backoff = require "raft.transport.backoff"
 local Connection = require "raft.client.connection"
-local answers = require "raft.answers"
 local frames = require "raft.client.frames"
 
 local M = {}
 
+local HEAD <const> = frames.KINDS.head
 local HEAD_ID <const> = 1        -- of the request for the head
 local PATIENCE_MS <const> = 1500 -- with a node that knows of no leader
 local AVOID_MS <const> = 1000    -- a leader that could not be reached,
@@ -24,8 +24,7 @@ Search.__index = Search
 
 --- @param client sockets, id, cluster; changed(): look again what can be sent;
 --   met(identity): a node of this cluster, false where it has not formed;
---   met(identity): a node of this cluster, false where it has not formed;
---   result(id, number, bytes); lost(): what was on its way is not answered
+--   requests, which take what is answered; lost(): what was on its way is not
 -- @param addresses where to look at first
 function M.new(client, addresses)
   return setmetatable({
@@ -68,10 +67,11 @@ local function dial(self, where)
     sockets = client.sockets, id = client.id, cluster = client.cluster,
     where = where,
     opened = function(connection) self:opened(connection) end,
-    result = function(connection, id, number, bytes)
-      if id == HEAD_ID then return self:heard(connection, bytes) end
-      client:result(id, number, bytes)
+    result = function(connection, id, number, ok, value, why)
+      if id == HEAD_ID then return self:heard(connection, ok and value) end
+      client.requests:result(id, number, ok, value, why)
     end,
+    heard = function() client:changed() end,
     closed = function(_, reason, refusal)
       self:closed(where, reason, refusal)
     end,
@@ -165,7 +165,7 @@ function Search:opened(connection)
   self.refusals = 0
   self.avoided[connection.where] = nil
   self.client:met(connection.identity)
-  connection:send(frames.encode("head", HEAD_ID, 0, ""))
+  connection.writer:frame(HEAD, HEAD_ID, 0, "")
   connection:flush()
   self.trouble = connection.where .. " does not say who leads"
   give_time(self)
@@ -221,9 +221,9 @@ local function follow(self, where)
 end
 
 --- A node has said who leads.
-function Search:heard(connection, bytes)
-  local ok, head = answers.decode(bytes)
-  if not ok or not is_head(head) then return connection:close("bad frame") end
+-- @param head what it said; anything may come
+function Search:heard(connection, head)
+  if not is_head(head) then return connection:close("bad frame") end
   if not connection.head then connection:expect_pings(head.ping_ms) end
   connection.head = head
   learn(self, head.members)

@@ -1,12 +1,14 @@
 --- What clients may ask a node beside proposing: its own methods, by name.
 local answers = require "raft.answers"
+local core = require "raft.core"
 local errors = require "raft.errors"
 local inside = require "raft.node.inside"
+local token = require "raft.token"
 
 local M = {}
 
---- What a client wants to know of the cluster, as bytes of @{raft.answers}.
-function M.head(driver)
+-- What a client wants to know of the cluster, as bytes of @{raft.answers}.
+local function head_of(driver)
   local min = driver.options.election_timeout.min
   local head = { id = driver.id, members = driver:members(),
     term = driver.term, ping_ms = min,
@@ -15,6 +17,19 @@ function M.head(driver)
     head.leader, head.address = driver.leader, driver:address_of(driver.leader)
   end
   return answers.encode(true, head)
+end
+
+--- A function that gives the head, made anew when it is another one.
+function M.new_head(driver)
+  local leader, term, config, bytes
+  return function()
+    local is_same = bytes and driver.leader == leader and driver.term == term
+      and driver.config == config
+    if is_same then return bytes end
+    leader, term, config = driver.leader, driver.term, driver.config
+    bytes = head_of(driver)
+    return bytes
+  end
 end
 
 -- Who asks without a time-out asks again after this one. Whoever has gone
@@ -77,6 +92,43 @@ function M.call(node, said, done)
       :format(errors.text(said.name))))
   end
   try(done, call, node, said, done)
+end
+
+local CONSISTENCIES <const> = { linearizable = true, lease = true,
+  stale = true }
+local TIMEOUT_MS <const> = 5000  -- of a query that does not say
+local TIMEOUT_MS_MAX <const> = 1 << 53
+
+-- How long a query may take; nil: that is none of our values.
+local function ms_of(timeout)
+  if timeout == nil then return TIMEOUT_MS end
+  if timeout == false then return QUESTION_MS end
+  local is_usual = math.type(timeout) == "integer" and timeout >= 0
+    and timeout <= TIMEOUT_MS_MAX
+  return is_usual and timeout or nil
+end
+
+-- What has to be applied here, where only that counts; nil: that is no token.
+local function index_of(consistency, at_least)
+  if type(at_least) == "string" then return token.index(at_least) end
+  if at_least ~= nil then return nil end
+  return consistency == "stale" and 0 or false
+end
+
+--- The waiter for @{raft.node.reads} of a query that says nothing unusual, with
+-- its request; nil: M.query is to look at it, and finds the words.
+function M.read(body, now)
+  local is_query, at_least, consistency, timeout, request =
+    core.query_decode(body)
+  if not is_query then return nil end
+  consistency = consistency or "linearizable"
+  local ms, index = ms_of(timeout), index_of(consistency, at_least)
+  if not ms or index == nil or not CONSISTENCIES[consistency] then
+    return nil
+  end
+  return { request = request, deadline = now + ms, index = index,
+    is_leased = consistency == "lease", is_ready = false, answer = false,
+    id = 0, size = 0 }
 end
 
 --- @param said { request =, opts = }

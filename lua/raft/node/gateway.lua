@@ -4,7 +4,6 @@
 -- connection that ends takes its requests with it, but not what is in a log by
 -- then. What one client may have open is bounded; who has more is cut off. All
 -- answers of a turn are written at its end, together.
-local Cutter = require "raft.cutter"
 local answers = require "raft.answers"
 local calls = require "raft.node.client_calls"
 local codec = require "raft.codec"
@@ -15,6 +14,9 @@ local view = require "raft.node.view"
 
 local M = {}
 
+local KINDS <const> = frames.KINDS
+local RESULT <const> = KINDS.result
+
 local Gateway = { __name = "raft.gateway" }
 Gateway.__index = Gateway
 
@@ -22,8 +24,12 @@ function M.new(driver)
   return setmetatable({
     driver = driver,
     visitors = {},    -- in order of coming
-    head = "",        -- what those who asked for it were told last
+    head = calls.new_head(driver),
+    told = "",        -- what those who asked for the head were told last
     has_output = false,  -- is there anything to write at the end of the turn?
+    has_looked = false,  -- in this chunk? Then these are known:
+    refusal = false,     -- why the state cannot be asked for anything, or false
+    now = 0,
   }, Gateway)
 end
 
@@ -34,22 +40,14 @@ local function new_visitor(gateway, channel)
     + limits.REQUEST_HEAD_BYTES
   return {
     channel = channel,
-    cutter = Cutter.new(frames.sizes(body_max)),
+    reader = frames.reader(body_max),
+    writer = frames.writer(),  -- frames to be written at the end of the turn
     open = {},           -- id of a request -> its waiter, or true
     open_count = 0,      -- Invariant: entries of open
     open_bytes = 0,      -- of their frames
-    out = {},            -- frames to be written at the end of the turn
     watches_head = false, -- the id of its request for the head, or false
-  }
-end
-
---- One has come: what to call for it.
-function Gateway:accept(channel)
-  local visitor = new_visitor(self, channel)
-  self.visitors[#self.visitors + 1] = visitor
-  return {
-    bytes = function(_, chunk) self:received(visitor, chunk) end,
-    closed = function() self:left(visitor) end,
+    answer_command = false, -- set in accept: these two are the `answer` of
+    answer_query = false,   -- all waiters
   }
 end
 
@@ -59,18 +57,73 @@ function Gateway:left(visitor)
     if other == visitor then table.remove(self.visitors, i) end
   end
   local open = visitor.open
-  visitor.open, visitor.out = {}, {}
+  visitor.open = {}
+  visitor.reader:drop()
+  visitor.writer:drop()
   for _, waiter in pairs(open) do
     if waiter ~= true then self.driver.proposals:answer(waiter) end
   end
 end
 
-local function write(self, visitor, frame)
-  visitor.out[#visitor.out + 1] = frame
+local function write(self, visitor, id, index, bytes)
+  visitor.writer:frame(RESULT, id, index, bytes)
   if not self.has_output then
     self.has_output = true
     self.driver:wants_flush()
   end
+end
+
+------------------------------------------------------------------- answers --
+
+-- Larger than a client takes, it would end the connection, and be asked for
+-- again.
+local function too_large(bytes)
+  local max = limits.ANSWER_BYTES_MAX
+  return answers.encode(false, errors.new("too_large", ("the answer has %d "
+    .. "bytes, and a client takes %d"):format(#bytes, max),
+    { size = #bytes, max = max, outcome = "unknown" }))
+end
+
+-- @param size of the request
+-- @param bytes as @{raft.answers} has them
+local function finish(self, visitor, id, size, bytes)
+  local open = visitor.open
+  if not open[id] then return end
+  open[id] = nil
+  visitor.open_count = visitor.open_count - 1
+  visitor.open_bytes = visitor.open_bytes - size
+  if #bytes > limits.ANSWER_BYTES_MAX then bytes = too_large(bytes) end
+  write(self, visitor, id, self.driver.applied, bytes)
+end
+
+local function command_answered(self, visitor)
+  return function(err, bytes, waiter)
+    if err then bytes = answers.encode(false, err) end
+    finish(self, visitor, waiter.id, waiter.size, bytes)
+  end
+end
+
+-- The state is fresh enough for this query, or an error says why not.
+local function query_answered(self, visitor)
+  return function(err, waiter)
+    if not visitor.open[waiter.id] then return end  -- nobody would hear it
+    local value
+    if not err then value, err = self.driver.machine:query(waiter.request) end
+    finish(self, visitor, waiter.id, waiter.size,
+      answers.encode(err == nil, err or value))
+  end
+end
+
+--- One has come: what to call for it.
+function Gateway:accept(channel)
+  local visitor = new_visitor(self, channel)
+  visitor.answer_command = command_answered(self, visitor)
+  visitor.answer_query = query_answered(self, visitor)
+  self.visitors[#self.visitors + 1] = visitor
+  return {
+    bytes = function(_, chunk) self:received(visitor, chunk) end,
+    closed = function() self:left(visitor) end,
+  }
 end
 
 ------------------------------------------------------------------ requests --
@@ -85,52 +138,41 @@ local function begin(visitor, id, waiter, bytes)
   return true
 end
 
--- Larger than a client takes, it would end the connection, and be asked for
--- again.
-local function that_fits(bytes)
-  local max = limits.ANSWER_BYTES_MAX
-  if #bytes <= max then return bytes end
-  return answers.encode(false, errors.new("too_large", ("the answer has %d "
-    .. "bytes, and a client takes %d"):format(#bytes, max),
-    { size = #bytes, max = max, outcome = "unknown" }))
-end
-
--- @param index it is covered by
--- @param bytes as @{raft.answers} has them
-local function finish(self, visitor, id, size, index, bytes)
-  if not visitor.open[id] then return end
-  visitor.open[id] = nil
-  visitor.open_count = visitor.open_count - 1
-  visitor.open_bytes = visitor.open_bytes - size
-  write(self, visitor, frames.encode("result", id, index,
-    that_fits(bytes)))
-end
-
 local take = {}  -- kind of frame -> function(self, visitor, id, number, body)
 
 -- Who leads and where, and the members; told again whenever it changes.
-function take.head(self, visitor, id)
+take[KINDS.head] = function(self, visitor, id)
   visitor.watches_head = id
-  write(self, visitor, frames.encode("result", id, 0, calls.head(self.driver)))
+  write(self, visitor, id, 0, self.head())
   return true
 end
 
-function take.session(self, visitor, id, number, body)
-  local driver, size = self.driver, #body
-  local function answer(err, bytes)
-    finish(self, visitor, id, size, driver.applied,
-      err and answers.encode(false, err) or bytes)
-  end
-  local waiter = { request = body, deadline = false, can_wait = true,
-    can_forward = number & limits.MAY_FORWARD ~= 0, answer = answer }
-  if not begin(visitor, id, waiter, size) then return false end
-  local err = view.not_running(driver) or view.has_no_state(driver)
-  if err then
-    answer(err)
-    return true
-  end
+-- What holds for all requests of a chunk is asked once, before the first.
+local function look_once(self)
+  if self.has_looked then return end
+  local driver = self.driver
+  self.has_looked = true
+  self.refusal = view.not_running(driver) or view.has_no_state(driver) or false
+  if self.refusal then return end
+  self.now = driver:now()
   driver:tell_wall(true)
-  driver.proposals:submit(waiter)
+end
+
+take[KINDS.session] = function(self, visitor, id, number, body)
+  local size = #body
+  -- With all that raft.proposals keeps in it, so that it need not grow.
+  local waiter = { request = body, deadline = false, can_wait = true,
+    can_forward = number & limits.MAY_FORWARD ~= 0, command = "",
+    answer = visitor.answer_command, id = id, size = size, order = 0, bytes = 0,
+    sends = 0, session = false, sequence = false, is_alone = false, index = 0,
+    term = 0 }
+  if not begin(visitor, id, waiter, size) then return false end
+  look_once(self)
+  if self.refusal then
+    visitor.answer_command(self.refusal, nil, waiter)
+  else
+    self.driver.proposals:submit(waiter)
+  end
   return true
 end
 
@@ -142,40 +184,48 @@ local function call(name)
     local request, broken = codec.decode(body)
     if broken or type(request) ~= "table" then return false end
     local function done(err, result)
-      local bytes = err and answers.encode(false, err)
-        or answers.encode(true, result)
-      finish(self, visitor, id, size, self.driver.applied, bytes)
+      finish(self, visitor, id, size, answers.encode(not err, err or result))
     end
     calls[name](self.driver.node, request, done)
     return true
   end
 end
 
-take.query = call "query"
-take.call = call "call"
+local call_query = call "query"
 
-function Gateway:take(visitor, kind, id, number, body)
-  if kind == "other" then return true end  -- a ping
-  local handler = kind and take[kind]
-  return handler and handler(self, visitor, id, number, body)
+take[KINDS.call] = call "call"
+
+-- What no client of ours says goes the way of a call, which finds words for it.
+take[KINDS.query] = function(self, visitor, id, number, body)
+  look_once(self)
+  local waiter = not self.refusal and calls.read(body, self.now)
+  if not waiter then return call_query(self, visitor, id, number, body) end
+  local size, driver = #body, self.driver
+  if not begin(visitor, id, true, size) then return false end
+  waiter.answer, waiter.id, waiter.size = visitor.answer_query, id, size
+  driver.reads:submit(waiter)
+  if not driver.is_dirty then driver:wants_flush() end
+  return true
 end
 
 function Gateway:received(visitor, chunk)
-  local channel = visitor.channel
-  local is_fine = true
-  local ok = visitor.cutter:feed(chunk, function(frame)
-    is_fine = self:take(visitor, frames.decode(frame))
-    return is_fine and not channel.is_ended and not self.driver.is_closed
-  end)
-  if not ok or not is_fine then channel:close("broken frame") end
+  local channel, reader, driver = visitor.channel, visitor.reader, self.driver
+  self.has_looked = false
+  reader:feed(chunk)
+  for kind, id, number, body in reader.next, reader do
+    local handler = kind and take[kind]
+    if not handler or not handler(self, visitor, id, number, body) then
+      return channel:close("broken frame")
+    end
+    if channel.is_ended or driver.is_closed then return end
+  end
 end
 
 -------------------------------------------------------------- end of a turn --
 
 local function flush(visitor)
-  if #visitor.out == 0 then return end
-  local bytes = table.concat(visitor.out)
-  visitor.out = {}
+  local bytes = visitor.writer:take()
+  if not bytes then return end
   local channel = visitor.channel
   if channel:queued() > limits.UNREAD_BYTES_MAX then
     return channel:close("it does not read its answers")
@@ -186,13 +236,14 @@ end
 --- At the end of a turn: writes what there is, and says who leads by now.
 function Gateway:look()
   if #self.visitors == 0 then return end
-  local head = calls.head(self.driver)
-  local is_new = head ~= self.head
-  self.head, self.has_output = head, false
+  local head = self.head()
+  local is_new = head ~= self.told
+  if not is_new and not self.has_output then return end
+  self.told = head
   for i = #self.visitors, 1, -1 do  -- one may be cut off
     local visitor = self.visitors[i]
     local id = is_new and visitor.watches_head
-    if id then write(self, visitor, frames.encode("result", id, 0, head)) end
+    if id then visitor.writer:frame(RESULT, id, 0, head) end
     flush(visitor)
   end
   self.has_output = false

@@ -13,8 +13,8 @@
 --
 -- A waiter is { command=, can_forward=, can_wait=, deadline=, answer= }, or has
 -- a `request` in place of the command: the session entry of a client, and then
--- is answered with bytes as @{raft.answers} has them. Its `answer` becomes
--- false once it was called.
+-- is answered with bytes as @{raft.answers} has them. Its answer(err, result,
+-- waiter) becomes false once it was called.
 local Machine = require "raft.machine"
 local Outbox = require "raft.node.outbox"
 local answers = require "raft.answers"
@@ -50,7 +50,7 @@ function Proposals:answer(waiter, err, result)
   waiter.answer, waiter.command = false, ""
   waiter.request = waiter.request and ""
   self.open_count = self.open_count - 1
-  fn(err, result)
+  fn(err, result, waiter)
 end
 
 --- Something is to be done at that time: sweep, then dispatch.

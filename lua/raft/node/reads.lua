@@ -11,6 +11,9 @@ local view = require "raft.node.view"
 
 local M = {}
 
+local SLICE_MS <const> = 5      -- answering per turn
+local SLICE_CHECK <const> = 32  -- answers between two looks at the clock
+
 local Reads = { __name = "raft.reads" }
 Reads.__index = Reads
 
@@ -33,7 +36,7 @@ local function answer(waiter, err)
   local fn = waiter.answer
   if not fn then return end
   waiter.answer = false
-  fn(err)
+  fn(err, waiter)
 end
 
 -- Local state holds enough now.
@@ -71,7 +74,8 @@ end
 
 --- Takes a read: { answer=, deadline=, index=, is_leased=, is_ready= }. With
 -- `index` it waits only for that index to be applied here (at_least);
--- is_leased: a lease may serve it; is_ready: it does not ask for the state.
+-- is_leased: a lease may serve it; is_ready: it does not ask for the state. It
+-- is answered once: answer(err, waiter).
 function Reads:submit(waiter)
   local index = waiter.index
   if index and index <= self.driver.applied then
@@ -174,10 +178,16 @@ function Reads:are_ready()
   return not self.ready:is_empty()
 end
 
---- Answers those whose state is here. That may run the user's query, so it is
--- no part of a flush.
+--- Answers those whose state is here, for a slice of time: the rest follows in
+-- another turn. That may run the user's query, so it is no part of a flush.
 function Reads:deliver()
-  for _ = 1, self.ready.count do serve_one(self, self.ready:pop()) end
+  local count, ready = self.ready.count, self.ready
+  local stop_at = count > SLICE_CHECK and self.driver:now() + SLICE_MS
+  for i = 1, count do
+    serve_one(self, ready:pop())
+    local looks = stop_at and i % SLICE_CHECK == 0
+    if looks and self.driver:now() >= stop_at then return end
+  end
 end
 
 -- Everybody who waits, oldest first.

@@ -71,7 +71,7 @@ end
 --- Hands bytes to the system; false when the connection is broken.
 function Link:write(bytes)
   if self.phase == "closed" then return false end
-  if not self.sockets:write(self.stream, bytes, self.on_written) then
+  if not self.sockets:send(self.stream, bytes, self.on_written) then
     self.owner:condemn(self, "write failed")
     return false
   end

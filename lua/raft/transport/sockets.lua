@@ -10,6 +10,7 @@ Sockets.__index = Sockets
 local M = {}
 
 local RANDOM_BYTES <const> = 4
+local AT_ONCE_BYTES <const> = 64 << 10  -- more is not worth a second copy
 
 --- Sockets and timers of one transport.
 -- @param uv luv, or what stands in for it
@@ -158,6 +159,19 @@ end
 -- @param on_written a callback that the guard has wrapped already: one serves
 --   all writes of a link
 function Sockets:write(stream, bytes, on_written)
+  return self.uv.write(stream, bytes, on_written)
+end
+
+--- Writes bytes, at once as far as the system takes them: then the loop has
+-- nothing to do for them. Order is kept: it takes none while others wait.
+-- @param on_written as in write, but only called where something had to wait:
+--   for who wants to hear of failures only
+function Sockets:send(stream, bytes, on_written)
+  if #bytes <= AT_ONCE_BYTES then
+    local count = self.uv.try_write(stream, bytes)
+    if count == #bytes then return true end
+    if count then bytes = bytes:sub(count + 1) end
+  end
   return self.uv.write(stream, bytes, on_written)
 end
 

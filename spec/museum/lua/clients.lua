@@ -106,10 +106,10 @@ local function ask_through_a_follower(s, timeout)
 end
 
 -- Each try is another command.
-local function forget_the_sequence(request)
+local function forget_the_sequence(place)
   return function(self, waiter)
     waiter.session = false
-    return request(self, waiter)
+    return place(self, waiter)
   end
 end
 
@@ -125,14 +125,14 @@ end
 return {
   { number = 88, name = "a_client_that_asks_again_is_obeyed_again",
     reason = "the result: 3, not 2",
-    bug = { "raft.own_session", "request", forget_the_sequence },
+    bug = { "raft.own_session", "place", forget_the_sequence },
     run = function()
       with_a_deaf_client({}, ask_again_after(wait_for_silence))
     end },
 
   { number = 88, name = "a_node_that_asks_again_is_obeyed_again",
     reason = "applied: 3, not 2",
-    bug = { "raft.own_session", "request", forget_the_sequence },
+    bug = { "raft.own_session", "place", forget_the_sequence },
     run = function()
       on_cluster({ node = counter }, function(s)
         local task = ask_through_a_follower(s, 60000)
@@ -145,13 +145,11 @@ return {
 
   { number = 88, name = "who_is_in_the_log_is_not_looked_up",
     reason = "exactly once: request 2 of session",
-    bug = { "raft.sessions", "command", function(command)
-      return function(self, index, time, request, run)
-        local session = self.by_id[request.session]
-        if session and request.sequence <= session.last then
-          return "new", run(request.command)
-        end
-        return command(self, index, time, request, run)
+    bug = { "raft.sessions", "admit", function(admit)
+      return function(self, index, time, id, sequence, floor)
+        local session = self.by_id[id]
+        if session and sequence <= session.last then return "new", session end
+        return admit(self, index, time, id, sequence, floor)
       end
     end },
     run = function()
@@ -226,14 +224,10 @@ return {
 
   { number = 91, name = "a_failure_is_not_kept_and_comes_again",
     reason = "exactly once: request 2 of session",
-    bug = { "raft.sessions", "command", function(command)
-      return function(self, index, time, request, run)
-        local what, bytes = command(self, index, time, request, run)
-        if what == "new" and not answers.decode(bytes) then
-          local session = self.by_id[request.session]
-          session.last = session.last - 1
-        end
-        return what, bytes
+    bug = { "raft.sessions", "answered", function(answered)
+      return function(self, session, sequence, bytes)
+        answered(self, session, sequence, bytes)
+        if not answers.decode(bytes) then session.last = session.last - 1 end
       end
     end },
     run = function()
@@ -263,9 +257,9 @@ return {
 
   { number = 93, name = "a_client_calls_what_it_sent_not_done",
     reason = "the outcome: none, not unknown",
-    bug = { "raft.client.requests", "send", function(original)
-      return function(self, connection, request)
-        original(self, connection, request)
+    bug = { "raft.client.sending", "send", function(original)
+      return function(self, connection, request, size)
+        original(self, connection, request, size)
         request.sends = 0
       end
     end },
