@@ -63,43 +63,6 @@ local function option_rule(spec)
   return schema.remembered(schema.fields(fields))
 end
 
--- Nothing in it can change without being seen: no tables, nothing inherited.
-local function is_flat(opts)
-  if type(opts) ~= "table" or getmetatable(opts) then return false end
-  for _, value in next, opts do
-    if type(value) == "table" then return false end
-  end
-  return true
-end
-
--- A function that checks options. Who calls in a loop gives the same ones again
--- and again, so it remembers the last ones it has found to be right.
-local function checker(spec, rule)
-  local last, seen, count, result = nil, {}, 0, nil
-  local function is_known(opts)
-    if opts ~= last then return false end
-    local n = 0
-    for key, value in next, opts do
-      if seen[key] ~= value then return false end
-      n = n + 1
-    end
-    return n == count
-  end
-  local function remember(opts)
-    last, seen, count = opts, {}, 0
-    for key, value in next, opts do seen[key], count = value, count + 1 end
-  end
-  return function(opts)
-    if is_known(opts) then return result end
-    local checked = schema.check(spec.name, 4, rule, opts)
-    if is_flat(opts) then
-      remember(opts)
-      result = checked
-    end
-    return checked
-  end
-end
-
 local function with_default(spec, self, opts)
   local all = {}
   for name, value in pairs(opts) do all[name] = value end
@@ -252,7 +215,7 @@ function M.method(spec)
   assert(spec.start, "what should the method do?")
   local rule = option_rule(spec)
   local defaults = schema.check(spec.name, 2, rule, {})
-  local check_options, join = checker(spec, rule), spec.join
+  local join = spec.join
   return function(self, ...)
     check_self(spec, self)
     if spec.check then spec.check(self) end
@@ -260,7 +223,7 @@ function M.method(spec)
     if spec.is_optional and is_left_out(n, ...) then n = n - 1 end
     local a, b, opts, callback = separate[n](spec, ...)
     local given = opts
-    opts = opts == nil and defaults or check_options(opts)
+    opts = opts == nil and defaults or schema.check(spec.name, 3, rule, opts)
     if opts.timeout == UNSET then opts = with_default(spec, self, opts) end
     if join and callback ~= nil and join(self, opts, given, callback, a, b) then
       return

@@ -219,11 +219,13 @@ describe("a group of proposals", function()
   describe("of requests", function()
     local function ask(request, can_forward)
       return proposals:join_request(request, can_forward ~= false,
-        function(err, bytes)
+        function(err, bytes, waiter, id, size)
           assert(answers[request] == nil, "answered twice")
+          assert.same({ "id of " .. request, #request },
+            { waiter and waiter.id or id, waiter and waiter.size or size })
           answers[request] = err and err.code
             or select(2, assert(answer_codec.decode(bytes)))
-        end)
+        end, "id of " .. request)
     end
 
     local function request(word)

@@ -96,10 +96,12 @@ local function finish(self, visitor, id, size, bytes)
   write(self, visitor, id, self.driver.applied, bytes)
 end
 
+-- Of a request that went alone, or, without a waiter, in a group.
 local function command_answered(self, visitor)
-  return function(err, bytes, waiter)
+  return function(err, bytes, waiter, id, size)
     if err then bytes = answers.encode(false, err) end
-    finish(self, visitor, waiter.id, waiter.size, bytes)
+    if waiter then id, size = waiter.id, waiter.size end
+    finish(self, visitor, id, size, bytes)
   end
 end
 
@@ -159,20 +161,20 @@ local function look_once(self)
 end
 
 take[KINDS.session] = function(self, visitor, id, number, body)
-  local size = #body
-  -- With all that raft.proposals keeps in it, so that it need not grow.
-  local waiter = { request = body, deadline = false, can_wait = true,
-    can_forward = number & limits.MAY_FORWARD ~= 0, command = "",
-    answer = visitor.answer_command, id = id, size = size, order = 0, bytes = 0,
-    sends = 0, session = false, sequence = false, is_alone = false, index = 0,
-    term = 0 }
-  if not begin(visitor, id, waiter, size) then return false end
+  local size, answer = #body, visitor.answer_command
+  if not begin(visitor, id, true, size) then return false end
   look_once(self)
   if self.refusal then
-    visitor.answer_command(self.refusal, nil, waiter)
-  else
-    self.driver.proposals:submit(waiter)
+    answer(self.refusal, nil, nil, id, size)
+    return true
   end
+  local can_forward = number & limits.MAY_FORWARD ~= 0
+  local proposals = self.driver.proposals
+  if proposals:join_request(body, can_forward, answer, id) then return true end
+  local waiter = { request = body, deadline = false, can_wait = true,
+    can_forward = can_forward, answer = answer, id = id, size = size }
+  visitor.open[id] = waiter
+  proposals:submit(waiter)
   return true
 end
 

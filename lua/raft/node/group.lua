@@ -39,7 +39,8 @@ function M.new(order, checked, given, limits)
     is_session = false,  -- does it hold requests of clients?
     commands = {},     -- or requests
     callbacks = {},    -- as of the commands; false: nobody waits. Of requests
-                       -- functions answer(err, bytes) of ours
+                       -- functions answer(err, bytes, nil, id, size) of ours
+    ids = false,       -- of the requests, as who asks knows them
     count = 0,         -- of them
     bytes = 0,         -- what they weigh
     bytes_max = math.min(limits.max_pending_bytes, BYTES_MAX),
@@ -86,14 +87,14 @@ end
 function M.of_requests(order, can_forward, limits)
   local self = M.new(order, { timeout = false, forward = can_forward }, NOBODY,
     limits)
-  self.is_session = true
+  self.is_session, self.ids = true, {}
   return self
 end
 
 --- Adds a request of a client; false when it goes another way, or there is no
 -- room.
--- @param answer function(err, bytes), as of @{raft.node.proposals}
-function Group:add_request(request, can_forward, answer)
+-- @param answer function(err, bytes, nil, id, #request)
+function Group:add_request(request, can_forward, answer, id)
   local count = self.count + 1
   local bytes = self.bytes + #request + WAITER_BYTES
   if not self.is_session or can_forward ~= self.can_forward
@@ -102,6 +103,7 @@ function Group:add_request(request, can_forward, answer)
   end
   self.count, self.bytes = count, bytes
   self.commands[count], self.callbacks[count] = request, answer
+  self.ids[count] = id
   return true
 end
 
@@ -124,6 +126,7 @@ local function waiter_at(self, position, node)
     index = self.first > 0 and self.first + position - 1 or 0,
     term = self.term,
     answer = answer_of_waiter(self, position, node),
+    id = self.ids and self.ids[position],
   }
 end
 
@@ -163,7 +166,8 @@ end
 function Group:applied_request(ok, value, why)
   local position = self.next
   self.next = position + 1
-  self.callbacks[position](nil, answers.encode(ok, value, why))
+  self.callbacks[position](nil, answers.encode(ok, value, why), nil,
+    self.ids[position], #self.commands[position])
 end
 
 -- Most results are these; they are told as they are.

@@ -24,11 +24,12 @@ function M.begin_group(self, command, checked, given, callback)
 end
 
 --- Takes a request of a client into the group of this turn, or begins one.
--- @param answer function(err, bytes), as of a waiter
+-- @param answer function(err, bytes, nil, id, #request); where the request goes
+--   alone after all, function(err, bytes, waiter), with the id in that
 -- @return false where that is not possible: then there is `submit`
-function M.join_request(self, request, can_forward, answer)
+function M.join_request(self, request, can_forward, answer, id)
   local group = self.group
-  if group and group:add_request(request, can_forward, answer) then
+  if group and group:add_request(request, can_forward, answer, id) then
     return true
   end
   self:append_group()
@@ -36,7 +37,7 @@ function M.join_request(self, request, can_forward, answer)
   self.group = Group.of_requests(self.last_order + 1, can_forward,
     self.driver.options)
   self.driver:wants_flush()
-  return self.group:add_request(request, can_forward, answer)
+  return self.group:add_request(request, can_forward, answer, id)
 end
 
 --- Appends the group of this turn, if there is one. What the core does not
