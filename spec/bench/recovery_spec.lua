@@ -21,7 +21,8 @@ describe("recovery of the benchmarks #house", function()
     local rounds = {}
     for i = 1, 3 do
       rounds[i] = { recovered_ms = 10 * i, applied_ms = 100, start_ms = 120,
-        resident_mib = 40, log_bytes = 4.5, resident_bytes = 5 }
+        process_ms = 50, resident_mib = 40, log_bytes = 4.5,
+        resident_bytes = 5 }
     end
     local by_name = {}
     for _, figure in ipairs(recovery.summaries(rounds)) do
