@@ -56,6 +56,7 @@ static int compare(const struct raft_wal_tail *t) {
   }
   EQ(pieces[0].size, 0);
   EQ(pieces[1].size, 0);
+  if (t->wrap == 0) CHECK(pieces[1].data == NULL);
   return at + 1;
 }
 
@@ -144,6 +145,12 @@ static void it_starts_anew_anywhere(void) {
     check(&t);
   }
   raft_wal_tail_free(&t);
+  EQ(memory.live, 0);
+  model.first = model.next = 1;
+  add(&t, SMALL, &random); /* as if it were new */
+  check(&t);
+  raft_wal_tail_free(&t);
+  EQ(memory.live, 0);
 }
 
 static void what_never_fits_is_not_kept(void) {
