@@ -12,6 +12,7 @@ local machines = require "bench.compare.machine"
 local planning = require "bench.compare.plan"
 local plots = require "bench.compare.plots"
 local processes = require "bench.compare.processes"
+local recovery = require "bench.compare.recovery"
 local report = require "bench.compare.report"
 local rounds = require "bench.compare.rounds"
 local subjects = require "bench.compare.subjects"
@@ -58,6 +59,11 @@ local function measure(plan)
   if plan.others.processes then
     plan.processes = processes.rows(plan)
     processes.print(plan.processes)
+  end
+  local has_ours = not plan.subjects or plan.subjects.ours
+  if plan.others.recovery and has_ours then
+    plan.recovery = recovery.measure(plan)
+    recovery.print(plan.recovery)
   end
   if plan.others.core then
     plan.core = core_alone.rows(plan.is_quick)

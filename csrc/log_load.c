@@ -27,8 +27,10 @@ static bool are_runs_sound(const struct raft_recovery *rec) {
 static bool are_marks_sound(const struct raft_recovery *rec) {
   if ((rec->base_index == 0) != (rec->base_term == 0)) return false;
   if (rec->last < rec->base_index || rec->last >= UINT64_MAX) return false;
-  if (rec->tail.size == 0) /* an empty directory says 0 */
+  if (rec->tail.size == 0) { /* an empty directory says 0 */
+    if (rec->tail_rest.size > 0) return false;
     return rec->tail_first == 0 || rec->tail_first == rec->last + 1;
+  }
   return rec->tail_first > rec->base_index && rec->tail_first <= rec->last;
 }
 
@@ -64,27 +66,31 @@ static int recover_runs(struct raft_log *log, const struct raft_recovery *rec) {
   return RAFT_OK;
 }
 
+/* Verifies entries of the tail, from *index on; that goes on behind them. */
+static bool is_piece_sound(const struct raft_log *log, struct raft_slice piece,
+                           raft_index *index) {
+  for (; piece.size > 0; ++*index) {
+    struct raft_entry e;
+    if (take_entry(log, &piece, *index, &e) != RAFT_OK) return false;
+  }
+  return true;
+}
+
 /* Does the tail hold [tail_first, last], and nothing else? */
 static bool is_tail_sound(const struct raft_log *log,
                           const struct raft_recovery *rec) {
-  struct raft_slice rest = rec->tail;
   raft_index index = rec->tail_first;
   assert(log->last == rec->last); /* its runs are known */
   assert(rec->tail.size > 0);
-  for (; rest.size > 0; index++) {
-    struct raft_entry e;
-    if (take_entry(log, &rest, index, &e) != RAFT_OK) return false;
-  }
+  if (!is_piece_sound(log, rec->tail, &index)) return false;
+  if (!is_piece_sound(log, rec->tail_rest, &index)) return false;
   return index == rec->last + 1;
 }
 
-/* Copies a sound tail, block by block so that it can leave block by block. */
-static int recover_tail(struct raft_log *log, const struct raft_recovery *rec) {
-  const uint8_t *data = rec->tail.data;
-  assert(log->block_count == 0);
-  assert(rec->tail_first > log->base_index);
-  log->memory_first = rec->tail_first;
-  for (log->last = rec->tail_first - 1; log->last < rec->last; log->last++) {
+/* Copies a sound piece, block by block so that it can leave block by block. */
+static int recover_piece(struct raft_log *log, struct raft_slice piece) {
+  const uint8_t *end = piece.size > 0 ? piece.data + piece.size : piece.data;
+  for (const uint8_t *data = piece.data; data != end; log->last++) {
     struct raft_entry e;
     raft_entry_view(data, &e);
     size_t bytes = raft_entry_bytes(&e);
@@ -92,8 +98,18 @@ static int recover_tail(struct raft_log *log, const struct raft_recovery *rec) {
     memcpy(raft_memory_place(log, e.index, bytes), data, bytes);
     data += bytes;
   }
-  assert(data == rec->tail.data + rec->tail.size);
   return RAFT_OK;
+}
+
+static int recover_tail(struct raft_log *log, const struct raft_recovery *rec) {
+  assert(log->block_count == 0);
+  assert(rec->tail_first > log->base_index);
+  log->memory_first = rec->tail_first;
+  log->last = rec->tail_first - 1;
+  int error = recover_piece(log, rec->tail);
+  if (error == RAFT_OK) error = recover_piece(log, rec->tail_rest);
+  assert(error != RAFT_OK || log->last == rec->last);
+  return error;
 }
 
 int raft_log_recover(struct raft_log *log, const struct raft_recovery *rec) {

@@ -111,7 +111,11 @@ static int recovery_fields(lua_State *L) {
   if (r->lost_last != 0) set_integer(L, "lost_last", r->lost_last);
   if (r->lost_term != 0) set_integer(L, "lost_term", r->lost_term);
   if (r->newest_hole != 0) set_integer(L, "newest_hole", r->newest_hole);
-  lua_pushlstring(L, (const char *)r->tail.data, r->tail.size);
+  luaL_Buffer tail;
+  luaL_buffinit(L, &tail);
+  luaL_addlstring(&tail, (const char *)r->tail.data, r->tail.size);
+  luaL_addlstring(&tail, (const char *)r->tail_rest.data, r->tail_rest.size);
+  luaL_pushresult(&tail);
   lua_setfield(L, -2, "tail");
   set_terms(L, r);
   set_config(L, "config", &r->config);

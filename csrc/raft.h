@@ -191,9 +191,10 @@ struct raft_recovery {
   raft_index last;             /* newest entry; base_index when there is none */
   const struct raft_run *runs; /* terms of (base_index, last], ascending */
   size_t run_count;
-  raft_index tail_first;  /* oldest entry in `tail`; last + 1 when empty */
-  struct raft_slice tail; /* encoded entries [tail_first, last] */
-  raft_ms last_time;      /* stamp of the newest entry, 0 unknown */
+  raft_index tail_first;       /* oldest entry in `tail`; last + 1 when empty */
+  struct raft_slice tail;      /* encoded entries [tail_first, last] ... */
+  struct raft_slice tail_rest; /* ... the newer of them are here, if any */
+  raft_ms last_time;           /* stamp of the newest entry, 0 unknown */
   raft_index newest_hole; /* no entry of the log above it lacks its command,
                              whether in `tail` or not; 0: none does */
   /* The newest configuration and the one before it (which is committed). */

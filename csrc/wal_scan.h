@@ -30,7 +30,7 @@
 #ifdef RAFT_TINY
 #define RAFT_WAL_CHUNK (2u * RAFT_WAL_SECTOR)
 #else
-#define RAFT_WAL_CHUNK (1u << 20) /* bytes that are asked for at a time */
+#define RAFT_WAL_CHUNK (1u << 18) /* bytes; more leave the caches */
 #endif
 
 enum raft_wal_phase {

@@ -1,29 +1,27 @@
 /* wal_state.c - what the batches of a log add up to.
  *
- * Owns the tail of entries that recovery keeps in memory. What must hold:
- * indexes have no gaps, terms never fall along the log, the hard state never
- * goes back; what is left before damage is the beginning of the log as it was
- * when the last batch was written. It refuses whatever breaks that, however
- * well its checksums fit.
+ * What must hold: indexes have no gaps, terms never fall along the log, the
+ * hard state never goes back; what is left before damage is the beginning of
+ * the log as it was when the last batch was written. It refuses whatever
+ * breaks that, however well its checksums fit.
  */
 #include "wal_state.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 64, FIRST_BYTES = 65536 };
+enum { FIRST_ROOM = 64 };
 
 void raft_wal_state_init(struct raft_wal_state *s, size_t memory_bytes,
                          raft_alloc alloc, void *ud) {
   assert(s != NULL);
   assert(alloc != NULL);
-  const size_t most = UINT32_MAX / 2; /* offsets are 32 bits wide */
   *s = (struct raft_wal_state){
       .alloc = alloc,
       .alloc_ud = ud,
-      .memory_bytes = memory_bytes < most ? memory_bytes : most,
-      .tail = {.first = 1},
+      .memory_bytes = memory_bytes,
   };
+  raft_wal_tail_init(&s->tail, memory_bytes, alloc, ud);
 }
 
 static void *resize(struct raft_wal_state *s, void *ptr, size_t old_size,
@@ -39,115 +37,12 @@ static void release(struct raft_wal_state *s, void *ptr, size_t size) {
 }
 
 void raft_wal_state_free(struct raft_wal_state *s) {
-  struct raft_wal_tail *t = &s->tail;
   assert(s->config_count <= RAFT_WAL_CONFIGS);
   for (size_t i = 0; i < s->config_count; i++)
     release(s, s->configs[i].payload, s->configs[i].size);
   release(s, s->runs, s->run_capacity * sizeof(*s->runs));
-  release(s, t->bytes, t->capacity);
-  release(s, t->offsets, t->slots * sizeof(*t->offsets));
+  raft_wal_tail_free(&s->tail);
   raft_wal_state_init(s, s->memory_bytes, s->alloc, s->alloc_ud);
-}
-
-/* ---- the tail ------------------------------------------------------------ */
-
-/* Gives up the oldest entries until no more than `size_max` bytes are left. */
-static void shed(struct raft_wal_tail *t, size_t size_max) {
-  assert(t->from <= t->size);
-  while (t->count > 0 && t->size - t->from > size_max) {
-    t->count--;
-    t->skip++;
-    t->first++;
-    t->from = t->count > 0 ? t->offsets[t->skip] : t->size;
-  }
-  assert(t->skip + t->count <= t->slots);
-}
-
-/* Closes the gap that shed entries left in front. */
-static void close_gap(struct raft_wal_tail *t) {
-  assert(t->from <= t->size);
-  if (t->from == 0) return;
-  size_t size = t->size - t->from;
-  if (size > 0) memmove(t->bytes, t->bytes + t->from, size);
-  for (size_t i = 0; i < t->count; i++)
-    t->offsets[i] = t->offsets[t->skip + i] - (uint32_t)t->from;
-  t->skip = 0;
-  t->from = 0;
-  t->size = size;
-  assert(t->size <= t->capacity);
-}
-
-static int grow_bytes(struct raft_wal_state *s, size_t need) {
-  struct raft_wal_tail *t = &s->tail;
-  assert(need > t->capacity);
-  size_t capacity = t->capacity ? t->capacity : FIRST_BYTES;
-  while (capacity < need)
-    capacity += capacity / 2;
-  uint8_t *bytes = resize(s, t->bytes, t->capacity, capacity);
-  if (bytes == NULL) return RAFT_E_NOMEM;
-  t->bytes = bytes;
-  t->capacity = capacity;
-  assert(t->capacity >= need);
-  return RAFT_OK;
-}
-
-static int grow_slots(struct raft_wal_state *s) {
-  struct raft_wal_tail *t = &s->tail;
-  assert(t->skip + t->count == t->slots);
-  size_t slots = t->slots ? t->slots * 2 : FIRST_ROOM;
-  size_t unit = sizeof(*t->offsets);
-  uint32_t *offsets = resize(s, t->offsets, t->slots * unit, slots * unit);
-  if (offsets == NULL) return RAFT_E_NOMEM;
-  t->offsets = offsets;
-  t->slots = slots;
-  assert(t->skip + t->count < t->slots);
-  return RAFT_OK;
-}
-
-/* Room for one more entry. A quarter over the bound is let grow before the
- * front is closed, so that every byte is moved about four times at most. */
-static int make_room(struct raft_wal_state *s, size_t size) {
-  struct raft_wal_tail *t = &s->tail;
-  assert(size >= RAFT_ENTRY_HEADER_BYTES);
-  if (t->size + size > s->memory_bytes + s->memory_bytes / 4 + FIRST_BYTES) {
-    shed(t, s->memory_bytes);
-    close_gap(t);
-  }
-  if (t->size + size > t->capacity) {
-    int error = grow_bytes(s, t->size + size);
-    if (error != RAFT_OK) return error;
-  }
-  if (t->skip + t->count < t->slots) return RAFT_OK;
-  assert(t->size + size <= UINT32_MAX);
-  return grow_slots(s);
-}
-
-static int keep(struct raft_wal_state *s, const uint8_t *bytes, size_t size) {
-  struct raft_wal_tail *t = &s->tail;
-  int error = make_room(s, size);
-  if (error != RAFT_OK) return error;
-  assert(t->size + size <= t->capacity);
-  t->offsets[t->skip + t->count++] = (uint32_t)t->size;
-  memcpy(t->bytes + t->size, bytes, size);
-  t->size += size;
-  assert(t->skip + t->count <= t->slots);
-  return RAFT_OK;
-}
-
-/* Drops the entries of the tail from `index` on. */
-static void cut_tail(struct raft_wal_tail *t, raft_index index) {
-  assert(index >= 1);
-  if (index <= t->first) { /* all of them, and older ones are not here */
-    t->first = index;
-    t->skip = t->count = 0;
-    t->from = t->size = 0;
-    return;
-  }
-  size_t left = (size_t)(index - t->first);
-  assert(left <= t->count);
-  if (left == t->count) return;
-  t->size = t->offsets[t->skip + left];
-  t->count = left;
 }
 
 /* ---- overwriting --------------------------------------------------------- */
@@ -170,18 +65,15 @@ static void drop_configs(struct raft_wal_state *s, raft_index from) {
 
 /* The stamp of the newest entry; 0 when it is not kept. */
 static raft_ms last_time(const struct raft_wal_tail *t) {
-  struct raft_entry e = {.time = 0};
-  assert(t->skip + t->count <= t->slots);
-  if (t->count > 0)
-    raft_entry_view(t->bytes + t->offsets[t->skip + t->count - 1], &e);
-  return e.time;
+  struct raft_entry e;
+  return raft_wal_tail_newest(t, &e) ? e.time : 0;
 }
 
 /* Entries from `index` on were overwritten, or are not sure. [Raft 5.3] */
 static void truncate(struct raft_wal_state *s, raft_index index) {
   assert(index > s->base_index);
   assert(index <= s->last);
-  cut_tail(&s->tail, index);
+  raft_wal_tail_cut(&s->tail, index);
   while (s->run_count > 0 && s->runs[s->run_count - 1].first >= index)
     s->run_count--;
   drop_configs(s, index);
@@ -243,8 +135,7 @@ bool raft_wal_state_has_lost(const struct raft_wal_state *s) {
 void raft_wal_state_reset(struct raft_wal_state *s, raft_index index,
                           raft_term term) {
   assert((index == 0) == (term == 0));
-  s->tail.first = index + 1;
-  cut_tail(&s->tail, index + 1);
+  raft_wal_tail_reset(&s->tail, index + 1);
   s->run_count = 0;
   drop_configs(s, 0);
   s->base_index = s->last = index;
@@ -301,7 +192,8 @@ static int add_entry(struct raft_wal_state *s, const uint8_t *bytes,
   if (begins) error = add_run(s, e);
   if (error == RAFT_OK && e->kind == RAFT_ENTRY_CONFIG)
     error = add_config(s, e);
-  if (error == RAFT_OK) error = keep(s, bytes, raft_entry_bytes(e));
+  struct raft_slice all = {bytes, raft_entry_bytes(e)};
+  if (error == RAFT_OK) error = raft_wal_tail_add(&s->tail, all);
   if (error != RAFT_OK) return error;
   s->last = e->index;
   s->last_term = e->term;
@@ -438,7 +330,6 @@ static void begin_at_mark(struct raft_wal_state *s,
 
 int raft_wal_state_add(struct raft_wal_state *s, const struct raft_wal_batch *b,
                        struct raft_wal_body *body, const char **why) {
-  assert(s->tail.from <= s->tail.size);
   assert(body != NULL);
   int error = add_head(s, b, why);
   if (error != RAFT_OK) return error;
@@ -478,8 +369,10 @@ static struct raft_recovered_config config_at(const struct raft_wal_state *s,
 
 void raft_wal_state_result(const struct raft_wal_state *s,
                            struct raft_recovery *out) {
-  struct raft_wal_tail t = s->tail; /* a view: shedding moves no byte */
-  shed(&t, s->memory_bytes);
+  struct raft_wal_tail t = s->tail; /* a view */
+  struct raft_slice pieces[2];
+  raft_wal_tail_shed(&t, s->memory_bytes);
+  raft_wal_tail_pieces(&t, pieces);
   assert(t.first + t.count == s->last + 1);
   assert(out != NULL);
   *out = (struct raft_recovery){
@@ -492,7 +385,8 @@ void raft_wal_state_result(const struct raft_wal_state *s,
       .runs = s->runs,
       .run_count = s->run_count,
       .tail_first = t.first,
-      .tail = {t.count > 0 ? t.bytes + t.from : NULL, t.size - t.from},
+      .tail = pieces[0],
+      .tail_rest = pieces[1],
       .last_time = s->last > s->base_index ? s->last_time : 0,
       .newest_hole = s->newest_hole,
       .config = config_at(s, 0),

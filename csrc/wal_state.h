@@ -20,6 +20,7 @@
 #include "entry.h"
 #include "raft.h"
 #include "wal.h"
+#include "wal_tail.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -31,25 +32,6 @@ struct raft_wal_config {
   raft_index index;
   uint8_t *payload; /* owned */
   size_t size;
-};
-
-/* The newest entries as they are encoded, one behind the other:
- *
- *      0          from                        size        capacity
- *      +----------+---------------------------+-----------+
- *      | given up | [first, first + count)    | free      |
- *      +----------+---------------------------+-----------+
- */
-struct raft_wal_tail {
-  uint8_t *bytes;
-  size_t from; /* Invariant: from <= size <= capacity */
-  size_t size;
-  size_t capacity;
-  uint32_t *offsets; /* of entry first + i in bytes, at [skip + i] */
-  size_t skip;       /* offsets given up */
-  size_t count;      /* entries in it */
-  size_t slots;      /* Invariant: skip + count <= slots */
-  raft_index first;  /* oldest entry; last + 1 when there is none */
 };
 
 struct raft_wal_state {

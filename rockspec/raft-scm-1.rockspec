@@ -84,6 +84,7 @@ build = {
         "csrc/wal_map.c",
         "csrc/wal_scan.c",
         "csrc/wal_state.c",
+        "csrc/wal_tail.c",
         "csrc/wal_writer.c",
         "csrc/wire.c",
         "csrc/witness.c",

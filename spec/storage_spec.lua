@@ -155,6 +155,39 @@ describe("storage", function()
     end)
   end)
 
+  describe("read_now", function()
+    -- Bytes of [first, last], in as many answers as it takes; and their number.
+    local function read_all(b, first, last)
+      local pieces = {}
+      while first <= last do
+        local bytes = assert(b.storage:read_now(first, last, 1 << 30))
+        assert.is_true(#bytes > 0)
+        pieces[#pieces + 1] = bytes
+        first = select(2, core.wal_span(bytes)) + 1
+      end
+      return table.concat(pieces), #pieces
+    end
+
+    it("answers with what one read yields, and goes on behind it", function()
+      local b <close> = box.new()
+      b:must_open()
+      for i = 1, 100 do b:put(i, i, 1, 3000) end
+      local bytes, answers = read_all(b, 1, 100)
+      assert.equal(box.entries(1, 100, 1, 3000), bytes)
+      assert.is_true(answers > 2 and answers < 20, answers .. " answers")
+      assert.equal(box.entries(38, 53, 1, 3000), (read_all(b, 38, 53)))
+    end)
+
+    it("gives no more than is asked for, and one entry at least", function()
+      local b <close> = box.new()
+      b:must_open()
+      b:put(1, 20, 1, 100)
+      assert.equal(box.entries(4, 6, 1, 100), b.storage:read_now(4, 6, 1 << 20))
+      assert.equal(box.entries(4, 4, 1, 100), b.storage:read_now(4, 6, 1))
+      assert.equal("", b.storage:read_now(21, 21, 1))
+    end)
+  end)
+
   describe("marks", function()
     local function kind_of_last(b)
       local status = b.storage:status()

@@ -3,9 +3,9 @@
 --   [part...] [rounds=5] [ms=1000] [outstanding=1,64] [bytes=128] [nodes=3]
 --   [subjects=ours,canonical] [json=FILE] [plots=DIRECTORY]
 --
--- Parts: embedded sizes nodes reads client processes core. A list in the place
--- of a part's own `outstanding`, `bytes` or `nodes` is used by all parts that
--- were asked for.
+-- Parts: embedded sizes nodes reads client processes recovery core. A list in
+-- the place of a part's own `outstanding`, `bytes` or `nodes` is used by all
+-- parts that were asked for.
 local M = {}
 
 local MIB <const> = 1 << 20
@@ -32,9 +32,9 @@ M.parts = {
     outstanding = { 1, 64, 1024 }, bytes = { 128 }, nodes = { 3 } },
 }
 
---- Parts that are no loads: what a process costs and how it starts and ends;
--- the core without anything around it.
-M.others = { "processes", "core" }
+--- Parts that are no loads: what a process costs and how it starts and ends; a
+-- node with a long log; the core without anything around it.
+M.others = { "processes", "recovery", "core" }
 
 -- What a subject has no kind of.
 local lacks <const> = {
@@ -95,7 +95,10 @@ local function is_part(word)
   for _, part in ipairs(M.parts) do
     if part.name == word then return true end
   end
-  return word == M.others[1] or word == M.others[2]
+  for _, name in ipairs(M.others) do
+    if name == word then return true end
+  end
+  return false
 end
 
 local function take_word(plan, asked, word)

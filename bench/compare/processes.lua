@@ -1,6 +1,7 @@
 --- What the processes cost, and how they start and fail over: start-up, memory,
--- the processor time of a follower that has nothing to do, and the time from
--- the death of a leader to the next acknowledged command.
+-- the processor time of a follower and of a leader that have nothing to do, and
+-- the time from the death of a leader to another one, and to the next
+-- acknowledged command.
 local cluster = require "bench.cluster"
 local statistics = require "bench.compare.statistics"
 local subjects = require "bench.compare.subjects"
@@ -11,6 +12,7 @@ local M = {}
 
 local NODES <const> = 3
 local IDLE_MS <const>, QUICK_IDLE_MS <const> = 5000, 1000
+local IDLE_AIM <const> = 0.3  -- percent of a core, of a follower of ours
 
 local function read(path)
   local file <close> = assert(io.open(path, "rb"))
@@ -33,8 +35,9 @@ function M.resident_mib(pid)
   return tonumber(kib) / 1024
 end
 
--- The shares of a processor, in percent, and the memory of each node; the least
--- of both: a follower's.
+-- The shares of a processor, in percent, and the memory of each node. The least
+-- of both are a follower's, and the greatest share is that of the leader, who
+-- hears of all of them.
 local function idle(running, ms)
   local before = {}
   local children = running.cluster.children
@@ -43,14 +46,16 @@ local function idle(running, ms)
   end
   local began = uv.hrtime()
   cluster.pause(ms)
-  local percent, mib = math.huge, math.huge
+  local percent, leader_percent, mib = math.huge, 0, math.huge
   for id, child in pairs(children) do
     local pid = child.process:get_pid()
     local spent = M.processor_ns(pid) - before[id]
-    percent = math.min(percent, 100 * spent / (uv.hrtime() - began))
+    local share = 100 * spent / (uv.hrtime() - began)
+    percent = math.min(percent, share)
+    leader_percent = math.max(leader_percent, share)
     mib = math.min(mib, M.resident_mib(pid))
   end
-  return percent, mib
+  return percent, leader_percent, mib
 end
 
 -- One life of a cluster, added to what is known of the subject.
@@ -59,11 +64,13 @@ local function live(subject, row, plan)
   local running = subject.start(NODES, "processes")
   row.start_ms[#row.start_ms + 1] = (uv.hrtime() - began) / 1e6
   if not row.idle_percent then
-    row.idle_percent, row.resident_mib = idle(running,
-      plan.is_quick and QUICK_IDLE_MS or IDLE_MS)
+    row.idle_percent, row.idle_leader_percent, row.resident_mib = idle(
+      running, plan.is_quick and QUICK_IDLE_MS or IDLE_MS)
   end
   if running.fail_over and subject.name ~= "ceiling" then
-    row.fail_over_ms[#row.fail_over_ms + 1] = running:fail_over()
+    local ms, elected_ms = running:fail_over()
+    row.fail_over_ms[#row.fail_over_ms + 1] = ms
+    row.elected_ms[#row.elected_ms + 1] = elected_ms
   end
   subjects.close_all()
 end
@@ -84,7 +91,8 @@ function M.rows(plan)
     local is_asked = not plan.subjects or plan.subjects[subject.name]
     if is_asked and subject.where() then
       io.stderr:write(("processes: %s\n"):format(subject.name))
-      local row = { name = subject.name, start_ms = {}, fail_over_ms = {} }
+      local row = { name = subject.name, start_ms = {}, fail_over_ms = {},
+        elected_ms = {} }
       for _ = 1, plan.rounds do live(subject, row, plan) end
       rows[#rows + 1] = row
     end
@@ -103,11 +111,15 @@ function M.print(rows)
   for i, row in ipairs(rows) do
     lines[i] = { row.name, median_text(row.start_ms),
       ("%.1f"):format(row.resident_mib), ("%.2f"):format(row.idle_percent),
+      ("%.2f"):format(row.idle_leader_percent), median_text(row.elected_ms),
       median_text(row.fail_over_ms) }
   end
-  tables.print("three processes: from start to a leader; a follower with "
-    .. "nothing to do; kill -9 of the leader to the next command", { "",
-    "start ms", "MiB", "% of a core", "fail-over ms" }, lines)
+  lines[#lines + 1] = { "aim of ours", "-", "-", ("< %.2f"):format(IDLE_AIM),
+    "-", "-", "-" }
+  tables.print("three processes: from start to a leader; with nothing to do, "
+    .. "% of a core; kill -9 of the leader to another, to the next command",
+    { "", "start ms", "MiB", "follower %", "leader %", "elected ms",
+      "fail-over ms" }, lines)
 end
 
 return M

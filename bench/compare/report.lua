@@ -96,7 +96,8 @@ function M.data(plan, machine)
     end
   end
   return { machine = machine, rounds = plan.rounds, ms = plan.ms,
-    cells = cells, processes = plan.processes, core = plan.core }
+    cells = cells, processes = plan.processes, recovery = plan.recovery,
+    core = plan.core }
 end
 
 return M

@@ -48,13 +48,16 @@ function Embedded:measure(cell, ms)
   return measure(leader, cell, ms)
 end
 
---- From the SIGKILL of the leader to the next command that is acknowledged, ms.
+--- From the SIGKILL of the leader to the next command that is acknowledged, and
+-- to another leader, ms.
 function Embedded:fail_over()
   local leader = self.cluster:leader()
   local began = uv.hrtime()
   leader:kill("sigkill")
+  self.cluster:leader()
+  local elected_ms = (uv.hrtime() - began) / 1e6
   self:measure({ kind = "propose", outstanding = 1, bytes = 128 }, 0)
-  return (uv.hrtime() - began) / 1e6
+  return (uv.hrtime() - began) / 1e6, elected_ms
 end
 
 function Embedded:close()

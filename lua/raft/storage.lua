@@ -191,11 +191,11 @@ function Storage:read(first, last, bytes_max, done)
   self.reader:read(first, last, bytes_max, done)
 end
 
---- The same, at once: the disk is waited for. For the replay at start.
+--- The same, at once, and not so much of it. For the replay at start.
 -- @return encoded entries, or nil and an error value
 function Storage:read_now(first, last, bytes_max)
   self.replayer = self.replayer
-    or Reader.new(Blocking.new(self.files), self.dir, self.writer.wal)
+    or Reader.new(Blocking.new(self.files), self.dir, self.writer.wal, true)
   local err, bytes
   self.replayer:read(first, last, bytes_max, function(...)
     err, bytes = ...

@@ -49,9 +49,11 @@ describe("the plan of a comparison #house", function()
   it("takes parts that are no loads", function()
     local plan = planning.parse({ "core" }, true)
     assert.same({}, plan.groups)
-    assert.same({ core = true, processes = false }, plan.others)
-    assert.same({ core = true, processes = true },
+    assert.same({ core = true, processes = false, recovery = false },
+      plan.others)
+    assert.same({ core = true, processes = true, recovery = true },
       planning.parse({}, true).others)
+    assert.is_true(planning.parse({ "recovery" }, true).others.recovery)
   end)
 
   it("has fewer large commands under way", function()

@@ -101,15 +101,17 @@ static void check_runs(const struct raft_recovery *r) {
 }
 
 static void check_tail(const struct raft_recovery *r, size_t memory_bytes) {
-  size_t at = 0;
-  CHECK(r->tail.size <= memory_bytes);
+  struct raft_slice piece = r->tail;
+  CHECK(r->tail.size + r->tail_rest.size <= memory_bytes);
   for (raft_index i = r->tail_first; i <= model.last; i++) {
     const struct kept *k = &model.entries[i];
-    CHECK(at + k->size <= r->tail.size);
-    EQ_BYTES(r->tail.data + at, k->bytes, k->size);
-    at += k->size;
+    if (piece.size == 0 && i > r->tail_first) piece = r->tail_rest;
+    CHECK(k->size <= piece.size);
+    EQ_BYTES(piece.data, k->bytes, k->size);
+    piece.data += k->size;
+    piece.size -= k->size;
   }
-  EQ(at, r->tail.size);
+  EQ(piece.size, 0);
 }
 
 /* Every hole is known, also where the tail does not reach; of what was

@@ -222,17 +222,24 @@ static void damage_some(struct life *l, struct raft_in *in) {
 
 /* ---- what must hold ------------------------------------------------------ */
 
-/* The entries in memory are whole, in order, and end with the newest one. */
-static void check_recovery(const struct raft_recovery *r) {
+/* Entries from `next` on; the index behind them. */
+static raft_index check_piece(const struct raft_recovery *r,
+                              struct raft_slice piece, raft_index next) {
   struct raft_entry e;
-  raft_index next = r->tail_first;
-  for (size_t at = 0; at < r->tail.size; at += raft_entry_bytes(&e)) {
-    int error = raft_entry_decode(r->tail.data + at, r->tail.size - at, &e);
+  for (size_t at = 0; at < piece.size; at += raft_entry_bytes(&e)) {
+    int error = raft_entry_decode(piece.data + at, piece.size - at, &e);
     DEMAND(error == RAFT_OK);
     DEMAND(e.index == next);
     DEMAND(e.term <= r->term);
     next++;
   }
+  return next;
+}
+
+/* The entries in memory are whole, in order, and end with the newest one. */
+static void check_recovery(const struct raft_recovery *r) {
+  raft_index next = check_piece(r, r->tail, r->tail_first);
+  next = check_piece(r, r->tail_rest, next);
   DEMAND(next == r->last + 1);
   DEMAND((r->run_count > 0) == (r->last > 0));
   for (size_t i = 1; i < r->run_count; i++) {

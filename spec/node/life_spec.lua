@@ -182,6 +182,20 @@ describe("start", function()
     assert.equal(0, registry.of(uv):count())
   end)
 
+  it("says how long it took to recover, and to apply again", function()
+    local cluster <close> = alone()
+    local said
+    local node = cluster:new_node("n1", { log = function(_, text, fields)
+      if text == "started" then said = fields end
+    end })
+    assert.is_true(node:start())
+    for _, name in ipairs { "recovered_ms", "applied_ms" } do
+      assert.equal("integer", math.type(said[name]))
+      assert.is_true(said[name] >= 0 and said[name] < 60000)
+    end
+    node:close()
+  end)
+
   it("stops in the middle when the log function stops the node", function()
     local cluster <close> = alone()
     local node

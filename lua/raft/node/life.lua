@@ -55,8 +55,17 @@ local function write_record(driver)
   if driver.recorder then driver.recorder:flush() end
 end
 
--- Each step: true, or nil and an error.
+-- Each step: true, or nil and an error. `times` is for the line that it has
+-- started: ms from opening the directory to a core that is ready, and those of
+-- applying again.
 local STEPS <const> = {}
+
+function STEPS.clock(driver, times)
+  driver.clock = Clock.new(driver.uv, driver.host,
+    function(fn) return driver:guard(fn) end)
+  times.began = driver.clock:now()
+  return true
+end
 
 function STEPS.storage(driver)
   local storage, err = parts.storage(driver)
@@ -70,9 +79,7 @@ function STEPS.record(driver)
   return true
 end
 
-function STEPS.core(driver)
-  driver.clock = Clock.new(driver.uv, driver.host,
-    function(fn) return driver:guard(fn) end)
+function STEPS.core(driver, times)
   driver.core = parts.core(driver)
   driver.core:wall(driver.clock:wall())
   local now = driver.clock:now()
@@ -84,6 +91,7 @@ function STEPS.core(driver)
     return nil, repair.refusal(driver, code)
   end
   driver.started_at = now
+  times.recovered = driver.clock:now() - times.began
   driver.membership:recover()
   driver.peers = Peers.new(driver)
   return driver.peers:recover()
@@ -100,7 +108,7 @@ function STEPS.listen(driver)
   return driver.transport:listen()
 end
 
-function STEPS.run(driver)
+function STEPS.run(driver, times)
   driver.storage:handlers {
     stored = driver:guard(function(seq) driver:on_stored(seq) end),
     failed = driver:guard(function(why) driver:fail(why) end),
@@ -112,8 +120,10 @@ function STEPS.run(driver)
   end)
   driver.has_turns, driver.state = true, "running"
   repair.begin(driver)
+  local from = driver.clock:now()
   M.replay(driver)
   if driver.is_closed then return nil end
+  times.applied = driver.clock:now() - from
   driver.membership:connect()
   driver.membership:compare_options()
   driver.peers:try_form()
@@ -127,8 +137,8 @@ function STEPS.restore(driver)
   return driver:restore()
 end
 
-local ORDER <const> = { "storage", "record", "core", "listen", "restore",
-  "run" }
+local ORDER <const> = { "clock", "storage", "record", "core", "listen",
+  "restore", "run" }
 
 --- Applies what the disk knows to be committed, before start returns.
 function M.replay(driver)
@@ -171,8 +181,9 @@ function M.start(driver)
   if driver.state == "running" then return true end
   if driver.state ~= "new" then return nil, view.ended_error(driver, false) end
   driver.state = "starting"
+  local times = {}
   for _, name in ipairs(ORDER) do
-    local ok, err = STEPS[name](driver)
+    local ok, err = STEPS[name](driver, times)
     if driver.is_closed then  -- it failed, or the log function closed it
       shut(driver)
       return nil, driver.failure or view.ended_error(driver, false)
@@ -184,7 +195,8 @@ function M.start(driver)
   registry.of(driver.uv):add(driver.node)
   driver.reminder = Reminder.new(driver)
   driver.logger:info("started", { listen = driver.transport:address(),
-    last = driver.core:status().last })
+    last = driver.core:status().last, recovered_ms = times.recovered,
+    applied_ms = times.applied })
   if driver.is_closed then return nil, view.ended_error(driver, false) end
   return true
 end

@@ -12,8 +12,11 @@ local M = {}
 local Reader = { __name = "raft.storage.reader" }
 Reader.__index = Reader
 
-function M.new(files, dir, wal)
+--- @param is_brief is what one read yields enough of an answer? Then little is
+-- on its way at once, and is still in the caches when it is used
+function M.new(files, dir, wal, is_brief)
   return setmetatable({
+    is_brief = is_brief or false,
     files = files,
     dir = dir,
     wal = wal,
@@ -38,7 +41,9 @@ function Reader:finish(request, err)
   table.remove(self.queue, 1)
   local following = self.queue[1]
   if following then self:step(following) end
-  request.done(err, not err and table.concat(request.pieces) or nil)
+  local pieces = request.pieces
+  local bytes = pieces[2] and table.concat(pieces) or pieces[1] or ""
+  request.done(err, not err and bytes or nil)
 end
 
 -- One spot of the map: what one read yields.
@@ -87,7 +92,7 @@ function Reader:take(request, entries, last)
   request.pieces[#request.pieces + 1] = entries
   request.next = last + 1
   request.room = request.room - #entries
-  if request.room <= 0 then return self:finish(request) end
+  if self.is_brief or request.room <= 0 then return self:finish(request) end
   self:step(request)
 end
 

@@ -21,7 +21,7 @@ local DEFAULTS <const> = {
 }
 
 -- A round is a fraction of the shortest time that is counted in rounds.
-local ROUNDS_PER_TIME <const> = 4
+local ROUNDS_PER_TIME <const> = 2
 local ROUND_MIN_MS <const> = 5
 local COUNTED <const> = { "hello_ms", "ping_ms", "alive_ms", "silence_ms" }
 
