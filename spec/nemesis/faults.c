@@ -82,21 +82,29 @@ static void count(enum mode mode) {
   atomic_fetch_add(&control->hits[mode], 1);
 }
 
-/* Is it the file of a snapshot, whole or not, or a directory? */
-static bool is_soft(int fd) {
+/* Is that in the path of the file? */
+static bool is_named(int fd, const char *what) {
   char link[64], path[PATH_BYTES];
-  struct stat stat;
-  if (fstat(fd, &stat) == 0 && S_ISDIR(stat.st_mode)) return true;
   (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
   ssize_t size = readlink(link, path, sizeof(path) - 1);
   if (size < 0) return false;
   path[size] = '\0';
-  return strstr(path, ".snap") != NULL;
+  return strstr(path, what) != NULL;
 }
 
-/* Takes a failure that strikes once: true for one caller only. */
+/* Is it the file of a snapshot, whole or not, or a directory? */
+static bool is_soft(int fd) {
+  struct stat stat;
+  if (fstat(fd, &stat) == 0 && S_ISDIR(stat.st_mode)) return true;
+  return is_named(fd, ".snap");
+}
+
+/* Takes a failure that strikes once: true for one caller only. Never for the
+ * lock, the first file of a start: what is written there is for people only, and
+ * a failure that nobody minds would be wasted on it. */
 static bool take(enum mode mode, int fd) {
   int64_t expected = mode;
+  if (is_named(fd, "/lock")) return false;
   bool soft = is_soft(fd);
   if (!atomic_compare_exchange_strong(&control->mode, &expected, PASS))
     return false;
