@@ -64,10 +64,22 @@ Run.__index = Run
 
 ------------------------------------------------------------------ one life --
 
+-- Where another thread was traced in between, a call has two lines: the first.
+local function begun(trace, line)
+  local process, call = line:match("^(%d+) +<%.%.%. (%S+) resumed>")
+  if not call then return line end
+  local found
+  for first in trace:gmatch("[^\n]+") do
+    if first:find("^" .. process .. " +" .. call .. "%(") then found = first end
+  end
+  return found or line
+end
+
 -- The file of the call that never came back, by the trace's last lines.
 local function file_of(trace, dir)
   local line = trace:match("([^\n]*)= %?[^\n]*\n[^\n]*killed by SIGKILL")
   if not line then return "unknown" end
+  line = begun(trace, line)
   local from = line:find(dir, 1, true)
   return from and (line:sub(from + #dir):match("^/([%a.]+)") or "dir")
     or "another"
