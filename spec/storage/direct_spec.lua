@@ -425,9 +425,9 @@ describe("a spare past the page cache", function()
   end
 
   it("finds no room, says so, and waits for it", function()
-    local is_full, b, made = true, nil, nil
+    local is_full = true
     local function full() return is_full and "ENOSPC: no room" or nil end
-    b, made = bent_box({ allocate = full }, bent_ends(function(bytes)
+    local b, made = bent_box({ allocate = full }, bent_ends(function(bytes)
       return #bytes > SECTOR and not is_batch(bytes) and full() or nil
     end))
     local closed <close> = b
