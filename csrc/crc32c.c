@@ -119,6 +119,7 @@ product(uint64_t a, int64_t b) {
 __attribute__((target("pclmul,sse4.2"))) static uint64_t
 by_strands(uint64_t a, const uint8_t *p) {
   assert(a <= UINT32_MAX);
+  assert(p != NULL);
   uint64_t b = 0;
   uint64_t c = 0;
   const uint8_t *last = p + STRAND_BYTES - 8;
@@ -136,6 +137,7 @@ by_strands(uint64_t a, const uint8_t *p) {
 /* What is left for less than three strands. */
 __attribute__((target("sse4.2"))) static inline uint32_t
 by_words(uint64_t sum, const uint8_t *p, size_t size) {
+  assert(p != NULL || size == 0);
   for (size_t n = size / 32; n > 0; n--, p += 32) {
     sum = _mm_crc32_u64(sum, word_at(p));
     sum = _mm_crc32_u64(sum, word_at(p + 8));
@@ -176,6 +178,7 @@ by_many_strands(uint64_t sum, const uint8_t *p, size_t size) {
 
 __attribute__((target("sse4.2"))) static uint32_t
 by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
+  assert(p != NULL || size == 0);
   if (size >= 3u * STRAND_BYTES) return by_many_strands(~crc, p, size);
   return by_words(~crc, p, size);
 }
@@ -200,6 +203,7 @@ static bool has_instruction(void) { /* the compiler was told so */
 }
 
 static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
+  assert(p != NULL || size == 0);
   crc = ~crc;
   for (; size >= 8; p += 8, size -= 8)
     crc = __crc32cd(crc, raft_get_u64(p));
@@ -209,6 +213,7 @@ static uint32_t by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
 }
 
 static uint32_t few_by_instruction(const uint8_t *p) {
+  assert(p != NULL);
   return by_instruction(0, p, RAFT_CRC32C_FEW);
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KEEP_BYTES ((size_t)1 << 20) /* a buffer above that is given back */
@@ -119,19 +120,24 @@ int raft_aio_write(struct raft_aio *aio, int fd, const void *bytes, size_t size,
       .aio_resfd = (uint32_t)aio->event,
   };
   struct iocb *list[] = {&w->request};
-  if (syscall(SYS_io_submit, aio->context, 1, list) != 1) return -errno;
+  long begun = syscall(SYS_io_submit, aio->context, 1, list);
+  if (begun != 1) return begun < 0 ? -errno : -EAGAIN;
   w->is_busy = true;
   aio->busy++;
   return token;
 }
 
+void raft_aio_wake(struct raft_aio *aio) {
+  assert(aio != NULL);
+  uint64_t count;
+  (void)!read(aio->event, &count, sizeof count); /* nothing there: all right */
+}
+
 int raft_aio_reap(struct raft_aio *aio, int64_t *result) {
   struct io_event ended;
   struct timespec now = {0, 0};
-  uint64_t count;
   assert(result != NULL);
   if (aio->busy == 0) return -1;
-  (void)!read(aio->event, &count, sizeof count); /* it only wakes us */
   if (syscall(SYS_io_getevents, aio->context, 0, 1, &ended, &now) != 1)
     return -1;
   struct write *w = &aio->writes[ended.data];
@@ -190,6 +196,11 @@ int raft_aio_write(struct raft_aio *aio, int fd, const void *bytes, size_t size,
   (void)size;
   (void)offset;
   return -1;
+}
+
+void raft_aio_wake(struct raft_aio *aio) {
+  assert(aio == NULL);
+  (void)aio;
 }
 
 int raft_aio_reap(struct raft_aio *aio, int64_t *result) {

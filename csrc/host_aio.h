@@ -37,6 +37,10 @@ int raft_aio_allocate(int fd, int64_t size);
 int raft_aio_write(struct raft_aio *aio, int fd, const void *bytes, size_t size,
                    int64_t offset);
 
+/* Makes the descriptor unreadable until the next one ends; to be called before
+ * the reaps, for an end may be reaped before it is told. */
+void raft_aio_wake(struct raft_aio *aio);
+
 /* The next one that has ended: *result is how many bytes were written, or minus
  * an errno. Returns its token, or -1: none. */
 int raft_aio_reap(struct raft_aio *aio, int64_t *result);

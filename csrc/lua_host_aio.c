@@ -4,6 +4,7 @@
  *   aio:event()                   -> a descriptor, readable when a write ended
  *   aio:write(fd, bytes, offset)  -> token | nil, text
  *   aio:zeros(fd, size, offset)   -> token | nil, text
+ *   aio:wake()                    the descriptor is readable no more
  *   aio:reap()                    -> token, bytes | token, nil, text | nothing
  *   aio:close()                   waits for what is under way
  *   aio:direct(fd, is_direct)     -> can it be?
@@ -81,6 +82,11 @@ static int write_zeros(lua_State *L) {
   return begin(L, NULL, (size_t)size);
 }
 
+static int wake(lua_State *L) {
+  raft_aio_wake(check(L));
+  return 0;
+}
+
 static int reap(lua_State *L) {
   int64_t result;
   int token = raft_aio_reap(check(L), &result);
@@ -123,11 +129,12 @@ static int new_handle(lua_State *L) {
 }
 
 static const luaL_Reg METHODS[] = {
-    {"event", event},          {"write", write_bytes},
-    {"zeros", write_zeros},    {"reap", reap},
-    {"direct", direct},        {"allocate", allocate},
-    {"close", close_handle},   {"__gc", close_handle},
-    {"__close", close_handle}, {NULL, NULL},
+    {"event", event},       {"write", write_bytes},
+    {"zeros", write_zeros}, {"wake", wake},
+    {"reap", reap},         {"direct", direct},
+    {"allocate", allocate}, {"close", close_handle},
+    {"__gc", close_handle}, {"__close", close_handle},
+    {NULL, NULL},
 };
 
 void raft_lua_open_host_aio(lua_State *L) {

@@ -37,6 +37,7 @@ void raft_wal_tail_free(struct raft_wal_tail *t) {
 /* Where the offset of entry first + i stands. */
 static size_t slot(const struct raft_wal_tail *t, size_t i) {
   assert(i < t->slots);
+  assert((t->slots & (t->slots - 1)) == 0); /* a power of two */
   return (t->skip + i) & (t->slots - 1);
 }
 
@@ -48,6 +49,7 @@ static size_t offset(const struct raft_wal_tail *t, size_t i) {
 /* ---- letting go ---------------------------------------------------------- */
 
 static void empty(struct raft_wal_tail *t) {
+  assert(t->count <= t->slots);
   t->skip = t->count = 0;
   t->from = t->to = t->wrap = 0;
 }

@@ -10,6 +10,7 @@
 -- recovery meets what killed recoveries left. A run that has not hit every
 -- kind of call on every kind of file was too dull, and fails.
 local Dice = require "spec.support.dice"
+local bent_aio = require "spec.storage.bent_aio"
 local lives = require "spec.crash.lives"
 local raft = require "raft"
 local tmpdir = require "spec.support.tmpdir"
@@ -20,8 +21,10 @@ local verdict = require "spec.crash.verdict"
 local CALLS <const> = {
   write = "pwrite64,pwritev,?pwritev2", sync = "fsync,fdatasync",
   rename = "?rename,renameat,?renameat2", truncate = "ftruncate",
-  mkdir = "?mkdir,mkdirat",
+  mkdir = "?mkdir,mkdirat", submit = "io_submit",
 }
+
+local has_aio <const> = not bent_aio.obstacle()
 
 -- Points, as call and how many of it: those of a new directory before the
 -- first write of the log; of one that is there, until it is recovered; of a
@@ -29,7 +32,13 @@ local CALLS <const> = {
 local FIRST <const> = { { "mkdir", 1 }, { "truncate", 1 }, { "sync", 9 },
   { "rename", 2 }, { "write", 8 } }
 local EARLY <const> = { { "truncate", 1 }, { "sync", 4 }, { "write", 3 } }
-local LATE <const> = { { "write", 60 }, { "rename", 14 }, { "sync", 12 } }
+-- The log of a node goes past the page cache, where there is such a way.
+local LATE <const> = {
+  node = has_aio and { { "submit", 40 }, { "write", 20 }, { "rename", 14 },
+    { "sync", 12 } },
+  storage = { { "write", 60 }, { "rename", 14 }, { "sync", 12 } },
+}
+LATE.node = LATE.node or LATE.storage
 
 local LIVES <const> = 8  -- of one directory
 local KINDS <const> = { "node", "storage" }
@@ -41,6 +50,10 @@ local MUST_HIT <const> = { "mkdir dir", "truncate lock", "write lock",
   "sync dir", "sync identity", "write identity", "write spare.tmp",
   "sync spare.tmp", "rename spare.tmp", "write spare", "rename spare",
   "sync wal", "write wal" }
+if has_aio then
+  MUST_HIT[#MUST_HIT + 1] = "submit wal"
+  MUST_HIT[#MUST_HIT + 1] = "submit spare.tmp"
+end
 
 local points, seed = tonumber(arg[1]), math.tointeger(tonumber(arg[2] or ""))
 seed = seed or uv.hrtime() // 1000 & 0x7fffffff
@@ -51,10 +64,22 @@ Run.__index = Run
 
 ------------------------------------------------------------------ one life --
 
+-- Where another thread was traced in between, a call has two lines: the first.
+local function begun(trace, line)
+  local process, call = line:match("^(%d+) +<%.%.%. (%S+) resumed>")
+  if not call then return line end
+  local found
+  for first in trace:gmatch("[^\n]+") do
+    if first:find("^" .. process .. " +" .. call .. "%(") then found = first end
+  end
+  return found or line
+end
+
 -- The file of the call that never came back, by the trace's last lines.
 local function file_of(trace, dir)
   local line = trace:match("([^\n]*)= %?[^\n]*\n[^\n]*killed by SIGKILL")
   if not line then return "unknown" end
+  line = begun(trace, line)
   local from = line:find(dir, 1, true)
   return from and (line:sub(from + #dir):match("^/([%a.]+)") or "dir")
     or "another"
@@ -78,17 +103,17 @@ local function deck(dice, list)
 end
 
 -- Where the next life of a directory ends.
-function Run:draw(is_new)
+function Run:draw(is_new, kind)
   if is_new then return self.first() end
   if self.dice:once_in(4) then return self.early() end
-  return self.late()
+  return self.late[kind]()
 end
 
 -- Runs one life under strace: was it killed, and what it said.
 function Run:live(dir, kind, point)
   local trace, calls = self.tmp:join("trace"), CALLS[point.call]
-  local life = assert(lives.start("strace", { "-f", "-y", "-s", "0", "-o",
-    trace, "-e", "trace=" .. calls, "-e",
+  local life = assert(lives.start("strace", { "-f", "-y", "-v", "-s", "0",
+    "-o", trace, "-e", "trace=" .. calls, "-e",
     ("inject=%s:signal=KILL:when=%d"):format(calls, point.n), lua,
     "spec/crash/life.lua", kind, dir, tostring(self.lives) }))
   local said, errors = life:wait()
@@ -128,7 +153,7 @@ function Run:wear_out(dir, kind)
   for i = 1, LIVES do
     if self.killed >= points or self.failed > 0 then break end
     self.lives = self.lives + 1
-    local point = self:draw(i == 1)
+    local point = self:draw(i == 1, kind)
     local is_killed, said = self:live(dir, kind, point)
     promises:hear(said)
     self:judge(dir, kind, promises, point)
@@ -175,7 +200,7 @@ local function main()
     tmp = tmpdir.new(),
     first = deck(dice, FIRST),  -- points of new directories
     early = deck(dice, EARLY),
-    late = deck(dice, LATE),
+    late = { node = deck(dice, LATE.node), storage = deck(dice, LATE.storage) },
     killed = 0,    -- lives that met their point
     lives = 0,
     promised = 0,  -- promises that were held against a directory

@@ -6,6 +6,7 @@
 -- node: a node alone. It forms, or recovers, and proposes.
 --   term <term>    it leads: its vote for itself is durable
 --   ok <name>      a command was acknowledged
+--   direct         its log is written past the page cache, so far
 -- storage: the log alone, with votes and entries that take others' places.
 --   stored <index> <term of it> <term> <vote>
 --
@@ -33,11 +34,19 @@ end
 
 local lives = {}
 
+-- Is the segment that is written to one that goes past the page cache?
+local function is_direct(storage)
+  local direct = storage.files.direct
+  return direct and direct.open[storage.writer.fd] or false
+end
+
 function lives.node()
-  local open = Storage.open
+  local open, storage = Storage.open, nil
   Storage.open = function(options)
     options.segment_bytes, options.mark_ms = SEGMENT_BYTES, 1
-    return open(options)
+    local err
+    storage, err = open(options)
+    return storage, err
   end
   local node, made, acknowledged = nil, 0, 0
   local function propose()
@@ -47,6 +56,9 @@ function lives.node()
       if err then return end  -- the disk went away; failed says so
       io.stdout:write("ok ", name, "\n")
       acknowledged = acknowledged + 1
+      if acknowledged == 1 and is_direct(storage) then
+        io.stdout:write("direct\n")
+      end
       if acknowledged == WRITES then return node:stop(function() end) end
       if made < WRITES then propose() end
     end)

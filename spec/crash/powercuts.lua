@@ -9,6 +9,7 @@
 -- devices cannot be mounted, that is said, and counts as skipped. All is done
 -- in a mount namespace of its own: whatever happens, no mount is left.
 local Dice = require "spec.support.dice"
+local bent_aio = require "spec.storage.bent_aio"
 local lives = require "spec.crash.lives"
 local raft = require "raft"
 local tmpdir = require "spec.support.tmpdir"
@@ -23,11 +24,14 @@ local LINES_MS <const> = 5000          -- for a life to say so many
 local LAST_MS <const> = 50             -- for a life to notice, before it ends
 local PROMISES_MIN <const> = 2         -- per cut
 local CUT_SHARE_MIN <const> = 0.5      -- of the lives must be cut short
+local DIRECT_SHARE_MIN <const> = 0.1   -- of the lives: half are nodes
 local KINDS <const> = { "node", "storage" }
 local SYSTEMS <const> = {
   { name = "ext4", image_bytes = 64 << 20, make = "mkfs.ext4 -q -F" },
   { name = "xfs", image_bytes = 320 << 20, make = "mkfs.xfs -q -f" },
 }
+
+local has_aio <const> = not bent_aio.obstacle()
 
 local cuts, cutter = tonumber(arg[1]), arg[2]
 local seed = math.tointeger(tonumber(arg[3] or ""))
@@ -62,6 +66,7 @@ local function new_run(system, tmp)
     lives = 0,
     cut_short = 0,  -- lives that were not over when the power failed
     promised = 0,
+    direct = 0,     -- lives whose log was written past the page cache
     complaints = {},
   }, Run)
 end
@@ -129,7 +134,9 @@ function Run:wear_out(dir, kind)
   local promises = verdict.promises()
   for _ = 1, LIVES do
     if self.lives >= cuts or #self.complaints > 0 then break end
-    promises:hear((self:live(dir, kind)))
+    local said = self:live(dir, kind)
+    if said:find("direct\n", 1, true) then self.direct = self.direct + 1 end
+    promises:hear(said)
     self:remount()
     self:judge(dir, kind, promises)
   end
@@ -148,6 +155,9 @@ function Run:all()
     self:complain("too dull: only %d lives were cut short", self.cut_short)
   elseif self.promised < cuts * PROMISES_MIN then
     self:complain("too dull: only %d promises", self.promised)
+  elseif has_aio and self.direct < cuts * DIRECT_SHARE_MIN then
+    self:complain("too dull: only %d lives wrote past the page cache",
+      self.direct)
   end
 end
 
@@ -165,8 +175,9 @@ local function run_system(system, tmp)
   run:all()
   local seconds = (uv.hrtime() - from) / 1e9
   print(("powercuts: %s: %d cuts, %d of them of a living process, %.1f/s, "
-    .. "%d promises held"):format(system.name, run.lives, run.cut_short,
-    run.lives / seconds, run.promised))
+    .. "%d promises held, %d lives wrote past the page cache"):format(
+    system.name, run.lives, run.cut_short, run.lives / seconds, run.promised,
+    run.direct))
   for _, text in ipairs(run.complaints) do print("  FAILED: " .. text) end
   must("umount '%s'", run.mount)
   return #run.complaints == 0 and "passed" or "failed"

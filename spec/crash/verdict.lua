@@ -44,6 +44,8 @@ function hear.stored(self, index, index_term, term, vote)
   self.vote = math.tointeger(tonumber(vote))
 end
 
+function hear.direct() end  -- no promise: how it writes
+
 --- Takes what a life has said. A line that was cut short promises nothing.
 function Promises:hear(text)
   for line in text:gmatch("([^\n]*)\n") do

@@ -139,7 +139,7 @@ return {
     "p->next - 1 < r->log.memory_first ? 0 : p->next - 1"),
 
   plant("27", "replication.c",
-    "if (e.index != p->next + m.append.count) return RAFT_E_CORRUPT;",
+    "if (e.index != p->next + count) return RAFT_E_CORRUPT;",
     NOTHING),
 
   plant("28", "progress.c", "if (rejected <= p->match) return true;",

@@ -258,11 +258,16 @@ function Cluster:ask(id, order)
     id .. " to answer " .. order)
 end
 
---- Sums over the nodes: how often a mode has struck, "lies": a wrong time.
+-- How often it was counted, where that is no mode.
+local COUNTED <const> = { lies = "lies", direct = "direct_hits" }
+
+--- Sums over the nodes: how often a mode has struck, "lies": a wrong time,
+-- "direct": of these, a write past the page cache.
 function Cluster:struck(mode)
   local sum = 0
   for _, control in pairs(self.controls) do  -- of those that left, too
-    sum = sum + (mode == "lies" and control:lies() or control:hits(mode))
+    local name = COUNTED[mode]
+    sum = sum + (name and control[name](control) or control:hits(mode))
   end
   return sum
 end

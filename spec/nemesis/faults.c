@@ -2,7 +2,8 @@
  *
  * Preloaded into the nodes of the nemesis. The file that RAFT_FAULTS names is
  * mapped, and says what happens to writes and syncs of regular files: sockets
- * and pipes are left alone. A switch costs the process nothing to look at, and
+ * and pipes are left alone. Writes past the page cache are begun by system calls
+ * that have no function of their own, so `syscall` is met too. A switch costs the process nothing to look at, and
  * works without privileges, which a full file system or a tracer needs.
  *
  * A failure happens once and takes its own switch back: who goes on after it
@@ -12,8 +13,11 @@
  */
 #define _GNU_SOURCE 1 /* syscall, and the calls with 64 in their names */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,6 +54,7 @@ struct control {
   _Atomic int64_t lies;        /* times told while jump_ms was not 0 */
   _Atomic int64_t hits[MODES]; /* by mode */
   _Atomic int64_t soft;        /* of these, what need not end a node */
+  _Atomic int64_t direct;      /* of these, what met a write past the cache */
 };
 
 static struct control *control; /* NULL: nobody bends anything */
@@ -77,21 +82,29 @@ static void count(enum mode mode) {
   atomic_fetch_add(&control->hits[mode], 1);
 }
 
-/* Is it the file of a snapshot, whole or not, or a directory? */
-static bool is_soft(int fd) {
+/* Is that in the path of the file? */
+static bool is_named(int fd, const char *what) {
   char link[64], path[PATH_BYTES];
-  struct stat stat;
-  if (fstat(fd, &stat) == 0 && S_ISDIR(stat.st_mode)) return true;
   (void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
   ssize_t size = readlink(link, path, sizeof(path) - 1);
   if (size < 0) return false;
   path[size] = '\0';
-  return strstr(path, ".snap") != NULL;
+  return strstr(path, what) != NULL;
 }
 
-/* Takes a failure that strikes once: true for one caller only. */
+/* Is it the file of a snapshot, whole or not, or a directory? */
+static bool is_soft(int fd) {
+  struct stat stat;
+  if (fstat(fd, &stat) == 0 && S_ISDIR(stat.st_mode)) return true;
+  return is_named(fd, ".snap");
+}
+
+/* Takes a failure that strikes once: true for one caller only. Never for the
+ * lock, the first file of a start: what is written there is for people only, and
+ * a failure that nobody minds would be wasted on it. */
 static bool take(enum mode mode, int fd) {
   int64_t expected = mode;
+  if (is_named(fd, "/lock")) return false;
   bool soft = is_soft(fd);
   if (!atomic_compare_exchange_strong(&control->mode, &expected, PASS))
     return false;
@@ -169,6 +182,126 @@ ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset) {
 
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset) {
   return bent((struct piece){fd, bytes, size, offset});
+}
+
+/* --------------------------------------------------- writes past the cache */
+
+enum { DOOMED_MAX = 16, ARGUMENTS = 6 };
+
+/* Begun, and to be called failed when they end; NULL: none. One thread begins
+ * them and hears of their ends, so nothing guards this. */
+static const struct iocb *doomed[DOOMED_MAX];
+
+static void doom(const struct iocb *one) {
+  for (int i = 0; i < DOOMED_MAX; i++) {
+    if (doomed[i] != NULL) continue;
+    doomed[i] = one;
+    return;
+  }
+  abort();
+}
+
+static bool is_doomed(const struct iocb *one) {
+  for (int i = 0; i < DOOMED_MAX; i++) {
+    if (doomed[i] != one) continue;
+    doomed[i] = NULL;
+    return true;
+  }
+  return false;
+}
+
+/* As syscall takes it: number, and what it hands on. */
+struct call {
+  long number;
+  long arguments[ARGUMENTS];
+};
+
+static long pass(const struct call *c) {
+  static _Atomic(void *) found;
+  void *next = atomic_load(&found);
+  if (next == NULL) next = dlsym(RTLD_NEXT, "syscall");
+  if (next == NULL) abort();
+  atomic_store(&found, next);
+  long (*plain)(long, ...);
+  memcpy(&plain, &next, sizeof(plain)); /* C knows no such cast */
+  const long *a = c->arguments;
+  return plain(c->number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* The kernel takes a copy of the request: it may be changed for that long. */
+static long submit_bent(const struct call *c, struct iocb *one,
+                        enum mode mode) {
+  uint64_t size = one->aio_nbytes;
+  if (mode == TEAR) one->aio_nbytes = size / 2 / SECTOR * SECTOR;
+  if (mode == REFUSE) one->aio_nbytes = 0;
+  long begun = pass(c);
+  one->aio_nbytes = size;
+  if (begun == 1) doom(one);
+  atomic_fetch_add(&control->direct, 1);
+  return begun;
+}
+
+/* Its caller must not be slowed, for it is the loop: to the pool with it. */
+static long submit_slow(void) {
+  count(SLOW);
+  atomic_fetch_add(&control->direct, 1);
+  return fail(EAGAIN);
+}
+
+/* Files that are written like this have their room: FULL is for others. */
+static long bent_submit(const struct call *c) {
+  enum mode mode = mode_now();
+  struct iocb **list;
+  struct stat stat;
+  memcpy(&list, &c->arguments[2], sizeof(list));
+  if (mode == PASS || mode == FULL || c->arguments[1] != 1) return pass(c);
+  int fd = (int)list[0]->aio_fildes;
+  if (fstat(fd, &stat) != 0 || !S_ISREG(stat.st_mode)) return pass(c);
+  if (mode == SLOW) return submit_slow();
+  if (!take(mode, fd)) return pass(c);
+  return submit_bent(c, list[0], mode);
+}
+
+static long bent_getevents(const struct call *c) {
+  struct io_event *events;
+  memcpy(&events, &c->arguments[3], sizeof(events));
+  long ended = pass(c);
+  for (long i = 0; i < ended; i++) {
+    const struct iocb *one;
+    memcpy(&one, &events[i].obj, sizeof(one));
+    if (is_doomed(one)) events[i].res = -EIO;
+  }
+  return ended;
+}
+
+long syscall(long number, ...) {
+  struct call c = {.number = number};
+  va_list list;
+  va_start(list, number); /* more than were given: what the registers hold */
+  for (int i = 0; i < ARGUMENTS; i++)
+    c.arguments[i] = va_arg(list, long);
+  va_end(list);
+  if (number == SYS_io_submit) return bent_submit(&c);
+  if (number == SYS_io_getevents) return bent_getevents(&c);
+  return pass(&c);
+}
+
+static int bent_fallocate(int fd, int how, off_t offset, off_t size) {
+  struct stat stat;
+  if (mode_now() == FULL && fstat(fd, &stat) == 0 &&
+      offset + size > stat.st_size) {
+    count(FULL);
+    return (int)fail(ENOSPC);
+  }
+  return (int)syscall(SYS_fallocate, fd, how, offset, size);
+}
+
+int fallocate(int fd, int how, off_t offset, off_t size) {
+  return bent_fallocate(fd, how, offset, size);
+}
+
+int fallocate64(int fd, int how, off64_t offset, off64_t size) {
+  return bent_fallocate(fd, how, offset, size);
 }
 
 /* ------------------------------------------------------------------- syncs */

@@ -16,7 +16,8 @@ local FAULT_MS_MIN <const>, FAULT_MS_MAX <const> = 200, 1500
 local STEP_MS <const> = 20      -- between two looks at the processes
 local DOOM_MS <const> = 10000   -- for a node to end once its disk has failed
 local FIRST_MS <const> = 15000  -- to the first leader
-local STRIKES <const> = { "refuse", "tear", "late", "full", "slow", "lies" }
+local STRIKES <const> = { "refuse", "tear", "late", "full", "slow", "direct",
+  "lies" }
 
 -- Purposes of dice.
 local PLAN <const>, PORTS <const> = 1, 2

@@ -14,7 +14,7 @@ Control.__index = Control
 
 -- As struct control of faults.c has them, 8 bytes each.
 local FIELDS <const> = { mode = 0, delay_ms = 8, jump_ms = 16, lies = 24,
-  hits = 32, soft = 80 }
+  hits = 32, soft = 80, direct = 88 }
 local MODES <const> = { pass = 0, refuse = 1, tear = 2, late = 3, full = 4,
   slow = 5 }
 local CONTROL_BYTES <const> = 4096
@@ -45,6 +45,11 @@ end
 function Control:failures()
   local soft = string.unpack("<i8", uv.fs_read(self.fd, 8, FIELDS.soft))
   return self:hits("refuse") + self:hits("tear") + self:hits("late"), soft
+end
+
+--- How often one of these met a write past the page cache.
+function Control:direct_hits()
+  return (string.unpack("<i8", uv.fs_read(self.fd, 8, FIELDS.direct)))
 end
 
 --- How often a wrong time was told.

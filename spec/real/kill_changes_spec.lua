@@ -55,6 +55,15 @@ local function has_seen_all(cluster, process, name)
   return cluster.outcomes[name] ~= nil and not process.open[name]
 end
 
+-- Does it still answer? Until it does it may be dead, and we have not heard.
+local function has_answered(process, asked)
+  if not asked[process] then
+    asked[process], process.last.status = true, nil
+    process:send "status"
+  end
+  return process.last.status ~= nil
+end
+
 -- A node takes the place of another one, and in between one is killed.
 -- @param choose function(leader, others) -> who leaves, who is killed (false:
 --   the new one), who asks
@@ -72,10 +81,13 @@ local function change_with_kill(cluster, point, choose)
   victim = victim or cluster:process(new)
   local is_done = cluster:change(asked, { [leaving.id] = false,
     [new] = cluster.members[new] })
+  local questions = {}
   load_until(cluster, { asked }, function()
-    return victim:is_over()
-      or is_done() and (victim == leaving  -- who may never hear of the end
-        or has_seen_all(cluster, victim, probe))
+    if victim:is_over() or not is_done() then return victim:is_over() end
+    if victim == leaving then  -- who may never hear of the end
+      return has_answered(victim, questions)
+    end
+    return has_seen_all(cluster, victim, probe)
   end, victim.id .. " to end at " .. point)
   local is_over = victim:is_over()
   if is_over then

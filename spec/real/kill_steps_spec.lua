@@ -14,6 +14,7 @@ local TAKING <const> = {
   { "before fsync making" }, { "after fsync making" },
   { "before rename making" }, { "after rename making" },
   { "published" }, { "made" }, { "mark" },
+  { "before write segment" }, { "after write segment" },
   { "before unlink snapshot" }, { "after unlink snapshot" },
 }
 

@@ -14,6 +14,9 @@ Box.__index = Box
 
 M.crc32c, M.entry, M.entries = made.crc32c, made.entry, made.entries
 
+--- What changes the options of all boxes, for specs that run a second time.
+M.adapt = false
+
 -------------------------------------------------------------------- the box --
 
 --- @param options of Storage.open; `dir` shares another box's directory
@@ -32,6 +35,7 @@ function M.new(options)
   self.options.dir = self.tmp and self.tmp:join("data") or nil
   for name, value in pairs(options or {}) do self.options[name] = value end
   self.dir = self.options.dir
+  if M.adapt then M.adapt(self.options) end
   return self
 end
 

@@ -10,6 +10,7 @@
 --   pinned, offered, half, arrived              one that is sent
 --   learner|joint|final.appended|stored|committed   a change, by the newest
 --                                configuration; a new node's own only
+local direct = require "raft.storage.direct"
 local inside = require "raft.node.inside"
 local shipment = require "raft.node.shipment"
 local uv = require "luv"
@@ -55,12 +56,34 @@ local KINDS <const> = {
 
 local paths = {}  -- fd -> path
 
-local function kind_of(file)
-  local path = paths[file] or file
+local function kind_of_path(path)
   for _, kind in ipairs(KINDS) do
     if tostring(path):find(kind[1]) then return kind[2] end
   end
   return "other"
+end
+
+local function kind_of(file) return kind_of_path(paths[file] or file) end
+
+-- The log goes past the page cache, without luv. A write that the pool takes
+-- over is met there again.
+local function watch_direct()
+  local new = direct.new
+  function direct.new(files)
+    local one = new(files)
+    if not one then return one end
+    local plain = one.write
+    function one.write(self, fd, bytes, offset, done)
+      if not self.open[fd] then return false end
+      local point = "write " .. kind_of_path(files.open_fds[fd])
+      hit("before " .. point)
+      return plain(self, fd, bytes, offset, function(err)
+        if not err then hit("after " .. point) end
+        done(err)
+      end)
+    end
+    return one
+  end
 end
 
 -- The first argument of the call is a path or a descriptor.
@@ -165,6 +188,7 @@ function M.begin()
     "unlink" } do
     watch_call(name)
   end
+  watch_direct()
   watch_shipments()
 end
 

@@ -117,6 +117,7 @@ function M.new(world, loop, disk, options)
     if open.node.kind == "file" then open.node:forget() end
     return true
   end
+  function host.aio() return nil end  -- all writes go through the pool
   function host.fork(path, writer, done)
     fork.start(world, process, path, writer, done, options)
   end

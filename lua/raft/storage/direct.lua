@@ -15,25 +15,35 @@ Direct.__index = Direct
 -- A file system says of these that it cannot, and no more than that.
 local CANNOT <const> = { EINVAL = true, EOPNOTSUPP = true, EAGAIN = true }
 
+local function is_refusal(text)
+  return text and CANNOT[text:match("^%u+")]
+end
+
 --- @param files a Files: its uv, host, guard(fn), busy, finish(done, err),
 --   soon(fn), open_fds, write_later
 -- @return false where the system has none
 function M.new(files)
   local aio = files.host.aio and files.host.aio()
-  if not aio then return false end
+  local poll = aio and files.uv.new_poll(aio:event())
+  if not poll then
+    if aio then aio:close() end
+    return false
+  end
   local self = setmetatable({
     files = files,
     uv = files.uv,
     aio = aio,
-    poll = assert(files.uv.new_poll(aio:event())),
-    waiting = {},  -- token -> ended(text, bytes)
-    count = 0,     -- of these; the loop waits for them, and for nothing else
-    open = {},     -- fd -> true: goes past the cache
+    poll = poll,
+    waiting = {},    -- token -> ended(text, bytes)
+    count = 0,       -- of these; the loop waits for them, and for nothing else
+    open = {},       -- fd -> true: goes past the cache
+    finish = false,  -- guarded: one that raises keeps no other from ending
   }, Direct)
-  assert(self.uv.poll_start(self.poll, "r", files.guard(function()
+  self.finish = files.guard(function(...) files:finish(...) end)
+  assert(self.uv.poll_start(poll, "r", files.guard(function()
     self:reap()
   end)))
-  self.uv.unref(self.poll)
+  self.uv.unref(poll)
   return self
 end
 
@@ -63,13 +73,14 @@ end
 
 -- Ends what is over.
 function Direct:reap()
+  self.aio:wake()
   local token, bytes, text = self.aio:reap()
   while token do
     local ended = self.waiting[token]
     self.waiting[token] = nil
     self.count = self.count - 1
     if self.count == 0 then self.uv.unref(self.poll) end
-    self.files:finish(ended, text, bytes)
+    self.finish(ended, text, bytes)
     if self.uv.is_closing(self.poll) then return end
     token, bytes, text = self.aio:reap()
   end
@@ -97,7 +108,7 @@ end
 function Direct:write(fd, bytes, offset, done)
   if not self.open[fd] then return false end
   local function ended(text, n)
-    if text and CANNOT[text:match("^%u+")] then
+    if is_refusal(text) then
       self:leave(fd)
       return self.files:write_later(fd, bytes, offset, done)
     elseif text then
@@ -115,29 +126,34 @@ function Direct:write(fd, bytes, offset, done)
   return has_begun
 end
 
---- Makes a new file `size` bytes long, filled with zeros, `step` at a time.
+-- Zeros from offset to the next step, and so on, until all is done or it
+-- cannot: done(err, reached). False: not even these could be begun.
+local function fill(self, fd, size, step, offset, done)
+  local function ended(text, n)
+    if is_refusal(text) then
+      self:leave(fd)
+      return done(nil, offset)
+    elseif text or n == 0 then
+      return done(error_of(self, fd, offset, text or "EIO: no bytes"))
+    end
+    local reached = offset + n
+    if reached >= size or not fill(self, fd, size, step, reached, done) then
+      done(nil, reached)
+    end
+  end
+  local count = math.min(step, size - offset)
+  local has_begun = is_aligned(self, count, offset)
+    and await(self, self.aio:zeros(fd, count, offset), ended)
+  if not has_begun then self:leave(fd) end
+  return has_begun
+end
+
+--- Makes a new file `size` bytes long, and fills it with zeros, `step` at a
+-- time: done(err, reached). What is not reached is for the pool to write.
 -- False: it cannot, and has written nothing.
 function Direct:fill(fd, size, step, done)
-  if not is_aligned(self, size, step) or not self.aio:allocate(fd, size)
-    or not self:take(fd) then
-    return false
-  end
-  local function fill(offset)
-    if offset >= size then return done() end
-    local count = math.min(step, size - offset)
-    local function ended(text, n)
-      if text or n == 0 then
-        return done(error_of(self, fd, offset, text or "EIO: no bytes"))
-      end
-      fill(offset + n)
-    end
-    local token, text = self.aio:zeros(fd, count, offset)
-    if not await(self, token, ended) then
-      self.files:soon(function() ended(text) end)
-    end
-  end
-  fill(0)
-  return true
+  return is_aligned(self, size, step) and self.aio:allocate(fd, size)
+    and self:take(fd) and fill(self, fd, size, step, 0, done)
 end
 
 return M

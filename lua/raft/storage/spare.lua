@@ -56,9 +56,12 @@ function Spare:begin()
   local size = self.wanted
   self.files:open_later(self.path .. ".tmp", "create", function(err, fd)
     if err then return self:refused(err) end
-    local function filled(fill_err)
-      if not fill_err then return self:finish(fd, size) end
-      self.files:close_later(fd, function() self:refused(fill_err) end)
+    local function filled(fill_err, reached)
+      if fill_err then
+        return self.files:close_later(fd, function() self:refused(fill_err) end)
+      end
+      if reached < size then return self:fill(fd, size, reached, filled) end
+      self:finish(fd, size)
     end
     local direct = self.files.direct
     if direct and direct:fill(fd, size, STEP_BYTES, filled) then return end
@@ -67,7 +70,7 @@ function Spare:begin()
 end
 
 function Spare:fill(fd, size, offset, done)
-  if offset >= size then return done() end
+  if offset >= size then return done(nil, offset) end
   local step = math.min(STEP_BYTES, size - offset)
   self.files:write_later(fd, segments.zeros(step), offset, function(err)
     if err then return done(err) end
