@@ -58,6 +58,27 @@ describe("frames on the virtual network", function()
     assert.equal(VOTE:rep(1000 - lost), got)
   end)
 
+  it("are lost, doubled and held back, also of what is written at once",
+    function()
+    local site = Site.new(support.seed(), { loss = 0.2, duplicate = 0.2,
+      reorder = 0.2, reorder_ms = 50 })
+    site:process(A)
+    site:process(B)
+    local near, far = site:link(A, B)
+    for _ = 1, 500 do
+      site.loops[A]:ready(function()
+        assert.equal(#VOTE, near.stream:try_write(VOTE))
+      end)
+      site:sleep(1)
+    end
+    site:sleep(1000)
+    local counts = site.network.counts
+    for _, fate in ipairs { "lost", "doubled", "reordered" } do
+      assert.is_true(counts[fate] > 40, fate .. " " .. counts[fate])
+    end
+    assert.equal(VOTE:rep(500 - counts.lost + counts.doubled), far.got)
+  end)
+
   it("are lost one by one, also out of one write", function()
     local site, got = sent({ loss = 0.5 }, { (VOTE .. APPEND):rep(200) })
     local votes, appends = count(got, VOTE), count(got, APPEND)

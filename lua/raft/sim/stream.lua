@@ -63,14 +63,17 @@ function M.write(handle, bytes, callback)
 end
 
 --- Writes what the system takes at once: how many bytes; or nil, the error.
--- What may be taken in part is no whole frame: the adversary does not look.
+-- What the adversary has changed is taken as a whole.
 function M.try_write(handle, bytes)
   if handle.connect_request or handle.queue_bytes > 0 then
     return nil, "EAGAIN"
   end
   if not handle.socket then return nil, "EBADF" end
   if not handle.can_write then return nil, "EPIPE" end
-  return handle.socket:send(bytes, 1)
+  local passed = filtered(handle, bytes)
+  if passed == bytes then return handle.socket:send(bytes, 1) end
+  if passed ~= "" then put_later(handle, handle.socket, passed) end
+  return #bytes
 end
 
 --- Says that nothing more will be written, once all is: a request.
