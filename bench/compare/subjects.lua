@@ -49,9 +49,11 @@ function Embedded:measure(cell, ms)
 end
 
 --- From the SIGKILL of the leader to the next command that is acknowledged, and
--- to another leader, ms.
+-- to another leader, ms. A command goes before: only then do all know the
+-- members, and may lead.
 function Embedded:fail_over()
   local leader = self.cluster:leader()
+  self:measure({ kind = "propose", outstanding = 1, bytes = 128 }, 0)
   local began = uv.hrtime()
   leader:kill("sigkill")
   self.cluster:leader()
