@@ -96,23 +96,24 @@ function play.loaded(player, event)
 end
 
 function play.propose(player, event)
-  return player.core:propose(event.now,
-    table.unpack(format.split(event.commands)))
+  local commands = format.split(event.commands)
+  return player.core:propose(event.now, commands, #commands)
 end
 
 function play.forward(player, event)
-  return player.core:forward(event.now, event.token,
-    table.unpack(format.split(event.commands)))
+  local commands = format.split(event.commands)
+  return player.core:forward(event.now, event.token, commands, #commands)
 end
 
 function play.propose_session(player, event)
-  return player.core:propose_session(event.now,
-    table.unpack(format.split(event.commands)))
+  local commands = format.split(event.commands)
+  return player.core:propose_session(event.now, commands, #commands)
 end
 
 function play.forward_session(player, event)
-  return player.core:forward_session(event.now, event.token,
-    table.unpack(format.split(event.commands)))
+  local commands = format.split(event.commands)
+  return player.core:forward_session(event.now, event.token, commands,
+    #commands)
 end
 
 function play.form(player, event)

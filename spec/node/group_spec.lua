@@ -133,6 +133,20 @@ describe("a group of proposals", function()
     assert.same({ a = "ok r1", b = "ok x", c = "ok r1" }, answers)
   end)
 
+  it("is joined by who gives other options that mean the same", function()
+    for i = 1, 3 do
+      local given = { timeout = i < 3 and 100 or 200 }
+      local function answer(err) answers[i] = err and err.code or "ok" end
+      local checked = { timeout = given.timeout, forward = true }
+      assert.is_false(proposals.group
+        and proposals.group:add("c" .. i, given, answer))
+      assert.is_true(proposals:begin_group("c" .. i, checked, given, answer))
+    end
+    assert.same({ "c1", "c2" }, driver.core.log)
+    driver.outbox:dispatch()
+    assert.equal(2, proposals:group_at(1).count)
+  end)
+
   it("is of one kind: another time-out begins another", function()
     join("a", 100)
     join("b", 200)

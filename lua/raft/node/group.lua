@@ -73,6 +73,12 @@ function Group:add(command, given, callback)
   return true
 end
 
+--- Do these options, checked, mean the same as those that began the group?
+function Group:is_like(checked)
+  return not self.is_session and self.timeout == checked.timeout
+    and self.can_forward == checked.forward
+end
+
 --- The index of the oldest that was not applied.
 function Group:next_index()
   return self.first + self.next - 1

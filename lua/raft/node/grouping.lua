@@ -7,12 +7,17 @@ local Group = require "raft.node.group"
 
 local M = {}
 
---- Takes a command of a caller with a callback into a new group, which the next
--- ones of this turn may join.
+--- Takes a command of a caller with a callback into the group of this turn, if
+-- its options mean the same; or into a new one, which the next ones may join.
 -- @param checked options; `given` are those as the caller gave them, or nil
 -- @param callback a function, or false for nobody
 -- @return false where that is not possible: then there is `submit`
 function M.begin_group(self, command, checked, given, callback)
+  local before = self.group
+  if before and before:is_like(checked)
+    and before:add(command, before.given, callback) then
+    return true
+  end
   self:append_group()
   if not self.outbox:is_clear() then return false end
   local group = Group.new(self.last_order + 1, checked, given,

@@ -74,17 +74,21 @@ local function demand(s, what, ms, predicate)
   error(errors.new("failed", ("liveness: %s within %d ms"):format(what, ms)), 0)
 end
 
--- A write that had failed, on a disk that hung, may still end one of them.
-local function demand_leader(s, ids, ms)
-  demand(s, "no leader of a healed quorum", ms, function()
-    for _, id in ipairs(ids) do
-      if s.members[id].state == "failed" then s:restart(id) end
-    end
-    return s:leader()
-  end)
+-- A write that had failed, on a disk that hung, may still end one of them: it
+-- is started again. False.
+local function revive(s, ids)
+  for _, id in ipairs(ids) do
+    if s.members[id].state == "failed" then s:restart(id) end
+  end
+  return false
 end
 
-local function demand_write(s, given, ms)
+local function demand_leader(s, ids, ms)
+  demand(s, "no leader of a healed quorum", ms,
+    function() return revive(s, ids) or s:leader() end)
+end
+
+local function demand_write(s, given, ids, ms)
   local client <close> = s:client("liveness")
   local is_done, is_over, last = false, false, nil
   s:spawn(function()
@@ -94,8 +98,9 @@ local function demand_write(s, given, ms)
       is_done = err == nil or err.code == "apply_error" or err.code == "refused"
     until is_done or is_over
   end)
-  if s:wait(function() return is_done end, ms) then return end
+  s:wait(function() return revive(s, ids) or is_done end, ms)
   is_over = true
+  if is_done then return end
   error(errors.new("failed", ("liveness: no write within %d ms: %s"):format(ms,
     errors.text(last or "no answer"))), 0)
 end
@@ -174,7 +179,7 @@ local function scenario(s, given, case)
   local kept = quorum(s)
   keep_only(s, kept)
   demand_leader(s, kept, 10 * ELECTION_MS + SETTLE_MS)
-  demand_write(s, given, 20 * ELECTION_MS)
+  demand_write(s, given, kept, 20 * ELECTION_MS)
   finish()
   demand_equal(s)
   if given.check then

@@ -28,14 +28,18 @@ end
 return {
   { number = 90, name = "followers_never_apply",
     reason = "after the leader died: %d, not 3",
-    bug = { "raft.node.applying", "apply_one", function(apply_one)
-      return function(driver, index)
+    bug = { "raft.node.applying", "apply_slice", function(apply_slice)
+      return function(driver)
         local machine = driver.machine
         if driver.role ~= "leader" then
           local function nothing() return true, 0 end
-          driver.machine = { apply = nothing, configure = nothing }
+          local function none(_, _, _, _, _, _, count)
+            return { count = count, values = {}, whys = {}, errors = {} }
+          end
+          driver.machine = { apply = nothing, configure = nothing,
+            apply_many = none }
         end
-        apply_one(driver, index)
+        apply_slice(driver)
         driver.machine = machine
       end
     end },
