@@ -59,15 +59,16 @@ describe("node:transfer", function()
 
   it("to a learner or somebody unknown is refused, in words", function()
     cluster(function(s, leader, follower)
-      assert(leader:change({ n3 = { role = "learner" } }, WAIT))
-      local third = leader.id == "n3" and "n2" or "n3"
+      local third
+      for _, id in ipairs { "n1", "n2", "n3" } do
+        if id ~= leader.id and id ~= follower.id then third = id end
+      end
+      assert(leader:change({ [third] = { role = "learner" } }, WAIT))
       for _, node in ipairs { leader, follower } do
-        if third == "n3" then
-          local code, words = refusal(node:transfer("n3", WAIT))
-          assert.equal("refused none", code)
-          assert.equal("n3 is a learner", words)
-        end
-        local code, words = refusal(node:transfer("n9", WAIT))
+        local code, words = refusal(node:transfer(third, WAIT))
+        assert.equal("refused none", code)
+        assert.equal(third .. " is a learner", words)
+        code, words = refusal(node:transfer("n9", WAIT))
         assert.equal("refused none", code)
         assert.equal("n9 is no member", words)
       end

@@ -23,7 +23,7 @@ local LEAVING <const> = { "learner.stored", "joint.stored" }
 
 -- The step is missed by a leader that leads no more, and by a slow follower
 -- that gets two of them at once: then there is another round.
-local TRIES <const> = 24  -- the new node is needed for none of the steps
+local TRIES <const> = 8
 
 local function new_cluster()
   helper.patience(PATIENCE_MS)

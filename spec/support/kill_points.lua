@@ -145,6 +145,10 @@ local function form_of(config)
   return "final"
 end
 
+local steps = {}  -- index of a configuration that was the newest -> its form
+
+-- A step is durable, or committed, also when the next one is there already: on
+-- a fast disk that comes before the end of a write.
 local function look_at_change(driver)
   if not armed or not driver.core then return end
   local config, index = driver.core:config()
@@ -152,10 +156,15 @@ local function look_at_change(driver)
   local after = armed.after
   if after and index <= after then return end
   if not after and not config.members[driver.id] then return end
-  local form = form_of(config)
-  hit(form .. ".appended")
-  if driver.storage:status().last >= index then hit(form .. ".stored") end
-  if driver.core:status().commit >= index then hit(form .. ".committed") end
+  steps[index] = form_of(config)
+  hit(steps[index] .. ".appended")
+  local durable, commit = driver.storage:status().last,
+    driver.core:status().commit
+  for at, form in pairs(steps) do
+    local is_of_this = at > (after or 0)
+    if is_of_this and durable >= at then hit(form .. ".stored") end
+    if is_of_this and commit >= at then hit(form .. ".committed") end
+  end
 end
 
 local function watch_changes(driver)
