@@ -60,12 +60,16 @@ static int finish(struct raft_encoder *e, bool is_plain) {
   return 1;
 }
 
+bool raft_lua_put_answer(struct raft_encoder *e, int value, int why) {
+  begin(e, !lua_isnil(e->L, value) + !lua_isnil(e->L, why));
+  return put_pair(e, "value", value) && put_pair(e, "why", why);
+}
+
 static int answer_encode(lua_State *L) {
   uint8_t few[RAFT_CODEC_FEW_BYTES];
   struct raft_encoder e = {.L = L, .bytes = few, .room = sizeof few};
   two_arguments(L);
-  begin(&e, !lua_isnil(L, 1) + !lua_isnil(L, 3));
-  return finish(&e, put_pair(&e, "value", 1) && put_pair(&e, "why", 3));
+  return finish(&e, raft_lua_put_answer(&e, 1, 3));
 }
 
 static int query_encode(lua_State *L) {

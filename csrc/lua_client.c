@@ -15,7 +15,7 @@
  *   session_decode(bytes) -> op, session, sequence, floor, command | nil
  *
  * The frames are drawn in lua/raft/client/frames.lua, the payload of a SESSION
- * entry in session_entry.lua. Kinds and ops are numbers here.
+ * entry in lua_session.h. Kinds and ops are numbers here.
  *
  * Lua does not see how large their buffers are, and would collect them late: so
  * whoever ends a connection drops its reader and writer.
@@ -29,6 +29,7 @@
 
 #include "crc32c.h"
 #include "lua_codec.h"
+#include "lua_session.h"
 #include "wire.h"
 
 #define READER "raft.client_reader"
@@ -38,8 +39,6 @@
 #define KIND_FIRST    32   /* head */
 #define KIND_SESSION  33
 #define KIND_RESULT   36 /* and the last one */
-#define OP_COMMAND    2
-#define OP_LAST       4
 
 /* Buffers that are larger go with what they were made for. */
 #define KEPT_BYTES_MAX (64 << 10)
@@ -58,14 +57,6 @@ enum {
   AT_BODY_CRC = 40,
   HEAD_BYTES = 44,
 };
-
-enum { /* and those of a SESSION entry */
-       AT_OP = 0,
-       AT_SESSION = 1,
-       AT_SEQUENCE = 9,
-       AT_FLOOR = 17,
-};
-_Static_assert(AT_FLOOR + 8 == RAFT_SESSION_HEAD_BYTES, "the floor is last");
 
 /* ---- one frame ----------------------------------------------------------- */
 
@@ -360,16 +351,14 @@ static int writer_command(lua_State *L) {
                    .id = (uint64_t)luaL_checkinteger(L, 2),
                    .number = (uint64_t)luaL_checkinteger(L, 3),
                    .body_size = RAFT_SESSION_HEAD_BYTES + size};
-  uint64_t session = (uint64_t)luaL_checkinteger(L, 4);
-  uint64_t sequence = (uint64_t)luaL_checkinteger(L, 5);
-  uint64_t floor = (uint64_t)luaL_checkinteger(L, 6);
+  struct raft_session_head place = {.op = RAFT_SESSION_COMMAND,
+                                    .session = luaL_checkinteger(L, 4),
+                                    .sequence = luaL_checkinteger(L, 5),
+                                    .floor = luaL_checkinteger(L, 6)};
   if (h.body_size > UINT32_MAX - HEAD_BYTES) luaL_error(L, "too large a body");
   uint8_t *out = reserve_or_raise(L, b, HEAD_BYTES + h.body_size);
   uint8_t *body = out + HEAD_BYTES;
-  body[AT_OP] = OP_COMMAND;
-  raft_put_u64(body + AT_SESSION, session);
-  raft_put_u64(body + AT_SEQUENCE, sequence);
-  raft_put_u64(body + AT_FLOOR, floor);
+  raft_session_put(body, &place);
   memcpy(body + RAFT_SESSION_HEAD_BYTES, command, size);
   put_head(out, &h);
   b->size += HEAD_BYTES + h.body_size;
@@ -401,17 +390,12 @@ static int client_frame(lua_State *L) {
 static int session_decode(lua_State *L) {
   size_t size;
   const uint8_t *bytes = (const uint8_t *)luaL_checklstring(L, 1, &size);
-  if (size < RAFT_SESSION_HEAD_BYTES) return 0;
-  uint8_t op = bytes[AT_OP];
-  lua_Integer session = (lua_Integer)raft_get_u64(bytes + AT_SESSION);
-  lua_Integer sequence = (lua_Integer)raft_get_u64(bytes + AT_SEQUENCE);
-  lua_Integer floor = (lua_Integer)raft_get_u64(bytes + AT_FLOOR);
-  if (op == 0 || op > OP_LAST) return 0;
-  if (session < 0 || sequence < 0 || floor < 0) return 0;
-  lua_pushinteger(L, op);
-  lua_pushinteger(L, session);
-  lua_pushinteger(L, sequence);
-  lua_pushinteger(L, floor);
+  struct raft_session_head h;
+  if (!raft_session_read(bytes, size, &h)) return 0;
+  lua_pushinteger(L, h.op);
+  lua_pushinteger(L, h.session);
+  lua_pushinteger(L, h.sequence);
+  lua_pushinteger(L, h.floor);
   lua_pushlstring(L, (const char *)bytes + RAFT_SESSION_HEAD_BYTES,
                   size - RAFT_SESSION_HEAD_BYTES);
   return 5;

@@ -37,6 +37,11 @@ bool raft_codec_write(struct raft_encoder *e, int depth);
  * write makes; the stack may have more or less on it then. */
 bool raft_codec_read(lua_State *L, struct raft_in *in, int depth);
 
+/* Writes the answer of a result that is no error: what it came to and why, at
+ * these places of the stack, not counted from its top. False: it is not plain;
+ * the stack may have more on it then. */
+bool raft_lua_put_answer(struct raft_encoder *e, int value, int why);
+
 /* Pushes true, value, why of an answer that is no error. False: it is not just
  * that, and nothing is pushed. */
 bool raft_lua_push_answer(lua_State *L, const uint8_t *bytes, size_t size);

@@ -483,6 +483,7 @@ static void open_core(lua_State *L) {
       {"deadline", core_deadline},
       {"entry", raft_lua_entry},
       {"run", raft_lua_run},
+      {"requests", raft_lua_requests},
       {"term_at", raft_lua_term_at},
       {"config", core_config},
       {"status", core_status},
@@ -515,6 +516,7 @@ int luaopen_raft_core(lua_State *L) {
   raft_lua_open_wire(L);
   raft_lua_open_codec(L);
   raft_lua_open_answer(L);
+  raft_lua_open_kept(L);
   raft_lua_open_client(L);
   raft_lua_open_ship(L);
   raft_lua_open_snapfile(L);

@@ -55,6 +55,7 @@ int raft_lua_forward_session(lua_State *L);
 /* lua_log.c: entries, to be applied. */
 int raft_lua_entry(lua_State *L);
 int raft_lua_run(lua_State *L);
+int raft_lua_requests(lua_State *L);
 int raft_lua_term_at(lua_State *L);
 
 /* lua_snapshot.c: events and questions about snapshots and results. */

@@ -6,6 +6,7 @@
  *   lua_recovery.c  what a core starts from
  *   lua_codec.c   plain values as bytes
  *   lua_answer.c  answers and queries of clients as bytes
+ *   lua_kept.c    answers that sessions keep
  *   lua_client.c  frames between clients and nodes
  *   lua_ship.c    frames on the connection of a snapshot
  *   lua_snapfile.c  the file of a snapshot
@@ -30,6 +31,7 @@
 void raft_lua_open_wire(lua_State *L);
 void raft_lua_open_codec(lua_State *L);
 void raft_lua_open_answer(lua_State *L);
+void raft_lua_open_kept(lua_State *L);
 void raft_lua_open_client(lua_State *L);
 void raft_lua_open_ship(lua_State *L);
 void raft_lua_open_snapfile(lua_State *L);

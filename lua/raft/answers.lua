@@ -22,13 +22,6 @@ end
 local CODES <const> = {}
 for _, code in ipairs(errors.codes()) do CODES[code] = true end
 
--- How the bytes of every error begin.
-local ERROR_HEAD <const> = codec.encode({ error = false }):sub(1, -2)
-local ERROR_WEIGHT <const> = 1024
--- A byte that tells most answers from errors: the first of the key.
-local KEY_AT <const> = #ERROR_HEAD - #"error" + 1
-local ERROR_KEY <const> = ("error"):byte()
-
 local OUTCOMES <const> = { none = true, unknown = true }
 
 -- The error value of these fields, or nil: no node says such a thing.
@@ -74,14 +67,6 @@ function M.encode(ok, value, why)
   if is_done and bytes then return bytes end
   is_done, bytes = pcall(codec.encode, { value = value, why = why })
   return is_done and bytes or encode_error(not_plain(bytes))
-end
-
---- What an answer weighs among those that are kept, the same on every node: the
--- text of an error may name a file, and be longer elsewhere.
-function M.weight(bytes)
-  if bytes:byte(KEY_AT) ~= ERROR_KEY then return #bytes end
-  local is_error = bytes:sub(1, #ERROR_HEAD) == ERROR_HEAD
-  return is_error and ERROR_WEIGHT or #bytes
 end
 
 -- What may be an error.

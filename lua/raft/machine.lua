@@ -54,14 +54,23 @@ function Machine:apply(index, term, time, command)
   return run(self, self.apply_fn, index, term, time, command)
 end
 
+-- Must a slice end behind this result?
+local function is_last(value, bytes_max)
+  local kind = type(value)
+  return kind == "table" or kind == "string" and #value > bytes_max
+end
+
 --- Applies commands in a row, of which each counts for itself as with apply. It
--- ends behind one whose result is a table, which the next one may change.
+-- ends behind one whose result is a table, which the next one may change, or a
+-- string of more than bytes_max, where that is given.
 -- @param commands a list; they stand at [from, from + count)
 -- @return { count=, values=, whys=, errors= }: how many were applied, and by
 --   their place from 1 on what each has come to: errors[i], or values[i] and
 --   whys[i]; `fault`, where there is one, is the error that only this node had,
 --   of the one after these: it must stop
-function Machine:apply_many(first, term, time, commands, from, count)
+function Machine:apply_many(first, term, time, commands, from, count,
+    bytes_max)
+  bytes_max = bytes_max or math.huge
   local fn, entry = self.apply_fn, self.entry
   local values, whys, errs = {}, {}, {}
   local done, at = 0, from - 1
@@ -71,8 +80,14 @@ function Machine:apply_many(first, term, time, commands, from, count)
       local value, why = fn(commands[at + done + 1], entry)
       done = done + 1
       values[done] = value
-      if why ~= nil then whys[done] = why end
-      if type(value or why) == "table" then count = done end
+      if why ~= nil then
+        whys[done] = why
+        if is_last(why, bytes_max) then count = done end
+      end
+      local kind = type(value)  -- is_last, without a call
+      if kind == "table" or kind == "string" and #value > bytes_max then
+        count = done
+      end
     end
   end
   local own

@@ -78,6 +78,43 @@ function State:apply(index, time, bytes, run)
   return true, result
 end
 
+--- May so many commands of one session be applied in a row, and their answers
+-- be kept then? See @{raft.sessions}.
+function State:admit_many(...)
+  return self.sessions:admit_many(...)
+end
+
+-- Keeps the answers to the commands of a slice, from this sequence on.
+local function keep_slice(kept, sequence, slice)
+  local values, whys, errs = slice.values, slice.whys, slice.errors
+  local done, weight, count = 0, 0, slice.count
+  local has_errors = next(errs) ~= nil
+  while done < count do
+    local last = has_errors and done or count
+    while last < count and not errs[last + 1] do last = last + 1 end
+    local added, more = kept:add_many(sequence + done, values, whys, done + 1,
+      last)
+    done, weight = done + added, weight + more
+    if done < count then  -- this one is not plain
+      done = done + 1
+      local err = errs[done]
+      local bytes = err and answers.encode(false, err)
+        or answers.encode(true, values[done], whys[done])
+      weight = weight + kept:add(sequence + done - 1, bytes)
+    end
+  end
+  return weight
+end
+
+--- The first of them were applied, as @{raft.machine} says of a slice.
+-- @param session as admit_many gave it
+-- @param index of the last in the slice; the highest of their floors
+function State:applied_many(session, slice, index, floor)
+  self.sessions:answered_many(session, slice.count, index, floor, keep_slice,
+    slice)
+  self.results:add_many(slice)
+end
+
 ----------------------------------------------------------------- snapshots --
 
 --- Says what is kept: add(piece).
@@ -111,6 +148,7 @@ function State:load(read)
   bytes, rest = take(read, rest, (SIZE_FORMAT:unpack(head)))
   local kept, err = sessions.decode(bytes, self.limits or nil)
   if not kept then error(err, 0) end
+  self.sessions:drop()
   self.sessions, self.results = kept, results.decode(digests)
   return function()
     if rest == "" then return read() end

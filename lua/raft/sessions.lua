@@ -4,20 +4,22 @@
 -- Promises. What happens follows from the entries alone, so it is the same on
 -- every node: no clock, no order of a table. A command is run once at most,
 -- and those of one session in the order of their sequences.
-local answers = require "raft.answers"
 local codec = require "raft.codec"
+local core = require "raft.core"
+local errors = require "raft.errors"
 
 local M = {}
-
-local weight_of <const> = answers.weight
 
 local SESSIONS_MAX <const> = 4096
 local ANSWERS_MAX <const> = 1024    -- kept for one session
 local BYTES_MAX <const> = 64 << 20  -- of answers, of all sessions
+local RESULT_BYTES <const> = 1000   -- of most results; it may have two parts
+local ANSWER_WEIGHT <const> = 4096  -- no answer to such a one weighs more
 local TTL_MIN_MS <const> = 1000
 local TTL_MAX_MS <const> = 7 * 24 * 3600 * 1000
 
 M.ANSWERS_MAX = ANSWERS_MAX
+M.RESULT_BYTES = RESULT_BYTES
 
 local Sessions = { __name = "raft.sessions" }
 Sessions.__index = Sessions
@@ -64,6 +66,7 @@ local function remove(self, session)
   self.count = self.count - 1
   self.bytes = self.bytes - session.bytes
   unlink(session)
+  session.answers:drop()
 end
 
 local function is_over(session, time)
@@ -91,28 +94,24 @@ end
 
 -- Nobody waits for what is below this.
 local function raise_floor(self, session, floor)
-  local kept, count, weight = session.answers, 0, 0
-  local top = floor <= session.last and floor - 1 or session.last
-  for sequence = session.floor, top do
-    local bytes = kept[sequence]
-    if bytes then
-      kept[sequence], count = nil, count + 1
-      weight = weight + weight_of(bytes)
-    end
-  end
+  local count, weight = session.answers:trim(floor)
   session.floor = floor
   session.answer_count = session.answer_count - count
   session.bytes, self.bytes = session.bytes - weight, self.bytes - weight
 end
 
+-- So many answers more are kept, up to this sequence.
+local function note_kept(self, session, sequence, count, weight)
+  session.last = sequence
+  session.answer_count = session.answer_count + count
+  session.bytes, self.bytes = session.bytes + weight, self.bytes + weight
+end
+
 --- Keeps the answer to a command that was new, as bytes.
 -- @param session as admit gave it
 function Sessions:answered(session, sequence, bytes)
-  session.last = sequence
-  session.answers[sequence] = bytes
-  session.answer_count = session.answer_count + 1
-  local weight = weight_of(bytes)
-  session.bytes, self.bytes = session.bytes + weight, self.bytes + weight
+  local weight = session.answers:add(sequence, bytes)
+  note_kept(self, session, sequence, 1, weight)
   if self.bytes > self.limits.bytes then evict(self, session) end
 end
 
@@ -127,8 +126,8 @@ end
 
 function operations.open(self, index, time, request)
   local session = { id = index, ttl = ttl_of(request), used_index = index,
-    used_time = time, last = 0, floor = 1, answers = {}, answer_count = 0,
-    bytes = 0 }
+    used_time = time, last = 0, floor = 1, answers = core.answers_kept(),
+    answer_count = 0, bytes = 0 }
   add(self, session)
   evict(self, session)
   return "opened", index
@@ -163,7 +162,7 @@ function Sessions:admit(index, time, id, sequence, floor)
   if sequence < session.floor then
     return "late"
   elseif sequence <= last then
-    return "again", session.answers[sequence]
+    return "again", session.answers:get(sequence)
   elseif sequence > last + 1 and sequence > session.floor then
     return "gap"
   elseif session.answer_count >= limits.answers
@@ -171,6 +170,40 @@ function Sessions:admit(index, time, id, sequence, floor)
     return "full"
   end
   return "new", session
+end
+
+--- May so many commands of one session be run one after the other, and answered
+-- then? Where none of them is refused, whatever they come to, as long as only
+-- the last one comes to more than RESULT_BYTES. It is in use then, as if the
+-- last one had been admitted.
+-- @param sequence of the first; the others follow
+-- @param span the most answers kept before one of them, for their floors
+-- @return the session for answered_many; or nil, and nothing was done
+function Sessions:admit_many(index, time, id, sequence, count, span)
+  local session, limits = self.by_id[id], self.limits
+  local is_next = session and sequence == session.last + 1
+    and sequence >= session.floor
+  if not is_next or is_over(session, time) or span >= limits.answers
+    or self.bytes + count * ANSWER_WEIGHT > limits.bytes then
+    return nil
+  end
+  expire(self, time)  -- before the first
+  used(self, index + count - 1, time, id)
+  expire(self, time)  -- before the second: another one is the oldest by now
+  return session
+end
+
+--- The first so many of them were run.
+-- @param index of the last of these, and the highest of their floors
+-- @param keep function(kept, sequence, ...), with what comes behind it: keeps
+--   the answers from this sequence on, and returns what they weigh
+function Sessions:answered_many(session, count, index, floor, keep, ...)
+  local before = session.last
+  local weight = keep(session.answers, before + 1, ...)
+  session.used_index = index
+  note_kept(self, session, before + count, count, weight)
+  if floor > session.floor then raise_floor(self, session, floor) end
+  if self.bytes > self.limits.bytes then evict(self, session) end
 end
 
 function operations.command(self, index, time, request, run)
@@ -214,16 +247,33 @@ end
 local FIELDS <const> = { "id", "ttl", "used_index", "used_time", "last",
   "floor" }
 
+--- They are of no use any more.
+function Sessions:drop()
+  while self.count > 0 do remove(self, self.ends.after) end
+end
+
 --- All sessions as bytes, the same on every node.
 function Sessions:encode()
   local list, session = {}, self.ends.after
   while session ~= self.ends do
-    local item = { answers = session.answers }
+    local item = { answers = session.answers:all() }
     for _, name in ipairs(FIELDS) do item[name] = session[name] end
     list[#list + 1] = item
     session = session.after
   end
   return codec.encode(list)
+end
+
+-- Takes the answers, a list by their sequences; false: one is missing there.
+local function take_answers(session)
+  local list, first, count = session.answers, session.last + 1, 0
+  while list[first - 1] do first = first - 1 end
+  local kept = core.answers_kept()
+  for sequence = first, session.last do kept:add(sequence, list[sequence]) end
+  for _ in pairs(list) do count = count + 1 end
+  session.answers = kept
+  session.answer_count, session.bytes = kept:size()
+  return session.answer_count == count
 end
 
 --- Sessions from bytes of encode: them, or nil and an error value.
@@ -232,10 +282,9 @@ function M.decode(bytes, limits)
   if err then return nil, err end
   local self = M.new(limits)
   for _, session in ipairs(list) do
-    session.answer_count, session.bytes = 0, 0
-    for _, answer in pairs(session.answers) do
-      session.answer_count = session.answer_count + 1
-      session.bytes = session.bytes + weight_of(answer)
+    if not take_answers(session) then
+      return nil, errors.new("corrupt", ("an answer of session %d is missing")
+        :format(session.id))
     end
     add(self, session)
   end

@@ -11,6 +11,7 @@ local function new_driver(log)
     run = function(_, index)
       return 1, log[index][1], 1, 100 + index, { log[index][2] }
     end,
+    requests = function() end,
     applied = function() return true end,
   }
   driver.machine = {

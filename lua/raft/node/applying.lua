@@ -6,6 +6,7 @@
 -- first one that a witness's log does not have to the next state that comes in.
 -- An install waits for no apply that it covers.
 local errors = require "raft.errors"
+local slices = require "raft.node.slices"
 local view = require "raft.node.view"
 
 local M = {}
@@ -44,19 +45,6 @@ function RUN.config(driver, index, term, time, config)
   return driver.machine:configure(index, term, time, config)
 end
 
--- The core compares with the others what applying has come to.
-local function compare(driver, index, digest)
-  local ok, code = driver:step(driver.core:results(driver:now(), index, digest))
-  assert(ok or driver.is_closed, code)
-end
-
--- At some indexes nodes compare.
-local function compare_at(driver, index)
-  if driver.lacks_commands then return end
-  if index % driver.options.compare_every ~= 0 then return end
-  compare(driver, index, driver.kept.results:check(index))
-end
-
 -- @param group whose it is, if it is the request of one
 local function apply_one(driver, index, kind, term, time, command, group)
   local ok, value, extra = true, nil, nil
@@ -71,7 +59,7 @@ local function apply_one(driver, index, kind, term, time, command, group)
     ok, value = false, no_result(driver)
   end
   driver.applied = index
-  compare_at(driver, index)
+  slices.compare_at(driver, index)
   if group then
     driver.proposals:applied_request(group, ok, value, extra)
   elseif driver.proposals:are_waiting() then
@@ -81,66 +69,20 @@ end
 
 --------------------------------------------------------------------- slices --
 
-local function report_errors(driver, slice)
-  if driver.is_replaying or not next(slice.errors) then return end
-  for i = 1, slice.count do
-    if slice.errors[i] then driver:report(slice.errors[i]) end
-  end
-end
-
--- Answers those who wait for the commands from `first` on.
-local function answer(driver, first, term, slice)
-  local proposals = driver.proposals
-  for i = 1, slice.count do
-    if not proposals:are_waiting() then return end
-    local err = slice.errors[i]
-    if err then
-      proposals:applied(first + i - 1, term, false, err)
-    else
-      proposals:applied(first + i - 1, term, true, slice.values[i],
-        slice.whys[i])
-    end
-  end
-end
-
--- Commands that stand in a row, from one of them on: how many were applied.
-local function apply_some_of(driver, run, done, group)
-  local first = run.first + done
-  local slice = driver.machine:apply_many(first, run.term, run.time,
-    run.commands, run.from + done, run.count - done)
-  driver.kept.results:add_many(slice)
-  report_errors(driver, slice)
-  driver.applied = first + slice.count - 1
-  if group then
-    driver.proposals:applied_group(group, slice)
-  else
-    answer(driver, first, run.term, slice)
-  end
-  if slice.fault then driver:fail(slice.fault) end
-  return slice.count
-end
-
-local function apply_commands(driver, run, group)
-  local done = 0
-  while done < run.count do
-    done = done + apply_some_of(driver, run, done, group)
-    if driver.is_closed then return end
-  end
-  compare_at(driver, driver.applied)
-end
-
--- The next entries, up to `last`, that can be applied together; and the group
--- whose they are. Of a group that was appended here, in the term that stands
--- in the log, the commands are at hand.
-local function next_run(driver, first, last)
-  local core = driver.core
+-- The group whose the next entries are, up to `last`, or nil.
+local function group_at(driver, first, last)
   local group = driver.proposals:group_at(first)
-  if group then
-    last = math.min(last, group:last_index())
-    if core:term_at(last) ~= group.term then group = nil end
-  end
+  if not group then return nil end
+  last = math.min(last, group:last_index())
+  return driver.core:term_at(last) == group.term and group or nil
+end
+
+-- The next entries, up to `last`, that can be applied together. Of a group that
+-- was appended here, in the term that stands in the log, the commands are at
+-- hand.
+local function next_run(driver, first, last, group)
   local count, kind, term, time, commands =
-    core:run(first, group and first or last)
+    driver.core:run(first, group and first or last)
   assert(count, "an entry to apply is not there")
   local run = { first = first, count = count, kind = kind, term = term,
     time = time, commands = commands, from = 1 }
@@ -148,7 +90,7 @@ local function next_run(driver, first, last)
     run.count, run.commands = last - first + 1, group.commands
     run.from = group.next
   end
-  return run, group
+  return run
 end
 
 -- Where the next slice must end: it is short, and after it nodes may compare.
@@ -158,18 +100,26 @@ local function slice_end(driver)
     applied + every - applied % every)
 end
 
-local function apply_slice(driver)
-  local run, group = next_run(driver, driver.applied + 1, slice_end(driver))
-  if run.kind == "command" and not driver.lacks_commands then
-    return apply_commands(driver, run, group)
-  end
-  -- Who waits for commands that are not applied is told so one by one.
+-- Who waits for commands that are not applied is told so one by one.
+local function apply_each(driver, run, group)
   if group and not group.is_session then group = nil end
   for i = 1, run.count do
     if driver.is_closed then return end
     apply_one(driver, run.first + i - 1, run.kind, run.term, run.time,
       run.commands[run.from + i - 1], group)
   end
+end
+
+local function apply_slice(driver)
+  local first, last = driver.applied + 1, slice_end(driver)
+  local group = group_at(driver, first, last)
+  if group then last = math.min(last, group:last_index()) end
+  if slices.apply_requests(driver, first, last, group) then return end
+  local run = next_run(driver, first, last, group)
+  if run.kind == "command" and not driver.lacks_commands then
+    return slices.apply_commands(driver, run, group)
+  end
+  apply_each(driver, run, group)
 end
 
 -- Tells those who wait for it how far the state has come.
@@ -220,7 +170,7 @@ local function load(driver, info)
   if ok and err then driver:warn(err) end
   local kept = driver.kept.results  -- compared now, not at the next index
   if ok and kept.checked > 0 then
-    compare(driver, kept.checked, kept.checked_digest)
+    slices.compare(driver, kept.checked, kept.checked_digest)
   end
   return ok, err
 end

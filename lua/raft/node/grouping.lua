@@ -66,11 +66,23 @@ function M.group_at(self, index)
   return self.epochs:group_at(index)
 end
 
+-- Requests are answered at once: nothing of the user runs in that.
+local function answer_requests(group, slice)
+  local values, whys, errs = slice.values, slice.whys, slice.errors
+  for i = 1, slice.count do
+    group:applied_request(errs[i] == nil, errs[i] or values[i], whys[i])
+  end
+end
+
 --- The next ones of this group were applied, with what @{raft.machine} says.
 function M.applied_group(self, group, slice)
   local driver = self.driver
   self.open_count = self.open_count - slice.count
-  driver:defer(group:applied(slice, function(err) driver:report(err) end))
+  if group.is_session then
+    answer_requests(group, slice)
+  else
+    driver:defer(group:applied(slice, function(err) driver:report(err) end))
+  end
   driver:acknowledge(group:next_index() - 1)
   if group.next > group.count then self.epochs:group_done() end
 end

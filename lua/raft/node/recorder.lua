@@ -132,8 +132,8 @@ end
 local StandIn = { __name = "raft.core (recorded)" }
 StandIn.__index = StandIn
 
-for _, name in ipairs { "deadline", "entry", "run", "term_at", "config",
-  "status", "digest", "check", "close", "snapshot_meta" } do
+for _, name in ipairs { "deadline", "entry", "run", "requests", "term_at",
+  "config", "status", "digest", "check", "close", "snapshot_meta" } do
   StandIn[name] = function(self, ...) return self.core[name](self.core, ...) end
 end
 
