@@ -1,6 +1,8 @@
 -- Commands go into a core in lists, and come out of it in runs.
 local raft = require "raft.core"
 
+local session_entry = require "raft.session_entry"
+
 local TERM <const> = 2  -- of the one that leads
 
 local function leader()
@@ -109,5 +111,74 @@ describe("core:run", function()
     local ok, err = pcall(core.run, core, 2, 1)
     assert.is_false(ok)
     assert.matches("it ends before it begins", err)
+  end)
+end)
+
+describe("core:requests", function()
+  local core
+  before_each(function()
+    core = leader()
+    core:wall(7000)
+  end)
+
+  local function request(changes)
+    local all = { op = "command", session = 5, sequence = 1, floor = 1,
+      command = "c" }
+    for name, value in pairs(changes) do all[name] = value end
+    all.command = all.command .. all.sequence
+    return session_entry.encode(all)
+  end
+
+  -- Sequences from the first one on, with these floors.
+  local function several(first, floors)
+    local list = {}
+    for i, floor in ipairs(floors) do
+      list[i] = request { sequence = first + i - 1, floor = floor }
+    end
+    return list
+  end
+
+  it("says the commands of one session that follow one another", function()
+    local list = several(4, { 2, 4, 3, 5, 1 })
+    core:propose_session(2000, list, #list)
+    assert.same({ 5, { "c4", "c5", "c6", "c7", "c8" }, { 2, 4, 4, 5, 5 }, TERM,
+      7000, 5, 4, 3 }, { core:requests(3, 99) })
+    assert.same({ 2, { "c5", "c6" }, { 4, 4 }, TERM, 7000, 5, 5, 2 },
+      { core:requests(4, 5) })
+    assert.equal(0, select("#", core:requests(7, 99)))  -- a single one
+    assert.equal(0, select("#", core:requests(3, 3)))
+  end)
+
+  it("ends before whatever is not the next command of that session",
+    function()
+    local two = several(1, { 1, 1 })
+    for _, other in ipairs { request { session = 6, sequence = 3 },
+      request { sequence = 4 }, request { sequence = 2 }, "garbage",
+      request { sequence = 3, floor = 4 },
+      request { op = "keep", sequence = 3 }, ("\2"):rep(40), "" } do
+      local at = core:propose_session(2000, two[1], two[2], other)
+      assert.equal(2, (core:requests(at, at + 2)))
+      assert.equal(0, select("#", core:requests(at + 1, at + 2)))
+      assert.equal(0, select("#", core:requests(at + 2, at + 2)))
+    end
+    local at = core:propose_session(2000, two, 2)
+    core:propose(2000, request { sequence = 3 })
+    assert.equal(2, (core:requests(at, at + 9)))
+    core:wall(7001)
+    at = core:propose_session(2000, two[1])
+    core:wall(7002)
+    core:propose_session(2000, two[2])
+    assert.equal(0, select("#", core:requests(at, at + 1)))
+    assert.equal(0, select("#", core:requests(2, 99)))  -- a no-op
+    assert.equal(0, select("#", core:requests(at + 2, at + 9)))  -- nothing
+  end)
+
+  it("holds no more bytes than a run", function()
+    local list = {}
+    for i = 1, 4 do
+      list[i] = request { sequence = i, command = ("x"):rep(30000) }
+    end
+    core:propose_session(2000, list, 4)
+    assert.equal(2, (core:requests(3, 99)))
   end)
 end)

@@ -1,4 +1,5 @@
 local answers = require "raft.answers"
+local codec = require "raft.codec"
 local errors = require "raft.errors"
 local helper = require "spec.support.helper"
 local sessions = require "raft.sessions"
@@ -135,6 +136,35 @@ describe("sessions", function()
     end
     assert.same(left[1], left[2])
     assert.is_true(left[1][1] < 5)
+  end)
+
+  it("end by the time of an entry in the middle of many, too", function()
+    local log = new_log()
+    local patient, hasty = log.open(60000), log.open(1000)
+    log.time = log.time + 1000
+    -- Until the first of the two it is not the oldest, and nobody looks at it.
+    assert(log.all:admit_many(log.index + 1, log.time, patient, 1, 2, 1))
+    log.index = log.index + 2
+    assert.equal("expired", log.command(hasty, 1))
+    assert.equal(1, log.all.count)
+    local bytes = log.all:encode()
+    log = new_log()
+    patient = log.open(60000)
+    log.open(1000)
+    log.time = log.time + 1000
+    log.command(patient, 2)  -- twice in use, and nothing kept
+    log.command(patient, 3)
+    assert.equal(bytes, log.all:encode())
+  end)
+
+  it("are corrupt where an answer is missing", function()
+    local log = new_log()
+    local id = log.open()
+    for sequence = 1, 3 do log.command(id, sequence) end
+    local list = assert(codec.decode(log.all:encode()))
+    list[1].answers[2] = nil
+    local _, err = sessions.decode(codec.encode(list))
+    assert.equal("corrupt", err.code)
   end)
 
   it("survive a snapshot, with their order of use", function()

@@ -108,10 +108,9 @@ end
 
 --- The first of them were applied, as @{raft.machine} says of a slice.
 -- @param session as admit_many gave it
--- @param index of the last in the slice; the highest of their floors
-function State:applied_many(session, slice, index, floor)
-  self.sessions:answered_many(session, slice.count, index, floor, keep_slice,
-    slice)
+-- @param floor the highest of their floors
+function State:applied_many(session, slice, floor)
+  self.sessions:answered_many(session, slice.count, floor, keep_slice, slice)
   self.results:add_many(slice)
 end
 

@@ -187,20 +187,18 @@ function Sessions:admit_many(index, time, id, sequence, count, span)
     or self.bytes + count * ANSWER_WEIGHT > limits.bytes then
     return nil
   end
-  expire(self, time)  -- before the first
   used(self, index + count - 1, time, id)
-  expire(self, time)  -- before the second: another one is the oldest by now
+  expire(self, time)  -- as before the second: this one is not the oldest now
   return session
 end
 
 --- The first so many of them were run.
--- @param index of the last of these, and the highest of their floors
+-- @param floor the highest of their floors
 -- @param keep function(kept, sequence, ...), with what comes behind it: keeps
 --   the answers from this sequence on, and returns what they weigh
-function Sessions:answered_many(session, count, index, floor, keep, ...)
+function Sessions:answered_many(session, count, floor, keep, ...)
   local before = session.last
   local weight = keep(session.answers, before + 1, ...)
-  session.used_index = index
   note_kept(self, session, before + count, count, weight)
   if floor > session.floor then raise_floor(self, session, floor) end
   if self.bytes > self.limits.bytes then evict(self, session) end

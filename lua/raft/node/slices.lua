@@ -91,8 +91,7 @@ local function answer_some_of(driver, run, done, group)
     run.commands, done + 1, run.count - done, RESULT_BYTES)
   local count = slice.count
   if count > 0 then
-    kept:applied_many(session, slice, first + count - 1,
-      run.floors[done + count])
+    kept:applied_many(session, slice, run.floors[done + count])
   end
   tell(driver, first, run.term, slice, group)
   return count
