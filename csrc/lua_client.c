@@ -1,91 +1,38 @@
-/* lua_client.c - frames between clients and nodes, many of them at once.
+/* lua_client.c - frames between clients and nodes as they come in, many of them
+ * at once; lua_client_writer.c has those that go out.
  *
- *   client_frame(kind, id, number, body) -> bytes
  *   client_reader(body_max) -> reader
  *     reader:feed(chunk)       once next has said that there is no more
  *     reader:next() -> kind, id, number, body | nil | false, why
  *     reader:next_answer()     the same; of a RESULT that is no error, and as
  *         answer_decode reads it: kind, id, number, true, value, why
+ *     reader:next_answers()    two or more of these with ids that follow one
+ *         another: count, id of the first, highest number, values, whys; or
+ *         nothing, and next_answer is to be asked
+ *     reader:next_requests()   the same of SESSION frames of one number: count,
+ *         id of the first, number, bodies; or nothing
  *     reader:drop()            it ends here: what it keeps is freed now
- *   client_writer() -> writer
- *     writer:frame(kind, id, number, body)
- *     writer:command(id, number, session, sequence, floor, command)
- *     writer:take() -> bytes | nil      of all frames since the last one
- *     writer:drop()            forgets them
  *   session_decode(bytes) -> op, session, sequence, floor, command | nil
  *
  * The frames are drawn in lua/raft/client/frames.lua, the payload of a SESSION
  * entry in lua_session.h. Kinds and ops are numbers here.
  *
- * Lua does not see how large their buffers are, and would collect them late: so
- * whoever ends a connection drops its reader and writer.
+ * Lua does not see how large its buffer is, and would collect it late: so
+ * whoever ends a connection drops its reader.
  *
  * Promises. A frame is bounded before anything is kept for it. An error is the
- * last word of a reader. A writer that could not take a frame is as it was.
+ * last word of a reader.
  */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "crc32c.h"
+#include "lua_buffer.h"
 #include "lua_codec.h"
+#include "lua_frame.h"
 #include "lua_session.h"
-#include "wire.h"
 
 #define READER "raft.client_reader"
-#define WRITER "raft.client_writer"
-
-#define KIND_OPTIONAL 0x80 /* a kind with this bit may be dropped */
-#define KIND_FIRST    32   /* head */
-#define KIND_SESSION  33
-#define KIND_RESULT   36 /* and the last one */
-
-/* Buffers that are larger go with what they were made for. */
-#define KEPT_BYTES_MAX (64 << 10)
-#define BUFFER_BYTES   4096
-
-enum {
-  AT_SIZE = 0, /* where the fields of a frame lie */
-  AT_CRC = 4,
-  AT_VERSION = 8,
-  AT_KIND = 9,
-  AT_HEAD = 10,
-  AT_GROUP = 12,
-  AT_TERM = 16,
-  AT_ID = 24,
-  AT_NUMBER = 32,
-  AT_BODY_CRC = 40,
-  HEAD_BYTES = 44,
-};
-
-/* ---- one frame ----------------------------------------------------------- */
-
-struct head {
-  uint8_t kind;
-  uint64_t id;
-  uint64_t number;
-  size_t body_size; /* the body lies behind the head */
-};
-
-static uint32_t head_crc(const uint8_t *frame) {
-  uint32_t crc = raft_crc32c(0, frame + AT_SIZE, AT_CRC - AT_SIZE);
-  return raft_crc32c(crc, frame + AT_VERSION, HEAD_BYTES - AT_VERSION);
-}
-
-/* Writes the head of a frame whose body stands behind it. */
-static void put_head(uint8_t *out, const struct head *h) {
-  raft_put_u32(out + AT_SIZE, (uint32_t)(HEAD_BYTES + h->body_size));
-  out[AT_VERSION] = RAFT_WIRE_VERSION;
-  out[AT_KIND] = h->kind;
-  raft_put_u16(out + AT_HEAD, HEAD_BYTES);
-  raft_put_u32(out + AT_GROUP, 0);
-  raft_put_u64(out + AT_TERM, 0);
-  raft_put_u64(out + AT_ID, h->id);
-  raft_put_u64(out + AT_NUMBER, h->number);
-  raft_put_u32(out + AT_BODY_CRC,
-               raft_crc32c(0, out + HEAD_BYTES, h->body_size));
-  raft_put_u32(out + AT_CRC, head_crc(out)); /* it covers the rest */
-}
 
 /* Why this whole frame is none, or NULL. One that may be dropped is not looked
  * at. */
@@ -119,46 +66,6 @@ static int push_frame(lua_State *L, const uint8_t *frame, size_t size,
     return 6;
   lua_pushlstring(L, (const char *)body, size);
   return 4;
-}
-
-/* ---- a buffer ------------------------------------------------------------ */
-
-struct buffer {
-  uint8_t *data;
-  size_t size;     /* Invariant: size <= capacity */
-  size_t capacity; /* 0: data is NULL */
-};
-
-/* Room for `more` bytes behind the others: where, or NULL. */
-static uint8_t *reserve(struct buffer *b, size_t more) {
-  assert(b->size <= b->capacity);
-  if (more > SIZE_MAX / 4 - b->size) return NULL;
-  if (b->size + more > b->capacity) {
-    size_t capacity = b->capacity > 0 ? b->capacity : BUFFER_BYTES;
-    while (capacity < b->size + more)
-      capacity *= 2;
-    uint8_t *data = realloc(b->data, capacity);
-    if (data == NULL) return NULL;
-    b->data = data;
-    b->capacity = capacity;
-  }
-  return b->data + b->size;
-}
-
-static uint8_t *reserve_or_raise(lua_State *L, struct buffer *b, size_t more) {
-  uint8_t *to = reserve(b, more);
-  if (to == NULL) luaL_error(L, "not enough memory");
-  return to;
-}
-
-static void drop(struct buffer *b) {
-  free(b->data);
-  *b = (struct buffer){0};
-}
-
-static void empty(struct buffer *b) {
-  b->size = 0;
-  if (b->capacity > KEPT_BYTES_MAX) drop(b);
 }
 
 /* ---- the reader ---------------------------------------------------------- */
@@ -302,90 +209,113 @@ static int reader_next_answer(lua_State *L) {
   return next_frame(L, true);
 }
 
-/* ---- the writer ---------------------------------------------------------- */
+/* ---- several frames at once ---------------------------------------------- */
 
-static struct buffer *check_writer(lua_State *L) {
-  return luaL_checkudata(L, 1, WRITER);
+/* The next frame, if it lies in the chunk as a whole and nothing is wrong with
+ * it; or NULL: next_frame is to be asked. */
+static const uint8_t *peek(const struct reader *r, size_t *size) {
+  size_t left = r->chunk_size - r->at;
+  if (r->fault != NULL || r->rest.size > 0 || left < HEAD_BYTES) return NULL;
+  const uint8_t *frame = r->chunk + r->at;
+  *size = raft_get_u32(frame + AT_SIZE);
+  if (*size < HEAD_BYTES || *size > left || *size > r->frame_max) return NULL;
+  if (is_optional(frame) || fault_of(frame, *size) != NULL) return NULL;
+  return frame;
 }
 
-static int client_writer(lua_State *L) {
-  struct buffer *b = lua_newuserdatauv(L, sizeof *b, 0);
-  *b = (struct buffer){0};
-  luaL_setmetatable(L, WRITER);
-  return 1;
+static bool is_like(const uint8_t *frame, uint8_t kind, uint64_t id) {
+  return frame[AT_KIND] == kind && raft_get_u64(frame + AT_ID) == id;
 }
 
-static int writer_drop(lua_State *L) {
-  drop(check_writer(L));
-  return 0;
-}
-
-/* The kind, id, number from `arg` on, for a body of this size. */
-static struct head check_head(lua_State *L, int arg, size_t body_size) {
-  lua_Integer kind = luaL_checkinteger(L, arg);
-  luaL_argcheck(L, kind >= KIND_FIRST && kind <= KIND_RESULT, arg, "a kind");
-  if (body_size > UINT32_MAX - HEAD_BYTES) luaL_error(L, "too large a body");
-  return (struct head){.kind = (uint8_t)kind,
-                       .id = (uint64_t)luaL_checkinteger(L, arg + 1),
-                       .number = (uint64_t)luaL_checkinteger(L, arg + 2),
-                       .body_size = body_size};
-}
-
-static int writer_frame(lua_State *L) {
-  struct buffer *b = check_writer(L);
+/* Does a frame of this kind come next, and then the one that follows it? Of
+ * that one the head is looked at alone. */
+static const uint8_t *peek_two(const struct reader *r, uint8_t kind) {
   size_t size;
-  const char *body = luaL_checklstring(L, 5, &size);
-  struct head h = check_head(L, 2, size);
-  uint8_t *out = reserve_or_raise(L, b, HEAD_BYTES + size);
-  memcpy(out + HEAD_BYTES, body, size);
-  put_head(out, &h);
-  b->size += HEAD_BYTES + size;
-  return 0;
+  const uint8_t *frame = peek(r, &size);
+  if (frame == NULL || frame[AT_KIND] != kind) return NULL;
+  if (r->chunk_size - r->at - size < HEAD_BYTES) return NULL;
+  uint64_t id = raft_get_u64(frame + AT_ID);
+  return is_like(frame + size, kind, id + 1) ? frame : NULL;
 }
 
-static int writer_command(lua_State *L) {
-  struct buffer *b = check_writer(L);
+/* As many places as there may be frames like this one; in a chunk there are
+ * not too many. */
+static int places_for(const struct reader *r, const uint8_t *frame) {
+  size_t count = (r->chunk_size - r->at) / raft_get_u32(frame + AT_SIZE);
+  assert(count > 0);
+  return count < 1024 ? (int)count : 1024;
+}
+
+/* Takes an answer into the tables at 2 and 3; false: it is none that is plain,
+ * and nothing has changed. */
+static bool take_answer(lua_State *L, const uint8_t *frame, size_t size,
+                        lua_Integer at) {
+  assert(lua_gettop(L) == 3);
+  if (!raft_lua_push_answer(L, frame + HEAD_BYTES, size - HEAD_BYTES))
+    return false;
+  lua_rawseti(L, 3, at); /* why */
+  lua_rawseti(L, 2, at);
+  lua_settop(L, 3);
+  return true;
+}
+
+static int reader_next_answers(lua_State *L) {
+  struct reader *r = check_reader(L);
+  const uint8_t *frame = peek_two(r, KIND_RESULT);
+  if (frame == NULL) return 0;
+  uint64_t first = raft_get_u64(frame + AT_ID);
+  uint64_t most = 0;
+  lua_Integer count = 0;
   size_t size;
-  const char *command = luaL_checklstring(L, 7, &size);
-  struct head h = {.kind = KIND_SESSION,
-                   .id = (uint64_t)luaL_checkinteger(L, 2),
-                   .number = (uint64_t)luaL_checkinteger(L, 3),
-                   .body_size = RAFT_SESSION_HEAD_BYTES + size};
-  struct raft_session_head place = {.op = RAFT_SESSION_COMMAND,
-                                    .session = luaL_checkinteger(L, 4),
-                                    .sequence = luaL_checkinteger(L, 5),
-                                    .floor = luaL_checkinteger(L, 6)};
-  if (h.body_size > UINT32_MAX - HEAD_BYTES) luaL_error(L, "too large a body");
-  uint8_t *out = reserve_or_raise(L, b, HEAD_BYTES + h.body_size);
-  uint8_t *body = out + HEAD_BYTES;
-  raft_session_put(body, &place);
-  memcpy(body + RAFT_SESSION_HEAD_BYTES, command, size);
-  put_head(out, &h);
-  b->size += HEAD_BYTES + h.body_size;
-  return 0;
+  lua_settop(L, 1);
+  lua_createtable(L, places_for(r, frame), 0);
+  lua_newtable(L);
+  while ((frame = peek(r, &size)) != NULL) {
+    if (!is_like(frame, KIND_RESULT, first + (uint64_t)count)) break;
+    if (!take_answer(L, frame, size, count + 1)) break;
+    uint64_t number = raft_get_u64(frame + AT_NUMBER);
+    if (number > most) most = number;
+    drop_frame(r, frame, size);
+    count++;
+  }
+  if (count == 0) return 0;
+  lua_pushinteger(L, count);
+  lua_insert(L, 2);
+  lua_pushinteger(L, (lua_Integer)first);
+  lua_insert(L, 3);
+  lua_pushinteger(L, (lua_Integer)most);
+  lua_insert(L, 4);
+  return 5;
 }
 
-static int writer_take(lua_State *L) {
-  struct buffer *b = check_writer(L);
-  if (b->size == 0) return 0;
-  lua_pushlstring(L, (const char *)b->data, b->size);
-  empty(b);
-  return 1;
+static int reader_next_requests(lua_State *L) {
+  struct reader *r = check_reader(L);
+  const uint8_t *frame = peek_two(r, KIND_SESSION);
+  if (frame == NULL) return 0;
+  uint64_t first = raft_get_u64(frame + AT_ID);
+  uint64_t number = raft_get_u64(frame + AT_NUMBER);
+  lua_Integer count = 0;
+  size_t size;
+  lua_settop(L, 1);
+  lua_createtable(L, places_for(r, frame), 0);
+  while ((frame = peek(r, &size)) != NULL) {
+    if (!is_like(frame, KIND_SESSION, first + (uint64_t)count)) break;
+    if (raft_get_u64(frame + AT_NUMBER) != number) break;
+    lua_pushlstring(L, (const char *)frame + HEAD_BYTES, size - HEAD_BYTES);
+    lua_rawseti(L, 2, ++count);
+    drop_frame(r, frame, size);
+  }
+  assert(count > 0); /* the first was looked at before */
+  lua_pushinteger(L, count);
+  lua_insert(L, 2);
+  lua_pushinteger(L, (lua_Integer)first);
+  lua_insert(L, 3);
+  lua_pushinteger(L, (lua_Integer)number);
+  lua_insert(L, 4);
+  return 4;
 }
 
 /* ---- single ones --------------------------------------------------------- */
-
-static int client_frame(lua_State *L) {
-  size_t size;
-  const char *body = luaL_checklstring(L, 4, &size);
-  struct head h = check_head(L, 1, size);
-  luaL_Buffer b;
-  uint8_t *out = (uint8_t *)luaL_buffinitsize(L, &b, HEAD_BYTES + size);
-  memcpy(out + HEAD_BYTES, body, size);
-  put_head(out, &h);
-  luaL_pushresultsize(&b, HEAD_BYTES + size);
-  return 1;
-}
 
 static int session_decode(lua_State *L) {
   size_t size;
@@ -403,9 +333,7 @@ static int session_decode(lua_State *L) {
 
 void raft_lua_open_client(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"client_frame", client_frame},
       {"client_reader", client_reader},
-      {"client_writer", client_writer},
       {"session_decode", session_decode},
       {NULL, NULL},
   };
@@ -413,18 +341,12 @@ void raft_lua_open_client(lua_State *L) {
       {"feed", reader_feed},
       {"next", reader_next},
       {"next_answer", reader_next_answer},
+      {"next_answers", reader_next_answers},
+      {"next_requests", reader_next_requests},
       {"drop", reader_drop},
-      {NULL, NULL},
-  };
-  static const luaL_Reg writer[] = {
-      {"frame", writer_frame},
-      {"command", writer_command},
-      {"take", writer_take},
-      {"drop", writer_drop},
       {NULL, NULL},
   };
   luaL_checktype(L, -1, LUA_TTABLE);
   raft_lua_new_class(L, READER, reader_drop, reader);
-  raft_lua_new_class(L, WRITER, writer_drop, writer);
   luaL_setfuncs(L, functions, 0);
 }

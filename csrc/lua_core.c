@@ -518,6 +518,7 @@ int luaopen_raft_core(lua_State *L) {
   raft_lua_open_answer(L);
   raft_lua_open_kept(L);
   raft_lua_open_client(L);
+  raft_lua_open_client_writer(L);
   raft_lua_open_ship(L);
   raft_lua_open_snapfile(L);
   raft_lua_open_config(L);

@@ -7,7 +7,7 @@
  *   lua_codec.c   plain values as bytes
  *   lua_answer.c  answers and queries of clients as bytes
  *   lua_kept.c    answers that sessions keep
- *   lua_client.c  frames between clients and nodes
+ *   lua_client.c, lua_client_writer.c  frames between clients and nodes
  *   lua_ship.c    frames on the connection of a snapshot
  *   lua_snapfile.c  the file of a snapshot
  *   lua_host.c    what luv lacks: lock, preallocation, wall clock
@@ -33,6 +33,7 @@ void raft_lua_open_codec(lua_State *L);
 void raft_lua_open_answer(lua_State *L);
 void raft_lua_open_kept(lua_State *L);
 void raft_lua_open_client(lua_State *L);
+void raft_lua_open_client_writer(lua_State *L);
 void raft_lua_open_ship(lua_State *L);
 void raft_lua_open_snapfile(lua_State *L);
 void raft_lua_open_config(lua_State *L);

@@ -69,6 +69,28 @@ function M.encode(ok, value, why)
   return is_done and bytes or encode_error(not_plain(bytes))
 end
 
+--- Goes through what the commands of a slice of @{raft.machine} have come to,
+-- most of which is plain and needs no string of its own.
+-- @param plain function(i, last): takes results that are no errors, from the
+--   i-th on: how many; up to one that is not plain, or that it will not take
+-- @param other function(i, bytes): takes such a one, or an error
+function M.each_of(slice, from, last, plain, other)
+  local values, whys, errs = slice.values, slice.whys, slice.errors
+  local has_errors = next(errs) ~= nil
+  local i = from
+  while i <= last do
+    local stop = has_errors and i - 1 or last
+    while stop < last and not errs[stop + 1] do stop = stop + 1 end
+    i = i + plain(i, stop)
+    if i <= last then
+      local err = errs[i]
+      other(i, err and M.encode(false, err)
+        or M.encode(true, values[i], whys[i]))
+      i = i + 1
+    end
+  end
+end
+
 -- What may be an error.
 local function decode_any(bytes)
   local answer, err = codec.decode(bytes)

@@ -8,6 +8,7 @@ local Sockets = require "raft.transport.sockets"
 local asking = require "raft.client.asking"
 local errors = require "raft.errors"
 local option_rules = require "raft.client.options"
+local proposing = require "raft.client.proposing"
 local raft_core = require "raft.core"
 local scheduler = require "raft.scheduler"
 local schema = require "raft.schema"
@@ -72,6 +73,12 @@ function Inside:look()
   if requests.session.id then wake(self, now + LOOK_MS) end
 end
 
+--- Runs fn soon from the loop.
+function Inside:defer(fn) self.scheduler:defer(fn) end
+
+--- Takes an error that nobody waits for.
+function Inside:report(err) self.scheduler:report(err) end
+
 --- A node of this cluster will be asked.
 function Inside:met(identity)
   self.requests:met(identity)
@@ -123,17 +130,8 @@ local function method(name, spec)
   Client[name] = waiting.method(spec)
 end
 
-method("propose", {
-  args = 1,
-  start = function(self, opts, answer, command, _, can_wait)
-    if type(command) ~= "string" then
-      error("client:propose: expected the command as a string, got "
-        .. type(command) .. " (raft.codec.encode makes one of any plain value)",
-        3)
-    end
-    ask(insides[self], opts, answer, can_wait, sending.command(command))
-  end,
-})
+Client.propose = proposing.method {
+  ask = ask, insides = insides, timeout_of = timeout_of }
 
 local read_options = {
   { "consistency", schema.one_of { "linearizable", "lease", "stale" },

@@ -83,6 +83,27 @@ function OwnSession:place(waiter)
   return floor_of(self)
 end
 
+--- Gives several their places in the session that is open, one behind the
+-- other: the floor to send them with.
+-- @param batch count; session, sequence: set to those of the first. As long as
+--   `answer` is true somebody waits for `sequence`
+function OwnSession:place_batch(batch)
+  batch.session, batch.sequence = self.id, self.last + 1
+  self.last = self.last + batch.count
+  self.sent:push(batch)
+  return floor_of(self)
+end
+
+--- Waiters take the place of a batch, if it was sent in the session that is
+-- open.
+function OwnSession:replace(batch, waiters)
+  for _, item in ipairs(self.sent:take_all()) do
+    for _, each in ipairs(item == batch and waiters or { item }) do
+      self.sent:push(each)
+    end
+  end
+end
+
 --- The request of a waiter, as the bytes of an entry.
 function OwnSession:request(waiter)
   local floor = self:place(waiter)

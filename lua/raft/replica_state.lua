@@ -84,25 +84,18 @@ function State:admit_many(...)
   return self.sessions:admit_many(...)
 end
 
--- Keeps the answers to the commands of a slice, from this sequence on.
+-- Keeps the answers to the commands of a slice, from this sequence on: what
+-- they weigh.
 local function keep_slice(kept, sequence, slice)
-  local values, whys, errs = slice.values, slice.whys, slice.errors
-  local done, weight, count = 0, 0, slice.count
-  local has_errors = next(errs) ~= nil
-  while done < count do
-    local last = has_errors and done or count
-    while last < count and not errs[last + 1] do last = last + 1 end
-    local added, more = kept:add_many(sequence + done, values, whys, done + 1,
+  local weight, before = 0, sequence - 1
+  answers.each_of(slice, 1, slice.count, function(i, last)
+    local added, more = kept:add_many(before + i, slice.values, slice.whys, i,
       last)
-    done, weight = done + added, weight + more
-    if done < count then  -- this one is not plain
-      done = done + 1
-      local err = errs[done]
-      local bytes = err and answers.encode(false, err)
-        or answers.encode(true, values[done], whys[done])
-      weight = weight + kept:add(sequence + done - 1, bytes)
-    end
-  end
+    weight = weight + more
+    return added
+  end, function(i, bytes)
+    weight = weight + kept:add(before + i, bytes)
+  end)
   return weight
 end
 

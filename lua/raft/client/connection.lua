@@ -45,7 +45,9 @@ end
 --- Dials.
 -- @param options sockets; id, cluster: who says hello;
 --   where: "host:port"; opened(connection); result(connection, id, number, ok,
---   value, why): an answer; heard(connection): these were all for now;
+--   value, why): an answer; results(connection, first, count, number, values,
+--   whys): plain ones, with ids from the first on, where that is there; heard
+--   (connection): these were all for now;
 --   closed(connection, reason, refusal): refusal is { code=, text= } or nil;
 --   ping_ms: how often a node of this cluster writes, where that is known
 function M.dial(options)
@@ -135,6 +137,20 @@ end
 
 ------------------------------------------------------------------- frames --
 
+-- What the reader says of the next frame; false: there is none.
+local function take_one(self, kind, id, number, ok, value, why)
+  if kind == nil then return false end
+  if not kind then
+    self:close("bad frame")
+    return false
+  end
+  if ok ~= true then ok, value, why = answers.decode(ok) end  -- a body
+  if kind == RESULT then
+    self.options.result(self, id, number, ok, value, why)
+  end
+  return true
+end
+
 --- Bytes have come.
 function Connection:received(chunk)
   self.pings = 0
@@ -143,14 +159,20 @@ function Connection:received(chunk)
     return advance(self)
   end
   local reader, options = self.reader, self.options
-  local result = options.result
+  local results = options.results
   reader:feed(chunk)
-  for kind, id, number, ok, value, why in reader.next_answer, reader do
-    if not kind then return self:close("bad frame") end
-    if ok ~= true then ok, value, why = answers.decode(ok) end  -- a body
-    if kind == RESULT then result(self, id, number, ok, value, why) end
-    if self.state ~= "open" then return end
-  end
+  repeat
+    local count, first, number, values, whys
+    if results then
+      count, first, number, values, whys = reader:next_answers()
+    end
+    if count then
+      results(self, first, count, number, values, whys)
+    elseif not take_one(self, reader:next_answer()) then
+      break
+    end
+  until self.state ~= "open"
+  if self.state ~= "open" then return end
   if options.heard then options.heard(self) end
 end
 

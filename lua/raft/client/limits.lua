@@ -2,6 +2,7 @@
 local M = {}
 
 M.OPEN_MAX = 1024                -- requests
+M.REQUEST_BYTES = 64             -- what one weighs here beside its body
 M.OPEN_BYTES_MAX = 8 << 20       -- of their bodies; one may always be larger
 M.SESSION_BYTES = 64             -- of a body, beside its command
 M.UNREAD_BYTES_MAX = 64 << 20    -- of answers that the system has not taken

@@ -7,6 +7,7 @@
 -- again; what is neither is not, once it was sent.
 local Machine = require "raft.machine"
 local OwnSession = require "raft.own_session"
+local batching = require "raft.client.batching"
 local errors = require "raft.errors"
 local keeping = require "raft.client.keeping"
 local ring = require "raft.ring"
@@ -26,10 +27,13 @@ Requests.__index = Requests
 function M.new(client)
   return setmetatable({
     client = client,
+    batch = false,        -- commands of this turn, not sent; or none
+    batches = ring.new(), -- on their way, oldest first; the members of these,
+                          -- and of batch, count as flying
     queue = ring.new(),   -- not sent, or to be sent again
     is_sorted = true,     -- is that in call order?
     flying = {},          -- id on the connection -> request
-    flying_count = 0,     -- Invariant: entries of flying
+    flying_count = 0,     -- Invariant: entries of flying, and of batches
     flying_bytes = 0,     -- of their bodies
     last_id = 1,          -- 1 is the search's own
     last_order = 0,
@@ -102,16 +106,21 @@ local function refused(self, request, err)
   ask_again(self, request, err)
 end
 
+--- All up to this index is covered by what was answered.
+function Requests:acknowledge(index)
+  if index > self.acknowledged then self.acknowledged = index end
+end
+
 --- A result has come.
 -- @param index it is covered by
 -- @param ok, value, why the answer, as @{raft.answers} has it
 function Requests:result(id, index, ok, value, why)
-  local request = self.flying[id]
+  local request = self.flying[id] or batching.find(self, id)
   if not request then return end  -- given up before
   self.flying[id] = nil
   self.flying_count = self.flying_count - 1
   self.flying_bytes = self.flying_bytes - sending.size(request)
-  if index > self.acknowledged then self.acknowledged = index end
+  self:acknowledge(index)
   if not ok then return refused(self, request, value) end
   if value == nil and why ~= nil then
     return self:answer(request, Machine.refusal("apply", why))
@@ -130,6 +139,7 @@ end
 
 --- The connection has ended: nobody answers what was on its way.
 function Requests:lost()
+  batching.end_all(self)
   unsend(self)
   local flying = self.flying
   self.flying, self.flying_count, self.flying_bytes = {}, 0, 0
@@ -142,7 +152,8 @@ end
 
 ------------------------------------------------------------------- sending --
 
-local function note_deadline(self, deadline)
+--- Something is to be done at that time: sweep.
+function Requests:note_deadline(deadline)
   if not deadline then return end
   self.soonest = math.min(self.soonest or deadline, deadline)
 end
@@ -152,6 +163,7 @@ end
 -- @{raft.own_session} keeps more in it.
 -- @param can_wait it need not be told `busy`
 function Requests:add(request, can_wait)
+  batching.send(self)  -- nothing overtakes it
   self.last_order = self.last_order + 1
   request.order, request.sends = request.order or self.last_order, 0
   local weight = sending.weight(request)
@@ -162,9 +174,11 @@ function Requests:add(request, can_wait)
     return self:answer(request, errors.new("busy", "too much waits to be "
       .. "answered"))
   end
-  note_deadline(self, request.deadline)
+  self:note_deadline(request.deadline)
   if not sending.at_once(self, request) then self.queue:push(request) end
 end
+
+Requests.begin_batch, Requests.results = batching.begin, batching.results
 
 --- Keeps the session: to be called from time to time.
 function Requests:keep_session()
@@ -225,6 +239,7 @@ end
 
 --- Sends what can be sent now.
 function Requests:dispatch()
+  batching.send(self)
   local search = self.client.search
   local connection = search:usable()
   if not connection then
@@ -258,6 +273,7 @@ end
 function Requests:sweep(now)
   if not self.soonest or now < self.soonest then return self.soonest or nil end
   self.soonest = false
+  batching.sweep(self, now)
   for _, request in ipairs(all_open(self)) do
     local deadline = request.deadline
     if deadline and deadline <= now then
@@ -265,7 +281,7 @@ function Requests:sweep(now)
         and "no answer in time, and it was never sent: "
         or "no answer in time: ") .. self.client.search.trouble))
     else
-      note_deadline(self, deadline)
+      self:note_deadline(deadline)
     end
   end
   return self.soonest or nil
@@ -273,6 +289,7 @@ end
 
 --- Answers all. make_error(is_sent) says what.
 function Requests:finish(make_error)
+  batching.end_all(self)
   unsend(self)
   for _, request in ipairs(all_open(self)) do
     self:answer(request, make_error(request.sends > 0))

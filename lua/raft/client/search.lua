@@ -71,6 +71,10 @@ local function dial(self, where)
       if id == HEAD_ID then return self:heard(connection, ok and value) end
       client.requests:result(id, number, ok, value, why)
     end,
+    results = function(connection, first, count, number, values, whys)
+      if first == HEAD_ID then self:heard(connection, values[1]) end
+      client.requests:results(first, count, number, values, whys)
+    end,
     heard = function() client:changed() end,
     closed = function(_, reason, refusal)
       self:closed(where, reason, refusal)

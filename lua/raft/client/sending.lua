@@ -9,7 +9,7 @@ local session_entry = require "raft.session_entry"
 
 local M = {}
 
-local REQUEST_BYTES <const> = 64 -- what one weighs beside its body
+local REQUEST_BYTES <const> = limits.REQUEST_BYTES
 local MARGIN_MS <const> = 5      -- a node is given less time than we have
 local HEAD_BYTES <const> = session_entry.HEADER_BYTES
 

@@ -4,10 +4,10 @@
 -- connection that ends takes its requests with it, but not what is in a log by
 -- then. What one client may have open is bounded; who has more is cut off. All
 -- answers of a turn are written at its end, together.
+local answering = require "raft.node.answering"
 local answers = require "raft.answers"
 local calls = require "raft.node.client_calls"
 local codec = require "raft.codec"
-local errors = require "raft.errors"
 local frames = require "raft.client.frames"
 local limits = require "raft.client.limits"
 local view = require "raft.node.view"
@@ -46,8 +46,9 @@ local function new_visitor(gateway, channel)
     open_count = 0,      -- Invariant: entries of open
     open_bytes = 0,      -- of their frames
     watches_head = false, -- the id of its request for the head, or false
-    answer_command = false, -- set in accept: these two are the `answer` of
-    answer_query = false,   -- all waiters
+    answer_command = false, -- set in accept: these are the `answer` of all
+    answer_query = false,   -- waiters,
+    answer_row = false,     -- and of several at once
   }
 end
 
@@ -65,62 +66,12 @@ function Gateway:left(visitor)
   end
 end
 
-local function write(self, visitor, id, index, bytes)
-  visitor.writer:frame(RESULT, id, index, bytes)
-  if not self.has_output then
-    self.has_output = true
-    self.driver:wants_flush()
-  end
-end
-
-------------------------------------------------------------------- answers --
-
--- Larger than a client takes, it would end the connection, and be asked for
--- again.
-local function too_large(bytes)
-  local max = limits.ANSWER_BYTES_MAX
-  return answers.encode(false, errors.new("too_large", ("the answer has %d "
-    .. "bytes, and a client takes %d"):format(#bytes, max),
-    { size = #bytes, max = max, outcome = "unknown" }))
-end
-
--- @param size of the request
--- @param bytes as @{raft.answers} has them
-local function finish(self, visitor, id, size, bytes)
-  local open = visitor.open
-  if not open[id] then return end
-  open[id] = nil
-  visitor.open_count = visitor.open_count - 1
-  visitor.open_bytes = visitor.open_bytes - size
-  if #bytes > limits.ANSWER_BYTES_MAX then bytes = too_large(bytes) end
-  write(self, visitor, id, self.driver.applied, bytes)
-end
-
--- Of a request that went alone, or, without a waiter, in a group.
-local function command_answered(self, visitor)
-  return function(err, bytes, waiter, id, size)
-    if err then bytes = answers.encode(false, err) end
-    if waiter then id, size = waiter.id, waiter.size end
-    finish(self, visitor, id, size, bytes)
-  end
-end
-
--- The state is fresh enough for this query, or an error says why not.
-local function query_answered(self, visitor)
-  return function(err, waiter)
-    if not visitor.open[waiter.id] then return end  -- nobody would hear it
-    local value
-    if not err then value, err = self.driver.machine:query(waiter.request) end
-    finish(self, visitor, waiter.id, waiter.size,
-      answers.encode(err == nil, err or value))
-  end
-end
-
 --- One has come: what to call for it.
 function Gateway:accept(channel)
   local visitor = new_visitor(self, channel)
-  visitor.answer_command = command_answered(self, visitor)
-  visitor.answer_query = query_answered(self, visitor)
+  visitor.answer_command = answering.command(self, visitor)
+  visitor.answer_row = answering.row(self, visitor)
+  visitor.answer_query = answering.query(self, visitor)
   self.visitors[#self.visitors + 1] = visitor
   return {
     bytes = function(_, chunk) self:received(visitor, chunk) end,
@@ -130,22 +81,12 @@ end
 
 ------------------------------------------------------------------ requests --
 
--- A request is there; false when the client has too many.
-local function begin(visitor, id, waiter, bytes)
-  local count, sum = visitor.open_count + 1, visitor.open_bytes + bytes
-  local fits = count == 1
-    or count <= limits.OPEN_MAX and sum <= limits.OPEN_BYTES_MAX
-  if visitor.open[id] or not fits then return false end
-  visitor.open[id], visitor.open_count, visitor.open_bytes = waiter, count, sum
-  return true
-end
-
 local take = {}  -- kind of frame -> function(self, visitor, id, number, body)
 
 -- Who leads and where, and the members; told again whenever it changes.
 take[KINDS.head] = function(self, visitor, id)
   visitor.watches_head = id
-  write(self, visitor, id, 0, self.head())
+  answering.write(self, visitor, id, 0, self.head())
   return true
 end
 
@@ -162,7 +103,7 @@ end
 
 take[KINDS.session] = function(self, visitor, id, number, body)
   local size, answer = #body, visitor.answer_command
-  if not begin(visitor, id, true, size) then return false end
+  if not answering.begin(visitor, id, true, size) then return false end
   look_once(self)
   if self.refusal then
     answer(self.refusal, nil, nil, id, size)
@@ -178,15 +119,56 @@ take[KINDS.session] = function(self, visitor, id, number, body)
   return true
 end
 
+-- Requests of commands whose ids follow one another. What does not go into the
+-- group of this turn goes one by one. False: what comes next is not wanted.
+local function take_several(self, visitor, count, first, number, bodies)
+  look_once(self)
+  local can_forward = number & limits.MAY_FORWARD ~= 0
+  local size = not self.refusal
+    and answering.begin_several(visitor, first, bodies, count)
+  if size then
+    local proposals = self.driver.proposals
+    if proposals:join_requests(bodies, count, size, can_forward,
+      visitor.answer_command, visitor.answer_row, first) then
+      return true
+    end
+    answering.forget_several(visitor, first, bodies, count)
+  end
+  local take_one, channel = take[KINDS.session], visitor.channel
+  for i = 1, count do
+    if not take_one(self, visitor, first + i - 1, number, bodies[i]) then
+      return false
+    elseif channel.is_ended or self.driver.is_closed then
+      return true
+    end
+  end
+  return true
+end
+
+-- The next frame, or several: false when it is broken, nil when there is none.
+local function take_next(self, visitor)
+  local reader = visitor.reader
+  local count, first, number, bodies = reader:next_requests()
+  if count then
+    return take_several(self, visitor, count, first, number, bodies)
+  end
+  local kind, id, body
+  kind, id, number, body = reader:next()
+  if kind == nil then return nil end
+  local handler = kind and take[kind]
+  return handler and handler(self, visitor, id, number, body) or false
+end
+
 -- Anything else is a call of the node's own methods.
 local function call(name)
   return function(self, visitor, id, _, body)
     local size = #body
-    if not begin(visitor, id, true, size) then return false end
+    if not answering.begin(visitor, id, true, size) then return false end
     local request, broken = codec.decode(body)
     if broken or type(request) ~= "table" then return false end
     local function done(err, result)
-      finish(self, visitor, id, size, answers.encode(not err, err or result))
+      answering.finish(self, visitor, id, size,
+        answers.encode(not err, err or result))
     end
     calls[name](self.driver.node, request, done)
     return true
@@ -203,7 +185,7 @@ take[KINDS.query] = function(self, visitor, id, number, body)
   local waiter = not self.refusal and calls.read(body, self.now)
   if not waiter then return call_query(self, visitor, id, number, body) end
   local size, driver = #body, self.driver
-  if not begin(visitor, id, true, size) then return false end
+  if not answering.begin(visitor, id, true, size) then return false end
   waiter.answer, waiter.id, waiter.size = visitor.answer_query, id, size
   driver.reads:submit(waiter)
   if not driver.is_dirty then driver:wants_flush() end
@@ -211,16 +193,13 @@ take[KINDS.query] = function(self, visitor, id, number, body)
 end
 
 function Gateway:received(visitor, chunk)
-  local channel, reader, driver = visitor.channel, visitor.reader, self.driver
+  local channel, driver = visitor.channel, self.driver
   self.has_looked = false
-  reader:feed(chunk)
-  for kind, id, number, body in reader.next, reader do
-    local handler = kind and take[kind]
-    if not handler or not handler(self, visitor, id, number, body) then
-      return channel:close("broken frame")
-    end
-    if channel.is_ended or driver.is_closed then return end
-  end
+  visitor.reader:feed(chunk)
+  repeat
+    local is_taken = take_next(self, visitor)
+    if is_taken == false then return channel:close("broken frame") end
+  until not is_taken or channel.is_ended or driver.is_closed
 end
 
 -------------------------------------------------------------- end of a turn --

@@ -41,6 +41,7 @@ function M.new(order, checked, given, limits)
     callbacks = {},    -- as of the commands; false: nobody waits. Of requests
                        -- functions answer(err, bytes, nil, id, size) of ours
     ids = false,       -- of the requests, as who asks knows them
+    rows = false,      -- answer -> what takes several answers: see add_requests
     count = 0,         -- of them
     bytes = 0,         -- what they weigh
     bytes_max = math.min(limits.max_pending_bytes, BYTES_MAX),
@@ -93,7 +94,7 @@ end
 function M.of_requests(order, can_forward, limits)
   local self = M.new(order, { timeout = false, forward = can_forward }, NOBODY,
     limits)
-  self.is_session, self.ids = true, {}
+  self.is_session, self.ids, self.rows = true, {}, {}
   return self
 end
 
@@ -110,6 +111,28 @@ function Group:add_request(request, can_forward, answer, id)
   self.count, self.bytes = count, bytes
   self.commands[count], self.callbacks[count] = request, answer
   self.ids[count] = id
+  return true
+end
+
+--- Adds requests of a client, whose ids follow one another: all or none.
+-- @param bytes of them
+-- @param row function(slice, from, last, id, requests, at): the same as answer,
+--   of several: what they have come to stands at [from, last] in the slice, the
+--   requests from `at` on in their list
+function Group:add_requests(requests, count, bytes, can_forward, answer, row,
+    id)
+  local before = self.count
+  bytes = self.bytes + bytes + count * WAITER_BYTES
+  if not self.is_session or can_forward ~= self.can_forward
+    or before + count > COUNT_MAX or bytes > self.bytes_max then
+    return false
+  end
+  local callbacks, ids = self.callbacks, self.ids
+  table.move(requests, 1, count, before + 1, self.commands)
+  for i = 1, count do
+    callbacks[before + i], ids[before + i] = answer, id + i - 1
+  end
+  self.count, self.bytes, self.rows[answer] = before + count, bytes, row
   return true
 end
 
@@ -174,6 +197,35 @@ function Group:applied_request(ok, value, why)
   self.next = position + 1
   self.callbacks[position](nil, answers.encode(ok, value, why), nil,
     self.ids[position], #self.commands[position])
+end
+
+-- How many from this position on, up to the last one, are answered together.
+local function row_at(self, position, last)
+  local callbacks, ids = self.callbacks, self.ids
+  local answer, next_id, first = callbacks[position], ids[position], position
+  repeat
+    position, next_id = position + 1, next_id + 1
+  until position > last or callbacks[position] ~= answer
+    or ids[position] ~= next_id
+  return position - first, self.rows[answer]
+end
+
+--- The next requests were applied, with what @{raft.machine} says of them.
+function Group:applied_requests(slice)
+  local i, last = 1, self.next + slice.count - 1
+  while i <= slice.count do
+    local position = self.next
+    local count, row = row_at(self, position, last)
+    if row then
+      self.next = position + count
+      row(slice, i, i + count - 1, self.ids[position], self.commands, position)
+      i = i + count
+    else
+      local err = slice.errors[i]
+      self:applied_request(not err, err or slice.values[i], slice.whys[i])
+      i = i + 1
+    end
+  end
 end
 
 -- Most results are these; they are told as they are.

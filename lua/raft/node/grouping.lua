@@ -28,6 +28,34 @@ function M.begin_group(self, command, checked, given, callback)
   return true
 end
 
+-- A group of requests in the place of the one there is; nil where that is not
+-- possible.
+local function new_group(self, can_forward)
+  self:append_group()
+  if not self.outbox:is_clear() then return nil end
+  self.group = Group.of_requests(self.last_order + 1, can_forward,
+    self.driver.options)
+  self.driver:wants_flush()
+  return self.group
+end
+
+--- Takes requests of a client, whose ids follow one another, into the group of
+-- this turn, or begins one: all of them or, false, none. See add_requests of
+-- @{raft.node.group}.
+function M.join_requests(self, requests, count, bytes, can_forward, ...)
+  local group = self.group
+  if group and group:add_requests(requests, count, bytes, can_forward, ...) then
+    return true
+  end
+  group = new_group(self, can_forward)
+  if not group then return false end
+  if group:add_requests(requests, count, bytes, can_forward, ...) then
+    return true
+  end
+  self.group = false  -- none is empty
+  return false
+end
+
 --- Takes a request of a client into the group of this turn, or begins one.
 -- @param answer function(err, bytes, nil, id, #request); where the request goes
 --   alone after all, function(err, bytes, waiter), with the id in that
@@ -37,12 +65,8 @@ function M.join_request(self, request, can_forward, answer, id)
   if group and group:add_request(request, can_forward, answer, id) then
     return true
   end
-  self:append_group()
-  if not self.outbox:is_clear() then return false end
-  self.group = Group.of_requests(self.last_order + 1, can_forward,
-    self.driver.options)
-  self.driver:wants_flush()
-  return self.group:add_request(request, can_forward, answer, id)
+  group = new_group(self, can_forward)
+  return group ~= nil and group:add_request(request, can_forward, answer, id)
 end
 
 --- Appends the group of this turn, if there is one. What the core does not
@@ -66,20 +90,12 @@ function M.group_at(self, index)
   return self.epochs:group_at(index)
 end
 
--- Requests are answered at once: nothing of the user runs in that.
-local function answer_requests(group, slice)
-  local values, whys, errs = slice.values, slice.whys, slice.errors
-  for i = 1, slice.count do
-    group:applied_request(errs[i] == nil, errs[i] or values[i], whys[i])
-  end
-end
-
 --- The next ones of this group were applied, with what @{raft.machine} says.
 function M.applied_group(self, group, slice)
   local driver = self.driver
   self.open_count = self.open_count - slice.count
   if group.is_session then
-    answer_requests(group, slice)
+    group:applied_requests(slice)
   else
     driver:defer(group:applied(slice, function(err) driver:report(err) end))
   end

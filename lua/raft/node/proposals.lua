@@ -97,8 +97,8 @@ function Proposals:appended(waiter, index, term)
   self.epochs:add(waiter, index, term)
 end
 
-for _, name in ipairs { "begin_group", "join_request", "append_group",
-  "group_at", "applied_group", "applied_request" } do
+for _, name in ipairs { "begin_group", "join_request", "join_requests",
+  "append_group", "group_at", "applied_group", "applied_request" } do
   Proposals[name] = grouping[name]
 end
 
