@@ -14,11 +14,17 @@ local function clear_way(requests)
   return is_clear and requests.client.search:usable() or nil
 end
 
---- Takes a command with a callback, or false for nobody, into a new batch,
--- which the next ones may join: batch:add.
+--- Takes a command with a callback, or false for nobody, into the batch of this
+-- turn, if its options mean the same; or into a new one, which the next ones
+-- may join: batch:add.
 -- @param timeout ms or false; `given` are the options as the caller gave them
 -- @return false where that is not possible: then there is `add`
 function M.begin(requests, timeout, given, command, callback)
+  local before = requests.batch
+  if before and before.timeout == timeout
+    and before:add(command, before.given, callback) then
+    return true
+  end
   M.send(requests)
   local connection = clear_way(requests)
   if not connection then return false end
