@@ -7,7 +7,8 @@ local support = require "spec.support.helper"
 
 local SEEDS <const> = 4
 local BURSTS <const> = 60
-local OPTIONS <const> = { timeout = 15000 }
+local OPTIONS <const> = { timeout = 60000 }
+local SILENT_MS <const> = 12000  -- until a client has asked elsewhere, for sure
 local COMPARE_EVERY <const> = 16
 
 -- A list of all that was applied. What a command comes to is said by its
@@ -98,6 +99,14 @@ function FAULTS.cut(s, d, caller)
   end
 end
 
+-- What was asked is done, and asked again.
+function FAULTS.deafen(s, _, caller)
+  for _, id in ipairs(s.ids) do s:cut(id, caller.name, false) end
+  burst(caller, 20)
+  s:sleep(SILENT_MS)
+  s:heal()
+end
+
 function FAULTS.heal(s) s:heal() end
 
 function FAULTS.snapshot(s, d)
@@ -106,7 +115,7 @@ function FAULTS.snapshot(s, d)
 end
 
 local WHICH <const> = { "crash", "restart", "restart", "cut", "heal", "heal",
-  "snapshot" }
+  "snapshot", "deafen" }
 
 -- Each is there once at most, none of what was said not to be, all of what was
 -- said to be, and of each caller in call order.
@@ -149,7 +158,7 @@ local function run(seed)
     assert(s:wait(function()
       return callers[1].answered == callers[1].asked
         and callers[2].answered == callers[2].asked
-    end, 60000))
+    end, 90000))
     assert(s:wait(function() return s:is_settled() end, 60000))
     for _, id in ipairs(s.ids) do
       check_list(s:node(id):query("", { consistency = "stale" }), callers)
