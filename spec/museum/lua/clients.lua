@@ -148,7 +148,10 @@ return {
     bug = { "raft.sessions", "admit", function(admit)
       return function(self, index, time, id, sequence, floor)
         local session = self.by_id[id]
-        if session and sequence <= session.last then return "new", session end
+        if session and sequence <= session.last then
+          session.answers:drop()  -- or it would not take it
+          return "new", session
+        end
         return admit(self, index, time, id, sequence, floor)
       end
     end },
@@ -227,7 +230,9 @@ return {
     bug = { "raft.sessions", "answered", function(answered)
       return function(self, session, sequence, bytes)
         answered(self, session, sequence, bytes)
-        if not answers.decode(bytes) then session.last = session.last - 1 end
+        if answers.decode(bytes) then return end
+        session.last = session.last - 1
+        session.answers:drop()
       end
     end },
     run = function()
