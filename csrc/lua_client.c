@@ -211,12 +211,13 @@ static int reader_next_answer(lua_State *L) {
 
 /* ---- several frames at once ---------------------------------------------- */
 
-/* The next frame, if it lies in the chunk as a whole and nothing is wrong with
- * it; or NULL: next_frame is to be asked. */
-static const uint8_t *peek(const struct reader *r, size_t *size) {
-  size_t left = r->chunk_size - r->at;
+/* The frame at this place of the chunk, if it lies there as a whole and nothing
+ * is wrong with it; or NULL: next_frame is to be asked. */
+static const uint8_t *peek(const struct reader *r, size_t at, size_t *size) {
+  assert(at <= r->chunk_size);
+  size_t left = r->chunk_size - at;
   if (r->fault != NULL || r->rest.size > 0 || left < HEAD_BYTES) return NULL;
-  const uint8_t *frame = r->chunk + r->at;
+  const uint8_t *frame = r->chunk + at;
   *size = raft_get_u32(frame + AT_SIZE);
   if (*size < HEAD_BYTES || *size > left || *size > r->frame_max) return NULL;
   if (is_optional(frame) || fault_of(frame, *size) != NULL) return NULL;
@@ -231,7 +232,7 @@ static bool is_like(const uint8_t *frame, uint8_t kind, uint64_t id) {
  * that one the head is looked at alone. */
 static const uint8_t *peek_two(const struct reader *r, uint8_t kind) {
   size_t size;
-  const uint8_t *frame = peek(r, &size);
+  const uint8_t *frame = peek(r, r->at, &size);
   if (frame == NULL || frame[AT_KIND] != kind) return NULL;
   if (r->chunk_size - r->at - size < HEAD_BYTES) return NULL;
   uint64_t id = raft_get_u64(frame + AT_ID);
@@ -267,18 +268,20 @@ static int reader_next_answers(lua_State *L) {
   uint64_t most = 0;
   lua_Integer count = 0;
   size_t size;
+  size_t at = r->at; /* nothing is taken before all that may raise is done */
   lua_settop(L, 1);
   lua_createtable(L, places_for(r, frame), 0);
   lua_newtable(L);
-  while ((frame = peek(r, &size)) != NULL) {
+  while ((frame = peek(r, at, &size)) != NULL) {
     if (!is_like(frame, KIND_RESULT, first + (uint64_t)count)) break;
     if (!take_answer(L, frame, size, count + 1)) break;
     uint64_t number = raft_get_u64(frame + AT_NUMBER);
     if (number > most) most = number;
-    drop_frame(r, frame, size);
+    at += size;
     count++;
   }
   if (count == 0) return 0;
+  r->at = at;
   lua_pushinteger(L, count);
   lua_insert(L, 2);
   lua_pushinteger(L, (lua_Integer)first);
@@ -296,16 +299,18 @@ static int reader_next_requests(lua_State *L) {
   uint64_t number = raft_get_u64(frame + AT_NUMBER);
   lua_Integer count = 0;
   size_t size;
+  size_t at = r->at; /* as above */
   lua_settop(L, 1);
   lua_createtable(L, places_for(r, frame), 0);
-  while ((frame = peek(r, &size)) != NULL) {
+  while ((frame = peek(r, at, &size)) != NULL) {
     if (!is_like(frame, KIND_SESSION, first + (uint64_t)count)) break;
     if (raft_get_u64(frame + AT_NUMBER) != number) break;
     lua_pushlstring(L, (const char *)frame + HEAD_BYTES, size - HEAD_BYTES);
     lua_rawseti(L, 2, ++count);
-    drop_frame(r, frame, size);
+    at += size;
   }
   assert(count > 0); /* the first was looked at before */
+  r->at = at;
   lua_pushinteger(L, count);
   lua_insert(L, 2);
   lua_pushinteger(L, (lua_Integer)first);

@@ -16,7 +16,7 @@
  * Lua does not see how large its buffer is, and would collect it late: so
  * whoever ends a connection drops its writer.
  *
- * Promises. A frame is in it as a whole or not at all.
+ * Promises. A writer that could not take all that it was given is as it was.
  */
 #include <string.h>
 
@@ -66,14 +66,20 @@ static int writer_frame(lua_State *L) {
   return 0;
 }
 
-/* A SESSION frame with this command. */
-static void put_command(lua_State *L, struct buffer *b, struct head *h,
-                        const struct raft_session_head *place,
-                        const char *command, size_t size) {
+/* Bytes of the frame of a command. */
+static size_t command_frame(lua_State *L, size_t size) {
   if (size > UINT32_MAX - HEAD_BYTES - RAFT_SESSION_HEAD_BYTES)
     luaL_error(L, "too large a body");
+  return HEAD_BYTES + RAFT_SESSION_HEAD_BYTES + size;
+}
+
+/* A SESSION frame with this command, for which there is room. */
+static void put_command(struct buffer *b, struct head *h,
+                        const struct raft_session_head *place,
+                        const char *command, size_t size) {
   h->body_size = RAFT_SESSION_HEAD_BYTES + size;
-  uint8_t *out = reserve_or_raise(L, b, HEAD_BYTES + h->body_size);
+  assert(b->capacity - b->size >= HEAD_BYTES + h->body_size);
+  uint8_t *out = b->data + b->size;
   uint8_t *body = out + HEAD_BYTES;
   raft_session_put(body, place);
   memcpy(body + RAFT_SESSION_HEAD_BYTES, command, size);
@@ -99,38 +105,40 @@ static int writer_command(lua_State *L) {
   struct head h = check_place(L, &place);
   size_t size;
   const char *command = luaL_checklstring(L, 7, &size);
-  put_command(L, b, &h, &place, command, size);
+  reserve_or_raise(L, b, command_frame(L, size));
+  put_command(b, &h, &place, command, size);
   return 0;
+}
+
+/* Bytes of the frames of the commands in the list at 7. */
+static size_t check_commands(lua_State *L, lua_Integer count) {
+  size_t bytes = 0;
+  luaL_checktype(L, 7, LUA_TTABLE);
+  for (lua_Integer i = 1; i <= count; i++) {
+    if (lua_rawgeti(L, 7, i) != LUA_TSTRING)
+      luaL_argerror(L, 7, "a command is no string");
+    bytes += command_frame(L, lua_rawlen(L, -1));
+    lua_pop(L, 1);
+  }
+  return bytes;
 }
 
 static int writer_commands(lua_State *L) {
   struct buffer *b = check_writer(L);
   struct raft_session_head place;
   struct head h = check_place(L, &place);
-  luaL_checktype(L, 7, LUA_TTABLE);
   lua_Integer count = luaL_checkinteger(L, 8);
-  size_t before = b->size;
+  reserve_or_raise(L, b, check_commands(L, count));
   for (lua_Integer i = 1; i <= count; i++) {
     size_t size;
-    if (lua_rawgeti(L, 7, i) != LUA_TSTRING) {
-      b->size = before;
-      return luaL_argerror(L, 7, "a command is no string");
-    }
+    lua_rawgeti(L, 7, i);
     const char *command = lua_tolstring(L, -1, &size);
-    put_command(L, b, &h, &place, command, size);
+    put_command(b, &h, &place, command, size);
     lua_pop(L, 1);
     h.id++;
     place.sequence++;
   }
   return 0;
-}
-
-static void put_result(lua_State *L, struct buffer *b, const struct head *h,
-                       const uint8_t *body) {
-  uint8_t *out = reserve_or_raise(L, b, HEAD_BYTES + h->body_size);
-  memcpy(out + HEAD_BYTES, body, h->body_size);
-  put_head(out, h);
-  b->size += HEAD_BYTES + h->body_size;
 }
 
 /* The places of writer_answers on the stack: an encode has its buffer at 2. */
@@ -153,6 +161,7 @@ static int writer_answers(lua_State *L) {
   lua_settop(L, PLACE_VALUE - 1);
   lua_pushnil(L);
   lua_replace(L, PLACE_BUFFER);
+  size_t put = 0; /* bytes that count once all that may raise is done */
   lua_Integer i = from;
   for (; i <= last; i++, h.id++) {
     lua_rawgeti(L, 4, i);
@@ -161,9 +170,13 @@ static int writer_answers(lua_State *L) {
     if (!raft_lua_put_answer(&e, PLACE_VALUE, PLACE_WHY)) break;
     if (e.size > (size_t)body_max) break;
     h.body_size = e.size;
-    put_result(L, b, &h, e.bytes);
+    uint8_t *out = reserve_or_raise(L, b, put + HEAD_BYTES + e.size) + put;
+    memcpy(out + HEAD_BYTES, e.bytes, e.size);
+    put_head(out, &h);
+    put += HEAD_BYTES + e.size;
     lua_settop(L, PLACE_VALUE - 1);
   }
+  b->size += put;
   lua_pushinteger(L, i - from);
   return 1;
 }

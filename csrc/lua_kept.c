@@ -118,10 +118,13 @@ static void drop_queue(struct queue *q) {
 /* ---- answers ------------------------------------------------------------- */
 
 struct kept {
-  lua_Integer first;   /* sequence of the oldest; counts where there is one */
-  lua_Integer weight;  /* Invariant: that of all that is kept */
-  uint64_t gone;       /* bytes that went, of all answers so far */
-  struct queue bytes;  /* the answers */
+  lua_Integer first;  /* sequence of the oldest; counts where there is one */
+  lua_Integer weight; /* Invariant: that of all that is kept */
+  uint64_t gone;      /* bytes that went, of all answers so far */
+  struct queue bytes; /* the answers */
+  size_t adding;      /* how many there were when add_many began: if it did
+                        * not come to its end, those behind these go */
+  bool is_adding;
   struct queue places; /* of each a u64: where it ends, from the very first
                         * byte on. Invariant: they ascend */
 };
@@ -178,12 +181,29 @@ static void drop(struct kept *k) {
   drop_queue(&k->places);
   k->weight = 0;
   k->gone = 0;
+  k->is_adding = false;
 }
 
 /* ---- the class ----------------------------------------------------------- */
 
+/* Those behind the first so many go. */
+static void cut(struct kept *k, size_t count) {
+  assert(count <= count_of(k));
+  for (size_t i = count_of(k); i > count; i--) {
+    size_t size;
+    const uint8_t *bytes = answer_at(k, i - 1, &size);
+    k->weight -= weight_of(bytes, size);
+    k->bytes.end -= size;
+    k->places.end -= sizeof(uint64_t);
+  }
+  assert(count_of(k) == count);
+}
+
 static struct kept *check_kept(lua_State *L) {
-  return luaL_checkudata(L, 1, KEPT);
+  struct kept *k = luaL_checkudata(L, 1, KEPT);
+  if (k->is_adding) cut(k, k->adding); /* the last call has raised */
+  k->is_adding = false;
+  return k;
 }
 
 static int answers_kept(lua_State *L) {
@@ -227,6 +247,8 @@ static int kept_add_many(lua_State *L) {
   lua_settop(L, AT_WHYS);
   lua_pushnil(L);
   lua_replace(L, AT_BUFFER);
+  k->adding = count_of(k);
+  k->is_adding = true;
   lua_Integer i = from;
   for (; i <= last; i++) {
     lua_rawgeti(L, AT_VALUES, i);
@@ -237,6 +259,7 @@ static int kept_add_many(lua_State *L) {
       return luaL_error(L, "not enough memory");
     lua_settop(L, AT_WHYS);
   }
+  k->is_adding = false;
   lua_pushinteger(L, i - from);
   lua_pushinteger(L, k->weight - weight);
   return 2;

@@ -435,6 +435,42 @@ use("client writer command", frame_writer,
   function(w) w[1]:command(7, 0, 1, 2, 3, ("y"):rep(900)) end, nothing, all_of)
 use("client writer take", frame_writer,
   function(w) return shown(w[1]:take()) end, nothing, all_of)
+use("client writer commands", frame_writer, function(w)
+  w[1]:commands(7, 0, 1, 2, 3, { ("y"):rep(900), ("z"):rep(9000) }, 2)
+end, nothing, all_of)
+use("client writer answers", frame_writer, function(w)
+  return w[1]:answers(7, 9, { 1, ("y"):rep(900), { ("z"):rep(9000) } }, {}, 1,
+    3, 1 << 20)
+end, nothing, all_of)
+local function rows_reader(kind)
+  return function()
+    local made, bytes = raft.client_reader(1 << 20), ""
+    for id = 1, 5 do
+      bytes = bytes .. raft.client_frame(kind, id, 8,
+        raft.answer_encode(("x"):rep(99 * id), id > 3 and "why" or nil))
+    end
+    made:feed(bytes)
+    return { made }
+  end
+end
+use("client reader next_answers", rows_reader(36),
+  function(w) return w[1]:next_answers() end, nothing, rest_of)
+use("client reader next_requests", rows_reader(33),
+  function(w) return w[1]:next_requests() end, nothing, rest_of)
+local function some_kept()
+  local made = raft.answers_kept()
+  made:add(7, ("x"):rep(900))
+  return { made }
+end
+local function kept_of(w) return shown(raft.codec_encode(w[1]:all())) end
+use("answers_kept", nil, raft.answers_kept)
+use("answers kept add", some_kept,
+  function(w) return w[1]:add(8, ("y"):rep(9000)) end, kept_of, kept_of)
+use("answers kept add_many", some_kept, function(w)
+  return w[1]:add_many(8, { 1, ("y"):rep(900), { ("z"):rep(9000) } }, {}, 1, 3)
+end, kept_of, kept_of)
+use("answers kept get", some_kept, function(w) return w[1]:get(7) end)
+use("answers kept all", some_kept, function(w) return w[1]:all() end)
 use("session_decode", function()
   return { ("<BI8I8I8"):pack(2, 1, 2, 3) .. ("x"):rep(90) }
 end, function(w) return raft.session_decode(w[1]) end)
