@@ -167,6 +167,44 @@ describe("a node, asked by what is no client of ours,", function()
     end)
   end)
 
+  it("cuts off who gives it in a row of them", function()
+    on_cluster(function(s, connect)
+      local one = connect()
+      one:send(session(5, OPEN) .. session(7, OPEN) .. session(4, OPEN)
+        .. session(5, OPEN) .. session(6, OPEN))
+      assert.is_true(one:was_cut_off())
+      s:sleep(1000)
+    end)
+  end)
+
+  it("answers rows of requests, whatever is in them", function()
+    on_cluster(function(s, connect)
+      local one = connect()
+      one:send(session(2, OPEN))
+      local _, id = one:answer(2)
+      local all = {}
+      for i = 1, 40 do
+        local body = i == 20 and "garbage" or i == 30 and OPEN
+          or command(id, i, "c" .. i)
+        all[i] = session(10 + i, body)
+      end
+      one:send(table.concat(all))
+      for i = 1, 40 do
+        local ok, value = one:answer(10 + i)
+        if i == 20 then
+          assert.equal("bad_value", value.code)
+        elseif i == 30 then
+          assert.equal("integer", math.type(value))
+        else
+          assert.same({ true, "integer" }, { ok, math.type(value) })
+        end
+      end
+      local visitor = s.members[s:leader()].driver.gateway.visitors[1]
+      assert.same({ {}, 0, 0 }, { visitor.open, visitor.open_count,
+        visitor.open_bytes })
+    end)
+  end)
+
   it("lets no question wait for ever", function()
     on_cluster(function(s, connect)
       local one = connect()
