@@ -290,7 +290,61 @@ local function run(seed, max_pending_bytes)
   return world
 end
 
+-- A client with a session.
+local function with_session()
+  local client = new_client(true)
+  propose(client, "first", false)
+  end_of_turn(client)
+  client.requests:result(client.sent[1].id, 0, true, SESSION)
+  end_of_turn(client)
+  client.requests:results(client.sent[2].id, 1, 7, { "r" }, {})
+  end_of_turn(client)
+  client.sent = {}
+  return client
+end
+
 describe("a batch of commands", function()
+  it("that was not sent when the connection ended waits for another one",
+    function()
+      local client = with_session()
+      propose(client, "a", 50)
+      propose(client, "b", 50)
+      client.requests:lost()
+      local connection = client.connection
+      client.connection = false
+      end_of_turn(client)
+      assert.equal(0, #client.sent)
+      client.connection = connection
+      end_of_turn(client)
+      assert.equal("a b", client.sent[1].command .. " "
+        .. client.sent[2].command)
+      assert.equal(50, client.requests.soonest)
+      client.time = 50
+      client.requests:sweep(client.time)
+      end_turn(client)
+      assert.equal("timeout unknown", client.told.a)
+      assert.equal("timeout unknown", client.told.b)
+    end)
+
+  it("that was not sent at the end has not happened", function()
+    local client = with_session()
+    propose(client, "a", 50)
+    propose(client, "b", 50)
+    end_of_turn(client)
+    propose(client, "c", 50)
+    propose(client, "d", 50)
+    client.requests:finish(function(is_sent)
+      return errors.new("closed", "x",
+        { outcome = is_sent and "unknown" or "none" })
+    end)
+    end_turn(client)
+    assert.equal("closed unknown", client.told.a)
+    assert.equal("closed unknown", client.told.b)
+    assert.equal("closed none", client.told.c)
+    assert.equal("closed none", client.told.d)
+    assert.equal(0, client.requests.bytes)
+  end)
+
   it("goes the way of single ones", function()
     local seed, rows = helper.seed(), 0
     for i = 1, 12 do

@@ -45,13 +45,20 @@ local function disband(requests, batch)
   end
 end
 
---- Sends the batch of this turn, if there is one.
-function M.send(requests)
+-- The batch of this turn, which is complete, or nil.
+local function take(requests)
   local batch = requests.batch
-  if not batch then return end
+  if not batch then return nil end
   requests.batch = false
   batch.deadline = batch.timeout and requests.client:now() + batch.timeout
   requests:note_deadline(batch.deadline)
+  return batch
+end
+
+--- Sends the batch of this turn, if there is one.
+function M.send(requests)
+  local batch = take(requests)
+  if not batch then return end
   local connection = clear_way(requests)
   if not connection or batch.count == 1 then
     return disband(requests, batch)
@@ -127,8 +134,7 @@ end
 
 --- There are none any more: what was sent is under way, and the rest waits.
 function M.end_all(requests)
-  local batch = requests.batch
-  requests.batch = false
+  local batch = take(requests)
   for _, other in ipairs(all_of(requests)) do take_apart(requests, other) end
   if not batch then return end
   for _, request in ipairs((batch:requests())) do
