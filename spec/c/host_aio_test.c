@@ -5,8 +5,13 @@
 
 #include "host_aio.h"
 
+#include "test.h"
+
+#ifdef __linux__
+
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,11 +19,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
-
-#include "test.h"
-
-#ifdef __linux__
 
 #define PAGE   RAFT_AIO_ALIGN
 #define LARGE  (2u << 20) /* more than a buffer that is kept */
@@ -270,11 +272,15 @@ static void gives_room(void) {
   EQ(raft_aio_allocate(fd, PAGE), EBADF);
 }
 
+/* Asked of the system itself, or who finds none would pass. */
+static bool is_there(void) {
+  aio_context_t context = 0;
+  if (syscall(SYS_io_setup, 1, &context) != 0) return false;
+  return syscall(SYS_io_destroy, context) == 0;
+}
+
 int main(void) {
-  struct raft_aio *aio = raft_aio_new();
-  bool is_there = aio != NULL;
-  raft_aio_free(aio);
-  if (!is_there) {
+  if (!is_there()) {
     (void)puts("no asynchronous I/O here\n0 passed, 0 failed, 1 skipped");
     return 0;
   }
