@@ -141,7 +141,7 @@ end
 function M.take(driver, held)
   local stored, ordered = driver.stored, held.ordered
   for kind, after, a, b, c, d, e, f, g, h in driver.core:effects() do
-    if after <= stored and (not IS_ORDERED[kind] or ordered:is_empty()) then
+    if after <= stored and (not IS_ORDERED[kind] or ordered.count == 0) then
       perform[kind](driver, a, b, c, d, e, f, g, h)
     else
       hold(held, kind, after, a, b, c, d, e, f, g, h)
