@@ -515,6 +515,7 @@ int luaopen_raft_core(lua_State *L) {
   raft_lua_open_wire(L);
   raft_lua_open_codec(L);
   raft_lua_open_answer(L);
+  raft_lua_open_results(L);
   raft_lua_open_client(L);
   raft_lua_open_ship(L);
   raft_lua_open_snapfile(L);

@@ -30,6 +30,7 @@
 void raft_lua_open_wire(lua_State *L);
 void raft_lua_open_codec(lua_State *L);
 void raft_lua_open_answer(lua_State *L);
+void raft_lua_open_results(lua_State *L);
 void raft_lua_open_client(lua_State *L);
 void raft_lua_open_ship(lua_State *L);
 void raft_lua_open_snapfile(lua_State *L);
