@@ -1,7 +1,7 @@
 --- What a committed entry costs, in things that can be counted: crossings
 -- between Lua and C, allocations, copied bytes, bytes through the kernel and
 -- system calls, on the leader and on a follower. Three processes of ours, with
--- bench/compare/counted.lua in each.
+-- bench/compare/probed.lua in each.
 --
 -- Each kind is counted in rounds of its own, so that none disturbs another.
 local cluster = require "bench.cluster"
@@ -22,7 +22,7 @@ local WARM_ENTRIES <const>, WARM_OUTSTANDING <const> = 20000, 64
 local WAIT_MS <const> = 60000
 local LOOKS <const>, LOOK_MS <const> = 1000, 5  -- for followers that are behind
 
---- What `finish` of counted.lua said: "what.who" -> a number for each entry.
+--- What `finish` of probed.lua said: "what.who" -> a number for each entry.
 function M.parse(line, entries)
   local found = {}
   for what, who, number in line:gmatch("(%S-):(%S+)=(%d+)") do
@@ -68,7 +68,7 @@ local function start()
   local before = cluster.environment
   cluster.environment = environment()
   local running = cluster.new(NODES, false, function(id, dir, members)
-    return cluster.script(id, "bench/compare/counted.lua", id, dir, members)
+    return cluster.script(id, "bench/compare/probed.lua", id, dir, members)
   end)
   cluster.environment = before
   return setmetatable({ cluster = running, leader = false }, Run)

@@ -1,20 +1,23 @@
---- One node of ours that counts what it does (bench/probes/counts.c, which must
--- be preloaded), with as small a load as there can be inside it.
+--- One node of ours that is looked into (bench/probes), with as small a load
+-- as there can be inside it.
 --
---   lua5.4 bench/compare/counted.lua <id> <directory> <members>
+--   lua5.4 bench/compare/probed.lua <id> <directory> <members>
 --
 -- Orders come in on stdin, answers go out on stdout:
 --
 --   load <outstanding> <entries> <bytes>  -> loaded
---   begin <calls or memory>               -> begun
---   finish                                -> counts <a>.<b>=<number> ...
 --   applied                               -> applied <number>
+--   begin <calls or memory>               -> begun
+--   finish                                -> counts <what>:<who>=<number> ...
+--   sample <microseconds>                 -> sampling
+--   sampled <file>                        -> sampled    stacks are in the file
+--
+-- For `begin`, bench/probes/counts.c must be preloaded.
 --
 -- Everything is as by default; the state are the newest commands.
 package.path = "./?.lua;" .. package.path
 package.cpath = "build/bench/?.so;" .. package.cpath
 local core = require "raft.core"
-local counts = require "counts"
 local load = require "bench.compare.load"
 local raft = require "raft"
 local uv = require "luv"
@@ -72,18 +75,31 @@ local function function_of_core()
 end
 
 function orders.begin(what)
-  counts.begin(what, print, function_of_core(), uv.hrtime)
+  require "counts".begin(what, print, function_of_core(), uv.hrtime)
   load.say "begun"
 end
 
 function orders.finish()
   local words = {}
-  for what, by_whom in pairs(counts.finish()) do
+  for what, by_whom in pairs(require "counts".finish()) do
     for who, number in pairs(by_whom) do
       words[#words + 1] = ("%s:%s=%d"):format(what, who, number)
     end
   end
   load.say("counts", table.unpack(words))
+end
+
+function orders.sample(interval_us)
+  require "sampler".start(interval_us)
+  load.say "sampling"
+end
+
+function orders.sampled(path)
+  local file <close> = assert(io.open(path, "wb"))
+  for stack, samples in pairs(require "sampler".stop()) do
+    assert(file:write(stack, " ", samples, "\n"))
+  end
+  load.say "sampled"
 end
 
 local function read_orders()
