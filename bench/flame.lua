@@ -17,13 +17,14 @@ local SAMPLER <const> = "build/bench/sampler.so"
 local DIR <const>, QUICK_DIR <const> = "docs/bench", "build/bench"
 local NODES <const>, BYTES <const> = 3, 128
 local LOADS <const> = { { outstanding = 1, entries = 30000 },
-  { outstanding = 1024, entries = 2000000 } }
+  { outstanding = 1024, entries = 4000000 } }
 local QUICK_SHARE <const> = 20   -- of the entries
 local WARM_ENTRIES <const> = 100000
 local WAIT_MS <const> = 120000
 local INTERVAL_US <const> = 997  -- no divisor of what else goes by the clock
 local HZ <const> = 997
 local STACK_BYTES <const> = 24576  -- that perf keeps of each stack
+local C_SHARE <const> = 2  -- of the entries: perf looks more often
 local PERF_BEGINS_MS <const> = 500
 
 local function read(path)
@@ -72,7 +73,8 @@ local function sample_c(run, load)
   end))
   cluster.pause(PERF_BEGINS_MS)
   if has_ended then return nil, "perf may not look at a process" end
-  put_load(run.leader, load)
+  put_load(run.leader, { outstanding = load.outstanding,
+    entries = load.entries // C_SHARE })
   process:kill("sigint")
   run.is_waiting = true
   if not has_ended then coroutine.yield() end

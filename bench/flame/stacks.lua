@@ -129,22 +129,27 @@ local function c_frame(name, path, caller)
     title = ("%s in %s"):format(name, object) }
 end
 
+local KERNEL_FRAMES <const> = 8
+
 -- Every system call goes through these.
 local GATES <const> = { entry_SYSCALL_64_after_hwframe = true,
   do_syscall_64 = true }
 
--- The frames of a sample, the outermost first. Copies in a row are one.
+-- The frames of a sample, the outermost first. Copies in a row are one, and
+-- deep in the kernel they are left out: what it does there is no news of us.
 local function frames_of(lines)
-  local frames = {}
+  local frames, in_kernel = {}, 0
   for i = #lines, 1, -1 do
     local symbol, path = lines[i]:match("^%s*%x+ (.+) %((.*)%)$")
     -- A stack that was too deep to be kept has nobody at its bottom.
     local is_known = symbol and path ~= "inlined" and path ~= "[unknown]"
-    local name = is_known and symbol:gsub("%+0x%x+$", "")
+    local name = is_known and symbol:gsub("%+0x%x+$", ""):gsub("^__GI_", "")
     if name and not GATES[name] then
       local caller = frames[#frames]
       local frame = c_frame(name, path, caller)
-      if not caller or caller.key ~= frame.key then
+      if frame.kind == "kernel" then in_kernel = in_kernel + 1 end
+      if in_kernel <= KERNEL_FRAMES
+        and (not caller or caller.key ~= frame.key) then
         frames[#frames + 1] = frame
       end
     end

@@ -18,6 +18,7 @@ local SAMPLED <const> = [[
 ?|lua5.4;go|raft/run.lua:9;run|luv.so;?|node/driver.lua:7;write|core.so 3
 ?|lua5.4;go|raft/run.lua:9;run|luv.so;?|node/driver.lua:7 2
 ?|lua5.4;go|raft/run.lua:9;run|luv.so;flush|node/driver.lua:7;pcall|lua5.4 1
+?|lua5.4;go|raft/run.lua:9;run|luv.so;zap|node/driver.lua:7 0
 ?|lua5.4;go|raft/run.lua:9;run|luv.so;done|compare/probed.lua:3 4
 ?|lua5.4 1
 ]]
@@ -68,6 +69,18 @@ describe("the stacks of perf #house", function()
         "       tcp_write_xmit/kernel 1 1", "  interpreter/lua 1 0",
         "   wal_batch/core 1 1" }, lines_of(stacks.of_perf(PERF)))
     end)
+
+  it("end some way into the kernel", function()
+    local lines = { "lua5.4 17" }
+    for i = 1, 20 do
+      lines[i + 1] = (" ffff%02d f%02d ([kernel.kallsyms])"):format(i, 21 - i)
+    end
+    lines[#lines + 1] = " 12 write (/usr/lib/libc.so.6)\n"
+    local found = lines_of(stacks.of_perf(table.concat(lines, "\n")))
+    assert.equal(" write/libc 1 0", found[2])
+    assert.equal(2 + 8, #found)
+    assert.equal("         f08/kernel 1 1", found[#found])
+  end)
 
   it("are none in an empty text", function()
     assert.equal(0, stacks.of_perf("").samples)
