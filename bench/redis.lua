@@ -6,6 +6,7 @@
 --
 -- Needs redis-server, redis-benchmark and redis-cli (make bench-deps). Data
 -- goes to build/bench/redis.json.
+local cluster = require "bench.cluster"
 local figures = require "bench.compare.redis_figures"
 local json = require "bench.compare.json"
 local machines = require "bench.compare.machine"
@@ -58,6 +59,17 @@ local function kill(process)
   if not process.has_ended then process.handle:kill("sigkill") end
 end
 
+-- All are gone afterwards, and write no more files.
+local function kill_all(processes)
+  for _, process in ipairs(processes) do
+    kill(process)
+    for _ = 1, 1000 do
+      if process.has_ended then break end
+      cluster.pause(5)
+    end
+  end
+end
+
 -- Runs a program to its end: what it wrote.
 local function run(path, arguments)
   local co = coroutine.running()
@@ -85,13 +97,10 @@ local function serve(path, arguments, dir, text)
 end
 
 local function free_ports(n)
-  local sockets, ports = {}, {}
-  for i = 1, n do
-    sockets[i] = uv.new_tcp()
-    assert(sockets[i]:bind("127.0.0.1", 0))
-    ports[i] = sockets[i]:getsockname().port
+  local ports = cluster.free_addresses(n)
+  for i, address in ipairs(ports) do
+    ports[i] = math.tointeger(address:match("%d+$"))
   end
-  for _, socket in ipairs(sockets) do socket:close() end
   return ports
 end
 
@@ -218,7 +227,7 @@ return function()
   assert(uv.fs_chmod(dir, DIR_MODE))
   local processes = {}
   local ok, err = xpcall(run_all, debug.traceback, processes, dir)
-  for _, process in ipairs(processes) do kill(process) end
+  kill_all(processes)
   assert(os.execute(("rm -rf '%s'"):format(dir)))
   if not ok then error(err, 0) end
 end
