@@ -20,6 +20,7 @@ local LOADS <const> = { { outstanding = 1, entries = 4000 },
 local QUICK_SHARE <const> = 10  -- of the entries
 local WARM_ENTRIES <const>, WARM_OUTSTANDING <const> = 20000, 64
 local WAIT_MS <const> = 60000
+local CALLEES <const> = 12           -- that are shown
 local LOOKS <const>, LOOK_MS <const> = 1000, 5  -- for followers that are behind
 
 --- What `finish` of probed.lua said: "what.who" -> a number for each entry.
@@ -241,6 +242,36 @@ local function memory_columns(kinds)
   return columns
 end
 
+--- The C functions that a leader calls most often with one outstanding: rows of
+-- their names, and the calls for an entry under each load.
+function M.callees(found, count)
+  local names, rows = {}, {}
+  for name, summary in pairs(found.loads[1].leader) do
+    local callee = name:match("^functions%.(.+)$")
+    if callee then names[#names + 1] = { callee, summary.median, name } end
+  end
+  table.sort(names, function(a, b)
+    if a[2] ~= b[2] then return a[2] > b[2] end
+    return a[1] < b[1]
+  end)
+  for i = 1, math.min(count, #names) do
+    rows[i] = { names[i][1] }
+    for j, load in ipairs(found.loads) do
+      local summary = load.leader[names[i][3]]
+      rows[i][j + 1] = summary and short(summary.median) or "-"
+    end
+  end
+  return rows
+end
+
+local function callees_head(found)
+  local head = { "called by a leader" }
+  for i, load in ipairs(found.loads) do
+    head[i + 1] = tostring(load.outstanding)
+  end
+  return head
+end
+
 --- Prints what `measure` found.
 function M.print(found)
   local function print_one(title, columns)
@@ -253,6 +284,8 @@ function M.print(found)
     { "bytes:", "allocated_bytes" } })
   print_one("copies of memory", memory_columns { { "count:", "copies" },
     { "bytes:", "copied_bytes" } })
+  tables.print("the C functions called most often, for each committed entry",
+    callees_head(found), M.callees(found, CALLEES))
 end
 
 return M

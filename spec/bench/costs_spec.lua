@@ -163,6 +163,20 @@ describe("the costs of an entry #house", function()
       costs.parse("counts calls_out:core=10 functions:core.take=2", 4))
   end)
 
+  it("show the functions that are called most often, the same ones everywhere",
+    function()
+      local found = { loads = {
+        { leader = { ["functions.lua.type"] = { median = 2.0 },
+          ["functions.core.take"] = { median = 12.0 },
+          ["functions.core.step"] = { median = 0.25 },
+          ["calls_out.core"] = { median = 99 } } },
+        { leader = { ["functions.core.take"] = { median = 0.01 } } },
+      } }
+      assert.same({ { "core.take", "12.0", "0.010" },
+        { "lua.type", "2.00", "-" } }, costs.callees(found, 2))
+      assert.equal(3, #costs.callees(found, 10))
+    end)
+
   it("of a follower are the mean of the followers", function()
     assert.same({ a = 2.0, b = 0.5 },
       costs.mean { { a = 1.0, b = 1.0 }, { a = 3.0 } })
