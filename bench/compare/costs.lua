@@ -6,6 +6,7 @@
 -- Each kind is counted in rounds of its own, so that none disturbs another.
 local cluster = require "bench.cluster"
 local statistics = require "bench.compare.statistics"
+local subjects = require "bench.compare.subjects"
 local syscalls = require "bench.compare.syscalls"
 local tables = require "bench.tables"
 local uv = require "luv"
@@ -72,7 +73,13 @@ local function start()
     return cluster.script(id, "bench/compare/probed.lua", id, dir, members)
   end)
   cluster.environment = before
-  return setmetatable({ cluster = running, leader = false }, Run)
+  local self = setmetatable({ cluster = running, leader = false }, Run)
+  subjects.opened[#subjects.opened + 1] = self  -- who interrupts us ends it
+  return self
+end
+
+function Run:close()
+  self.cluster:close()
 end
 
 local function applied(child)
@@ -184,7 +191,7 @@ function M.measure(plan)
         entries = entries }, way, plan.rounds)
     end
   end, debug.traceback)
-  run.cluster:close()
+  subjects.close_all()
   if not ok then error(err, 0) end
   return { bytes = BYTES, system_calls_by = way and way.name, loads = found }
 end

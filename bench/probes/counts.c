@@ -3,8 +3,8 @@
  *
  * Preloaded into a process, it stands in front of the C library's functions
  * that allocate and copy; required as the module `counts`, it is the same
- * object, and says what was counted. Crossings are seen by a hook, which is
- * there only while they are counted: it makes Lua some two times slower.
+ * object, and says what was counted. Crossings are seen by a hook, which makes
+ * Lua slower, and is there only while they are counted.
  *
  * What it cannot see: copies of a few bytes that the compiler has made into
  * moves, copies inside the C library (of realloc, too) and in the kernel, and
