@@ -325,7 +325,7 @@ static struct cluster *make(uint64_t seed) {
   if (has_changes) {
     o.strangers = 1 + (uint32_t)(test_random(&random) % 2);
     o.nodes += o.strangers;
-    if (shape == 4) o.roles[2] = RAFT_ROLE_WITNESS;
+    if (shape == 2 || shape == 4) o.roles[2] = RAFT_ROLE_WITNESS;
   }
   return cluster_new(&o);
 }
