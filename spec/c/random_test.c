@@ -347,7 +347,7 @@ static bool run(uint64_t seed, uint32_t steps) {
 
 static uint32_t runs(void) {
   const char *given = getenv("N");
-  return given != NULL ? (uint32_t)strtoul(given, NULL, 10) : 60;
+  return given != NULL ? (uint32_t)strtoul(given, NULL, 10) : 100;
 }
 
 static void survives_random_schedules(void) {
