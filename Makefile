@@ -53,7 +53,7 @@ TRACES := $(filter %trace_test.c %traces_test.c,$(TESTS))
 MUSEUM := $(wildcard spec/c/museum/*.c)
 ALL_C := $(CORE) $(BINDING) $(TESTS) $(SUPPORT) $(EXPLORERS) $(MUSEUM) $(FUZZ) \
   $(wildcard tools/*.c spec/nemesis/*.c spec/crash/*.c \
-  bench/core/*.c)
+  bench/core/*.c bench/probes/*.c)
 PEERS := $(wildcard bench/peers/*.c) # of libraries that may be absent
 PLAIN_CORE := $(filter-out csrc/host.c csrc/host_fork.c csrc/host_aio.c,$(CORE))
 
@@ -290,8 +290,14 @@ fuzz:  ## libFuzzer on every target, SECONDS each (20; TARGET=wire, SEED=n)
 	@$(LUA) tools/fuzz.lua $(or $(SECONDS),20) $(TARGET)
 
 # Canonical raft is compared with where it is installed.
-bench_programs := build/bench/core_alone \
-  $(if $(wildcard /usr/include/raft/uv.h),build/bench/canonical)
+bench_programs = build/bench/core_alone \
+  $(if $(wildcard /usr/include/raft/uv.h),build/bench/canonical) $(probes)
+
+# What looks into a process while it runs: with the linker of Linux.
+ifeq ($(shell uname -s),Linux)
+probes := $(patsubst bench/probes/%.c,build/bench/%.so,\
+  $(wildcard bench/probes/*.c))
+endif
 
 .PHONY: bench
 bench: build $(bench_programs)  ## ours beside its peers (QUICK=1, ARGS=)
@@ -311,6 +317,11 @@ $(guard_programs): build/bench/%: \
 	@mkdir -p $(@D)
 	@echo "  ld $@"
 	@$(CC) $(flags_core) -o $@ $^
+
+build/bench/%.so: bench/probes/%.c
+	@mkdir -p $(@D)
+	@echo "  cc $<"
+	@$(CC) $(STANDARD) -O2 -fno-builtin -fPIC $(lua_include) $(SHARED) -o $@ $<
 
 # It has another raft.h than ours, so none of our include paths.
 build/bench/%: bench/peers/%.c

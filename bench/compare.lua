@@ -7,6 +7,7 @@
 -- Tables go to the terminal, data to build/bench/compare.json, plots to
 -- docs/bench after a whole run, beside the data after any other.
 local core_alone = require "bench.core_alone"
+local costs = require "bench.compare.costs"
 local json = require "bench.compare.json"
 local machines = require "bench.compare.machine"
 local planning = require "bench.compare.plan"
@@ -68,6 +69,10 @@ local function measure(plan)
   if plan.others.core then
     plan.core = core_alone.rows(plan.is_quick)
     core_alone.print(plan.core)
+  end
+  if plan.others.costs and has_ours then
+    plan.costs = costs.measure(plan)
+    if plan.costs then costs.print(plan.costs) end
   end
 end
 

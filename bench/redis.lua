@@ -1,16 +1,28 @@
 --- The server of examples/04_redis under redis-benchmark, beside a redis-server
--- without replicas that syncs every write: three processes on loopback.
+-- without replicas that syncs every write: three processes of ours and one of
+-- theirs, on loopback. They take turns.
 --
 --   make bench ARGS=redis
 --
--- Needs redis-benchmark and redis-cli (tools/deps examples).
+-- Needs redis-server, redis-benchmark and redis-cli (make bench-deps). Data
+-- goes to build/bench/redis.json.
+local cluster = require "bench.cluster"
+local figures = require "bench.compare.redis_figures"
+local json = require "bench.compare.json"
+local machines = require "bench.compare.machine"
 local tables = require "bench.tables"
 local uv = require "luv"
 
 local IDS <const> = { "n1", "n2", "n3" }
-local ROUNDS <const> = 3
+local JSON <const> = "build/bench/redis.json"
+local ROUNDS <const> = 5
 local KEYS <const> = 10000
-local LOADS <const> = { { 1, 40000 }, { 16, 200000 } }  -- pipeline, requests
+local LOADS <const> = {
+  { clients = 1, pipeline = 1, requests = 3000 },
+  { clients = 50, pipeline = 1, requests = 40000 },
+  { clients = 50, pipeline = 16, requests = 200000 },
+}
+local QUICK_SHARE <const> = 10  -- of the requests
 local SECONDS_MAX <const> = 60  -- of one run of a program
 local DIR_MODE <const> = tonumber("700", 8)
 
@@ -47,13 +59,24 @@ local function kill(process)
   if not process.has_ended then process.handle:kill("sigkill") end
 end
 
+-- All are gone afterwards, and write no more files.
+local function kill_all(processes)
+  for _, process in ipairs(processes) do
+    kill(process)
+    for _ = 1, 1000 do
+      if process.has_ended then break end
+      cluster.pause(5)
+    end
+  end
+end
+
 -- Runs a program to its end: what it wrote.
 local function run(path, arguments)
   local co = coroutine.running()
   local timer = uv.new_timer()
   local process = start(path, arguments, nil, "\0", function()
     timer:close()
-    coroutine.resume(co)
+    assert(coroutine.resume(co))
   end)
   timer:start(SECONDS_MAX * 1000, 0, function() kill(process) end)
   coroutine.yield()
@@ -63,21 +86,21 @@ end
 -- Starts a server and waits until it says this.
 local function serve(path, arguments, dir, text)
   local co = coroutine.running()
+  local timer = uv.new_timer()
   local process = start(path, arguments, dir, text, function(is_ready)
-    coroutine.resume(co, is_ready)
+    timer:close()
+    assert(coroutine.resume(co, is_ready))
   end)
+  timer:start(SECONDS_MAX * 1000, 0, function() kill(process) end)
   assert(coroutine.yield(), path .. " did not start")
   return process
 end
 
 local function free_ports(n)
-  local sockets, ports = {}, {}
-  for i = 1, n do
-    sockets[i] = uv.new_tcp()
-    assert(sockets[i]:bind("127.0.0.1", 0))
-    ports[i] = sockets[i]:getsockname().port
+  local ports = cluster.free_addresses(n)
+  for i, address in ipairs(ports) do
+    ports[i] = math.tointeger(address:match("%d+$"))
   end
-  for _, socket in ipairs(sockets) do socket:close() end
   return ports
 end
 
@@ -94,9 +117,9 @@ local function cluster_words(ports)
     table.concat(words, ", "))
 end
 
--- Three nodes: the processes, and the ports of leader and a follower.
-local function start_nodes(dir)
-  local ports, processes = free_ports(2 * #IDS), {}
+-- Three nodes, added to the processes: the ports of leader and a follower.
+local function start_nodes(dir, processes)
+  local ports = free_ports(2 * #IDS)
   local script = assert(uv.fs_realpath("examples/04_redis/redis.lua"))
   for i, id in ipairs(IDS) do
     processes[i] = serve(os.getenv("LUA") or "lua5.4",
@@ -114,75 +137,97 @@ local function start_nodes(dir)
       follower = port
     end
   end
-  return processes, assert(leader, "nobody leads"), follower
+  return assert(leader, "nobody leads"), follower
 end
 
--- Debian's redis-server is a link to this file of redis-tools, which looks at
--- the name it was called by.
+-- Where Debian has no redis-server, as its package would start one, it has
+-- redis-tools: a file of these is the server, if it is called by that name.
+local function find_redis(dir)
+  local link = dir .. "/redis-server"
+  for path in os.getenv("PATH"):gmatch("[^:]+") do
+    local server = path .. "/redis-server"
+    if uv.fs_access(server, "X") then return server end
+    local other = path .. "/redis-check-rdb"
+    if uv.fs_access(other, "X") then
+      assert(uv.fs_symlink(other, link))
+      return link
+    end
+  end
+  error("there is no redis-server: make bench-deps", 0)
+end
+
 local function start_redis(dir)
   local port = tostring(free_ports(1)[1])
-  local path = dir .. "/redis-server"
-  assert(uv.fs_symlink("/usr/bin/redis-check-rdb", path))
-  return serve(path, { "--port", port, "--appendonly", "yes", "--appendfsync",
-    "always", "--save", "" }, dir, "Ready to accept"), port
+  return serve(find_redis(dir), { "--port", port, "--bind", "127.0.0.1",
+    "--appendonly", "yes", "--appendfsync", "always", "--save", "" }, dir,
+    "Ready to accept"), port
 end
 
 ------------------------------------------------------------------ measuring --
 
--- One run: name of the test -> { requests per second, p50 ms }.
-local function measure(port, pipeline, count)
-  local text = run("redis-benchmark", { "-p", port, "-t", "set,get", "-n",
-    tostring(count), "-P", tostring(pipeline), "-r", tostring(KEYS), "--csv" })
+-- One run: see figures.parse.
+local function measure(port, load)
+  return figures.parse(run("redis-benchmark", { "-p", port, "-t", "set,get",
+    "-c", tostring(load.clients), "-P", tostring(load.pipeline), "-n",
+    tostring(load.requests), "-r", tostring(KEYS), "--csv" }))
+end
+
+-- The summary of each load. The subjects take turns, so that a machine that is
+-- busy for a while is so for all of them.
+local function measure_all(subjects, is_quick)
   local found = {}
-  for name, rps, p50 in text:gmatch(
-    '"(%u+)","([%d.]+)","[%d.]+","[%d.]+","([%d.]+)"') do
-    found[name] = { tonumber(rps), tonumber(p50) }
+  for i, load in ipairs(LOADS) do
+    local shorter = { clients = load.clients, pipeline = load.pipeline,
+      requests = load.requests // (is_quick and QUICK_SHARE or 1) }
+    local results = {}
+    for round = 1, is_quick and 1 or ROUNDS do
+      for _, subject in ipairs(subjects) do
+        io.stderr:write(("redis: %s, %d clients, pipeline %d\n"):format(
+          subject[1], load.clients, load.pipeline))
+        results[subject[1]] = results[subject[1]] or {}
+        results[subject[1]][round] = measure(subject[2], shorter)
+      end
+    end
+    found[i] = figures.summary(load, results)
   end
-  assert(found.SET and found.GET, text)
   return found
 end
 
-local function median(results, name, i)
-  local values = {}
-  for n, result in ipairs(results) do values[n] = result[name][i] end
-  table.sort(values)
-  return values[(#values + 1) // 2]
+local function show(found, rounds)
+  local rows = {}
+  for _, load in ipairs(found) do
+    local more = figures.rows(load)
+    table.move(more, 1, #more, #rows + 1, rows)
+  end
+  tables.print(("redis-benchmark, %d keys; medians of %d rounds"):format(KEYS,
+    rounds), figures.head, rows)
 end
 
--- A row for each subject and load. The subjects take turns, so that a machine
--- that is busy for a while is so for all of them.
-local function measure_all(subjects)
-  local rows = {}
-  for _, load in ipairs(LOADS) do
-    local results = {}
-    for _ = 1, ROUNDS do
-      for i, subject in ipairs(subjects) do
-        results[i] = results[i] or {}
-        table.insert(results[i], measure(subject[2], load[1], load[2]))
-      end
-    end
-    for i, subject in ipairs(subjects) do
-      local row = { subject[1], load[1] }
-      for _, name in ipairs { "SET", "GET" } do
-        row[#row + 1] = ("%.0f"):format(median(results[i], name, 1))
-        row[#row + 1] = ("%.2f"):format(median(results[i], name, 2))
-      end
-      rows[#rows + 1] = row
-    end
-  end
-  return rows
+local function save(found, machine)
+  assert(os.execute("mkdir -p " .. JSON:match("^(.*)/")))
+  local file <close> = assert(io.open(JSON, "wb"))
+  assert(file:write(json.encode { machine = machine, loads = found }, "\n"))
+  print("data: " .. JSON)
+end
+
+local function run_all(processes, dir)
+  local is_quick, machine = os.getenv "QUICK" == "1", machines.describe()
+  local leader, follower = start_nodes(dir, processes)
+  local redis, port = start_redis(dir)
+  processes[#processes + 1] = redis
+  local found = measure_all({ { "leader", leader }, { "follower", follower },
+    { "redis-server", port } }, is_quick)
+  show(found, is_quick and 1 or ROUNDS)
+  save(found, machine)
 end
 
 return function()
-  local dir = assert(uv.fs_mkdtemp(uv.os_tmpdir() .. "/raft-bench-XXXXXX"))
+  local dir = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp")
+    .. "/raft-bench-XXXXXX"))
   assert(uv.fs_chmod(dir, DIR_MODE))
-  local processes, leader, follower = start_nodes(dir)
-  local redis, port = start_redis(dir)
-  local rows = measure_all { { "leader", leader }, { "follower", follower },
-    { "redis-server", port } }
-  for _, process in ipairs(processes) do kill(process) end
-  kill(redis)
-  os.execute(("rm -rf '%s'"):format(dir))
-  tables.print(("redis-benchmark, 50 clients, %d keys; medians of %d"):format(
-    KEYS, ROUNDS), { "at", "-P", "SET/s", "p50 ms", "GET/s", "p50 ms" }, rows)
+  local processes = {}
+  local ok, err = xpcall(run_all, debug.traceback, processes, dir)
+  kill_all(processes)
+  assert(os.execute(("rm -rf '%s'"):format(dir)))
+  if not ok then error(err, 0) end
 end

@@ -6,7 +6,7 @@ local uv = require "luv"
 
 local known <const> = { throughput = true, footprint = true, failover = true,
   members = true, snapshot = true, shipping = true, replace = true,
-  long_log = true, redis = true, codec = true }
+  long_log = true, redis = true, codec = true, flame = true }
 
 local function main()
   if not known[arg[1]] then

@@ -517,6 +517,7 @@ int luaopen_raft_core(lua_State *L) {
   raft_lua_open_codec(L);
   raft_lua_open_answer(L);
   raft_lua_open_kept(L);
+  raft_lua_open_results(L);
   raft_lua_open_client(L);
   raft_lua_open_client_writer(L);
   raft_lua_open_ship(L);

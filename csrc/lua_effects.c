@@ -3,7 +3,7 @@
  *   for kind, after, a, b, c, d, e, f, g, h in core:effects() do
  *     "store",     after, seq, bytes, term, vote, commit, mark_index,
  *                  mark_term, is_reset
- *     "send",      after, peer, bytes, is_patient
+ *     "send",      after, peer, bytes, is_patient, covers
  *     "load",      after, peer or false, first, last
  *     "apply",     after, first, last
  *     "read",      after, token, index
@@ -119,7 +119,8 @@ static int push_send(lua_State *L, const struct raft_effect *fx,
   raft_lua_push_name(L, 1, fx->to);
   push_parts(L, fx, count);
   lua_pushboolean(L, is_patient);
-  return 3;
+  lua_pushboolean(L, fx->covers);
+  return 4;
 }
 
 static int push_ship(lua_State *L, const struct raft_effect *fx) {

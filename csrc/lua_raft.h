@@ -32,6 +32,7 @@ void raft_lua_open_wire(lua_State *L);
 void raft_lua_open_codec(lua_State *L);
 void raft_lua_open_answer(lua_State *L);
 void raft_lua_open_kept(lua_State *L);
+void raft_lua_open_results(lua_State *L);
 void raft_lua_open_client(lua_State *L);
 void raft_lua_open_client_writer(lua_State *L);
 void raft_lua_open_ship(lua_State *L);

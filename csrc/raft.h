@@ -390,6 +390,7 @@ struct raft_effect {
   raft_seq after;  /* perform once all batches <= after are durable */
   bool is_patient; /* SEND: it may be sent at the end of the turn, or along with
                       what else goes to this member until then */
+  bool covers;     /* SEND: it says all that patient ones before it say */
   union {
     struct { /* write it, sync it, then report STORED(seq) */
       raft_seq seq;

@@ -326,6 +326,7 @@ static void send_slices(struct raft *r, struct raft_progress *p,
   fx->to = p->id;
   fx->parts = parts;
   fx->part_count = count + 1;
+  fx->covers = true; /* commit, round and verdict are in every append */
   raft_progress_sent(p, last, bytes);
 }
 

@@ -63,6 +63,7 @@ build = {
         "csrc/lua_log.c",
         "csrc/lua_reader.c",
         "csrc/lua_recovery.c",
+        "csrc/lua_results.c",
         "csrc/lua_ship.c",
         "csrc/lua_snapfile.c",
         "csrc/lua_snapshot.c",

@@ -86,6 +86,23 @@ describe("results", function()
     assert.equal(results.BYTES, #one:encode())
   end)
 
+  it("are in a row what they are one by one", function()
+    local kinds = { true, false, 7, -1, "", "seven", 0.5, { 7 }, print }
+    for size = 0, 40 do
+      local slice = { count = size, values = {}, whys = {}, errors = {} }
+      local many, each = results.new(), results.new()
+      for i = 1, size do
+        local kind = (7 * i + size) % (#kinds + 3)
+        slice.values[i] = kinds[kind]
+        if kind == 0 then slice.whys[i] = "why" end
+        if kind == #kinds + 1 then slice.errors[i] = "raised" end
+        each:add(slice.errors[i] == nil, slice.values[i], slice.whys[i])
+      end
+      many:add_many(slice)
+      assert.equal(each.digest, many.digest, size)
+    end
+  end)
+
   -- They are on disks: other nodes of other builds compare with them.
   it("never change", function()
     local all = results.new()

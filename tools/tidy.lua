@@ -24,6 +24,7 @@ local folders <const> = {
   { dir = "bench", language = "lua", file = 300, fn = 50 },
   { dir = "bench/peers", language = "c", file = 600, fn = 70 },
   { dir = "bench/core", language = "c", file = 600, fn = 70 },
+  { dir = "bench/probes", language = "c", file = 600, fn = 70 },
   { dir = "examples", language = "lua", file = 300, fn = 50 },
   { dir = "spec", language = "lua", file = 600, fn = 50 },
 }

@@ -3,9 +3,9 @@
 --   [part...] [rounds=5] [ms=1000] [outstanding=1,64] [bytes=128] [nodes=3]
 --   [subjects=ours,canonical] [json=FILE] [plots=DIRECTORY]
 --
--- Parts: embedded sizes nodes reads client processes recovery core. A list in
--- the place of a part's own `outstanding`, `bytes` or `nodes` is used by all
--- parts that were asked for.
+-- Parts: embedded sizes nodes reads client processes recovery core costs. A
+-- list in the place of a part's own `outstanding`, `bytes` or `nodes` is used
+-- by all parts that were asked for.
 local M = {}
 
 local MIB <const> = 1 << 20
@@ -33,8 +33,9 @@ M.parts = {
 }
 
 --- Parts that are no loads: what a process costs and how it starts and ends; a
--- node with a long log; the core without anything around it.
-M.others = { "processes", "recovery", "core" }
+-- node with a long log; the core without anything around it; what an entry
+-- costs.
+M.others = { "processes", "recovery", "core", "costs" }
 
 -- What a subject has no kind of.
 local lacks <const> = {

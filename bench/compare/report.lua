@@ -97,7 +97,7 @@ function M.data(plan, machine)
   end
   return { machine = machine, rounds = plan.rounds, ms = plan.ms,
     cells = cells, processes = plan.processes, recovery = plan.recovery,
-    core = plan.core }
+    core = plan.core, costs = plan.costs }
 end
 
 return M

@@ -30,12 +30,12 @@ end
 
 --- Monotonic ms, read afresh.
 function Clock:now()
-  return math.tointeger(self.uv.hrtime() // NS_PER_MS)
+  return self.uv.hrtime() // NS_PER_MS | 0
 end
 
 --- The wall clock in ms since 1970: data for stamps, compared with nothing.
 function Clock:wall()
-  return math.tointeger(self.host.wall() // 1)
+  return self.host.wall() // 1 | 0
 end
 
 --- Begins: check() after the reads of each turn, prepare() before it sleeps.

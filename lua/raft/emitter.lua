@@ -108,8 +108,8 @@ end
 -- nothing while it is at work already.
 -- @return true when something is left
 function Emitter:drain()
-  if self.is_draining then return #self.queued > 0 end
   local events = self.queued
+  if self.is_draining or #events == 0 then return #events > 0 end
   self.queued, self.is_draining = {}, true
   for _, event in ipairs(events) do deliver(self, event) end
   self.is_draining = false

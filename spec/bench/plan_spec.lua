@@ -49,10 +49,10 @@ describe("the plan of a comparison #house", function()
   it("takes parts that are no loads", function()
     local plan = planning.parse({ "core" }, true)
     assert.same({}, plan.groups)
-    assert.same({ core = true, processes = false, recovery = false },
-      plan.others)
-    assert.same({ core = true, processes = true, recovery = true },
-      planning.parse({}, true).others)
+    assert.same({ core = true, costs = false, processes = false,
+      recovery = false }, plan.others)
+    assert.same({ core = true, costs = true, processes = true,
+      recovery = true }, planning.parse({}, true).others)
     assert.is_true(planning.parse({ "recovery" }, true).others.recovery)
   end)
 

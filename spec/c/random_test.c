@@ -325,7 +325,7 @@ static struct cluster *make(uint64_t seed) {
   if (has_changes) {
     o.strangers = 1 + (uint32_t)(test_random(&random) % 2);
     o.nodes += o.strangers;
-    if (shape == 4) o.roles[2] = RAFT_ROLE_WITNESS;
+    if (shape == 2 || shape == 4) o.roles[2] = RAFT_ROLE_WITNESS;
   }
   return cluster_new(&o);
 }
@@ -347,7 +347,7 @@ static bool run(uint64_t seed, uint32_t steps) {
 
 static uint32_t runs(void) {
   const char *given = getenv("N");
-  return given != NULL ? (uint32_t)strtoul(given, NULL, 10) : 60;
+  return given != NULL ? (uint32_t)strtoul(given, NULL, 10) : 100;
 }
 
 static void survives_random_schedules(void) {

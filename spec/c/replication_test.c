@@ -261,6 +261,39 @@ static void what_was_dropped_before_the_wire_is_sent_again(void) {
   alone_end(c);
 }
 
+/* The only send of what n1 has to do now. */
+static struct raft_effect only_send(struct cluster *c) {
+  struct raft_batch batch;
+  struct raft_effect send = {.kind = RAFT_FX_NONE};
+  uint32_t count = 0;
+  raft_take(c->nodes[N1].raft, &batch);
+  for (uint32_t i = 0; i < batch.count; i++)
+    if (batch.effects[i].kind == RAFT_FX_SEND && ++count > 0)
+      send = batch.effects[i];
+  EQ(count, 1);
+  return send;
+}
+
+/* What waits for the turn's end need not be sent where entries follow, which
+ * say what is committed, too. */
+static void entries_cover_a_word_about_commit(void) {
+  struct cluster *c = leader_of(2);
+  CHECK(cluster_propose(c, N1, "x") == 3);
+  (void)cluster_flush(c, N1);
+  cluster_deliver(c, 0);
+  (void)cluster_flush(c, N2);
+  cluster_disk(c, N2, 9);
+  cluster_disk(c, N1, 9);
+  cluster_deliver(c, 0);
+  EQ(alone_status(c).commit, 3);
+  struct raft_effect send = only_send(c);
+  CHECK(send.is_patient && !send.covers);
+  CHECK(cluster_propose(c, N1, "y") == 4);
+  send = only_send(c);
+  CHECK(send.covers && !send.is_patient);
+  alone_end(c);
+}
+
 /* ---- disks and memory ---------------------------------------------------- */
 
 /* Followers commit what the leader's own disk was not even given: an APPLY that
@@ -572,6 +605,7 @@ int main(void) {
   CASE(a_full_window_opens_again);
   CASE(a_lost_window_is_sent_again);
   CASE(what_was_dropped_before_the_wire_is_sent_again);
+  CASE(entries_cover_a_word_about_commit);
   CASE(a_stalled_disk_of_the_leader_stalls_nobody);
   CASE(a_store_steps_over_what_was_overwritten);
   CASE(what_left_memory_is_loaded_for_a_slow_follower);

@@ -106,6 +106,15 @@ describe("effects", function()
     assert.same({}, driver.done)
   end)
 
+  it("leave out what is patient where what follows says the same", function()
+    local driver = new_driver()
+    assert.equal("send n2 b", take(driver, { { "send", 0, "n2", "a", true },
+      { "send", 0, "n2", "b", false, true } }))
+    driver.done = {}
+    effects.send_patient(driver)
+    assert.same({}, driver.done)
+  end)
+
   it("keep the order of stores, applies and reads", function()
     local driver = new_driver()
     take(driver, { { "apply", 1, 1, 5 }, { "read", 0, 7, 5 },

@@ -162,6 +162,21 @@ describe("members, in the simulator", function()
     end)
   end)
 
+  -- Found by the swarm: its last client knew only where they had begun.
+  it("that all have moved are found by a client that is new", function()
+    on_cluster({ nodes = 3 }, function(s)
+      for _, id in ipairs(s.ids) do
+        local moved = address_of(s, id):gsub(":7100$", ":7200")
+        persist(s, function(node)
+          return node:change({ [id] = { address = moved } }, WAIT)
+        end)
+        s:restart(id)
+      end
+      local late <close> = s:client("late")
+      assert.equal(1, late:propose("1", WAIT))
+    end)
+  end)
+
   -- Museum 61: who was removed and did not hear of it disturbs nobody.
   it("that were removed while away raise no terms", function()
     on_cluster({ nodes = 4 }, function(s)

@@ -79,7 +79,7 @@ function M.new(options, node)
     is_wall_fresh = false,    -- was the core told the time in this turn?
     is_replaying = false,     -- does start apply what the disk knows?
     repairing = false,        -- what damage took and is not back yet
-    is_dirty = false,         -- has the core heard of anything since a flush?
+    is_dirty = false,         -- was anything heard or asked since a flush?
     is_flushing = false, is_closed = false,
     is_drain_due = false,     -- will the scheduler deliver our events?
     failure = false,          -- the error that ended us
@@ -105,8 +105,9 @@ end
 
 --- Performs the work that the events since the last flush caused.
 function Driver:flush()
-  if self.is_flushing or self.is_closed then return end
+  if not self.is_dirty or self.is_flushing or self.is_closed then return end
   self.is_flushing = true
+  self:tell_wall()
   local rounds = 0
   repeat
     self.is_dirty = false
@@ -173,7 +174,6 @@ end
 --- Once per loop turn, after all reads.
 function Driver:on_check()
   self.has_run = true
-  self:tell_wall()
   if self.clock:is_due() then self:tick() end
   self.health:look()
   self.patience:look()
@@ -190,6 +190,7 @@ end
 
 function Driver:tick()
   local now = self:now()
+  self:tell_wall()
   self.loop_lag_ms = math.max(self.clock.late_ms, self.loop_lag_ms * 7 // 8)
   self:step(self.core:tick(now))
   self.health:tick(self.loop_lag_ms)
@@ -201,21 +202,19 @@ function Driver:tick()
 end
 
 local function earlier(a, b)
-  if not a then return b end
-  if not b then return a end
-  return math.min(a, b)
+  if not b or a and a <= b then return a end
+  return b
 end
 
 function Driver:has_work()
-  return self.is_dirty or not self.deferred:is_empty()
+  return self.is_dirty or self.deferred.count > 0
     or self.applied < self.apply_last or self.emitter:is_pending()
     or self.reads:are_ready() or self.clock.due or self.gateway.has_output
 end
 
 --- Before the loop sleeps.
 function Driver:on_prepare()
-  self.is_wall_fresh = false
-  self:tell_wall()
+  self.is_wall_fresh = false  -- what the user does takes its time
   self:flush()
   effects.send_patient(self)
   if self.is_closed then return end

@@ -32,12 +32,12 @@ local function send(driver, peer, bytes)
   driver:step(driver.core:unreachable(driver:now(), peer))
 end
 
--- What is patient goes along with what follows in this turn, which is often
--- more of the same; the order stays. `patient` holds peers, in order, and of
--- each the bytes; false: they have gone.
-function perform.send(driver, peer, bytes, is_patient)
+-- What is patient goes along with what follows in this turn, and not at all
+-- where that says the same; the order stays. `patient` holds peers, in order,
+-- and of each the bytes; false: they have gone.
+function perform.send(driver, peer, bytes, is_patient, covers)
   local patient = driver.patient
-  if patient[peer] then bytes = patient[peer] .. bytes end
+  if patient[peer] and not covers then bytes = patient[peer] .. bytes end
   if is_patient then
     if patient[peer] == nil then patient[#patient + 1] = peer end
     patient[peer] = bytes
@@ -141,7 +141,7 @@ end
 function M.take(driver, held)
   local stored, ordered = driver.stored, held.ordered
   for kind, after, a, b, c, d, e, f, g, h in driver.core:effects() do
-    if after <= stored and (not IS_ORDERED[kind] or ordered:is_empty()) then
+    if after <= stored and (not IS_ORDERED[kind] or ordered.count == 0) then
       perform[kind](driver, a, b, c, d, e, f, g, h)
     else
       hold(held, kind, after, a, b, c, d, e, f, g, h)

@@ -22,6 +22,8 @@ function M.new(driver)
     taken_at = 0,        -- log_bytes at the last snapshot
     disk_bytes = 0,      -- what they take there, at the most
     looked_at = false,   -- disk_bytes at the last look at the log; false: never
+    need = false,        -- by how much it must grow; false: not known
+    step = 0,            -- bytes on disk between two looks
   }, Growth)
 end
 
@@ -38,36 +40,37 @@ end
 
 --- There is a newer snapshot: looks anew.
 function Growth:settled()
-  self.looked_at = false
+  self.looked_at, self.need = false, false
 end
 
 -- How much the log must have grown. Both bounds have to be passed: many small
 -- snapshots cost little, but a large state must not be written again and again
 -- for a small part of it.
-local function needed(self)
-  local newest = self.driver.storage.snapshots.newest
-  return math.max(self.driver.options.snapshot_bytes,
-    newest and GROWTH * newest.state_bytes or 0)
+local function measure(self)
+  local driver = self.driver
+  local newest, least = driver.storage.snapshots.newest,
+    driver.options.snapshot_bytes
+  self.need = math.max(least, newest and GROWTH * newest.state_bytes or 0)
+  self.step = least // LOOKS
 end
 
 -- Is there so much log behind the newest snapshot?
-local function is_log_long(self, need)
+local function is_log_long(self)
   local driver = self.driver
+  if self.looked_at and self.disk_bytes - self.looked_at < self.step then
+    return false
+  end
   local newest = driver.storage.snapshots.newest
   local upto = newest and newest.index or 0
   if driver.applied <= upto then return false end
-  local step = math.min(need, driver.options.snapshot_bytes) // LOOKS
-  if self.looked_at and self.disk_bytes - self.looked_at < step then
-    return false
-  end
   self.looked_at = self.disk_bytes
-  local index = driver.storage:index_before(need)
+  local index = driver.storage:index_before(self.need)
   return index > 0 and index >= upto
 end
 
 function Growth:is_enough()
-  local need = needed(self)
-  return self.log_bytes - self.taken_at >= need or is_log_long(self, need)
+  if not self.need then measure(self) end
+  return self.log_bytes - self.taken_at >= self.need or is_log_long(self)
 end
 
 return M

@@ -76,7 +76,8 @@ end
 --- Once a turn.
 function Health:look()
   local driver = self.driver
-  measure(self, "disk", driver.storage:write_age())
+  local write_ms = driver.storage:write_age()
+  if write_ms > 0 or self.reasons.disk then measure(self, "disk", write_ms) end
   if self.unblocked_at and driver:now() >= self.unblocked_at then
     self:has_blocked()
   end

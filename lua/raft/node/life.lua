@@ -146,6 +146,7 @@ function M.replay(driver)
   local commit = driver.core:status().commit
   Machine.unsuspended(function()  -- once, and not for each command
     repeat
+      driver.is_dirty = true  -- there may be more to apply, and nothing heard
       driver:flush()
       driver:apply_some(true)
       write_record(driver)  -- it may be a long way to the first turn

@@ -220,7 +220,7 @@ end
 --- Sends what can be sent now.
 function Outbox:dispatch()
   self.proposals:append_group()
-  while not self.queue:is_empty() do
+  while self.queue.count > 0 do
     if not self.is_sorted then sort(self) end
     if not self:dispatch_one(self.queue:peek()) then return end
   end

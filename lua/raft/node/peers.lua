@@ -30,6 +30,7 @@ function M.new(driver)
     driver = driver,
     identity = false,          -- of the formed cluster: 16 bytes
     forming = false,           -- the identity whose entry 1 is on its way
+    plan = false,              -- the configuration that we have promised
     greeting = false,
     links = {},                -- id -> the link that is up
     last_refusal = false,      -- { peer=, words=, at= }, for time-outs
@@ -116,10 +117,10 @@ function Peers:try_form()
       .. "form the cluster with another directory of one of the voters: if it "
       .. "has not formed anywhere, stop all nodes, remove their directories "
       .. "and start anew")
-  elseif self.greeting:is_agreed()
-    and plan.members[self.driver.id].role == "voter" then
-    self:form(plan)
+    return
   end
+  self.plan = plan.members[self.driver.id].role == "voter" and plan
+  if self.plan and self.greeting:is_agreed() then self:form(plan) end
 end
 
 -- Promises for good: true, or false when the node has failed.
@@ -154,12 +155,14 @@ function Peers:stored()
   driver.transport:regreet()
 end
 
--- A formed cluster counts our directory: we belong to it.
+-- A formed cluster counts our directory: we belong to it. Who has promised it
+-- forms it, too: those who have entry 1 may be gone before they could lead.
 function Peers:adopt(identity)
-  local driver = self.driver
+  local driver, plan = self.driver, self.plan
   if driver.storage.identity ~= identity and not self:promise(identity) then
     return
   end
+  if plan and plan.identity == identity then return self:form(plan) end
   self:formed_as(identity)
   driver.logger:info("joined the formed cluster")
   driver.transport:regreet()

@@ -117,6 +117,7 @@ end
 
 --- Asks the core for what has come since the last turn.
 function Reads:dispatch()
+  if #self.fresh == 0 and #self.leased == 0 then return end
   if view.is_stateless(self.driver) then return confirm_without_state(self) end
   ask(self, "fresh", "read")
   ask(self, "leased", "read_lease")
@@ -175,13 +176,14 @@ end
 
 --- Is anybody to be answered?
 function Reads:are_ready()
-  return not self.ready:is_empty()
+  return self.ready.count > 0
 end
 
 --- Answers those whose state is here, for a slice of time: the rest follows in
 -- another turn. That may run the user's query, so it is no part of a flush.
 function Reads:deliver()
   local count, ready = self.ready.count, self.ready
+  if count == 0 then return end
   local stop_at = count > SLICE_CHECK and self.driver:now() + SLICE_MS
   for i = 1, count do
     serve_one(self, ready:pop())

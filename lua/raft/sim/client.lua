@@ -120,11 +120,14 @@ end
 
 Client.__close = Client.close
 
--- The addresses of those that form the cluster.
+-- Where its user looks for the cluster: those that form it, or have changed it,
+-- at the addresses that they have by now.
 local function addresses_of(sim)
-  local list = {}
-  for i = 1, sim.options.initial do
-    list[i] = sim.members[sim.ids[i]].address
+  local config, list = sim.operator:config(), {}
+  for i, id in ipairs(sim.ids) do
+    local is_member = i <= sim.options.initial
+    if config then is_member = config.members[id] ~= nil end
+    if is_member then list[#list + 1] = sim:address_of(id) end
   end
   return list
 end
