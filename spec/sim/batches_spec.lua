@@ -111,7 +111,8 @@ function FAULTS.heal(s) s:heal() end
 
 function FAULTS.snapshot(s, d)
   local node = s:node(d:pick(s.ids))
-  if node then node:take_snapshot({ timeout = 1000 }, false) end
+  -- It may be refused, and the node may die meanwhile.
+  if node then node:take_snapshot({ timeout = 1000 }, function() end) end
 end
 
 local WHICH <const> = { "crash", "restart", "restart", "cut", "heal", "heal",
