@@ -134,17 +134,28 @@ by_strands(uint64_t a, const uint8_t *p) {
   return _mm_crc32_u64(c, word ^ product(a, PAST_TWO) ^ product(b, PAST_ONE));
 }
 
+__attribute__((target("sse4.2"))) static inline uint64_t
+four_words(uint64_t sum, const uint8_t *p) {
+  assert(p != NULL);
+  sum = _mm_crc32_u64(sum, word_at(p));
+  sum = _mm_crc32_u64(sum, word_at(p + 8));
+  sum = _mm_crc32_u64(sum, word_at(p + 16));
+  return _mm_crc32_u64(sum, word_at(p + 24));
+}
+
 /* What is left for less than three strands. */
 __attribute__((target("sse4.2"))) static inline uint32_t
 by_words(uint64_t sum, const uint8_t *p, size_t size) {
   assert(p != NULL || size == 0);
-  for (size_t n = size / 32; n > 0; n--, p += 32) {
-    sum = _mm_crc32_u64(sum, word_at(p));
-    sum = _mm_crc32_u64(sum, word_at(p + 8));
-    sum = _mm_crc32_u64(sum, word_at(p + 16));
-    sum = _mm_crc32_u64(sum, word_at(p + 24));
+  for (size_t n = size / 64; n > 0; n--, p += 64) {
+    sum = four_words(sum, p);
+    sum = four_words(sum, p + 32);
   }
-  if ((size & 31) == 0) return ~(uint32_t)sum; /* the upper half is 0 */
+  if ((size & 63) == 0) return ~(uint32_t)sum; /* the upper half is 0 */
+  if ((size & 32) != 0) {
+    sum = four_words(sum, p);
+    p += 32;
+  }
   if ((size & 16) != 0) {
     sum = _mm_crc32_u64(sum, word_at(p));
     sum = _mm_crc32_u64(sum, word_at(p + 8));
@@ -186,12 +197,14 @@ by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
 __attribute__((target("sse4.2"))) static uint32_t
 few_by_instruction(const uint8_t *p) {
   assert(p != NULL);
-  uint64_t sum = UINT32_MAX;
-  sum = _mm_crc32_u64(sum, word_at(p));
-  sum = _mm_crc32_u64(sum, word_at(p + 8));
-  sum = _mm_crc32_u64(sum, word_at(p + 16));
-  sum = _mm_crc32_u64(sum, word_at(p + 24));
+  uint64_t sum = four_words(UINT32_MAX, p);
   return ~_mm_crc32_u32((uint32_t)sum, raft_get_u32(p + 32));
+}
+
+__attribute__((target("sse4.2"))) static uint32_t
+head_by_instruction(const uint8_t *p, size_t size) {
+  assert(size >= 8);
+  return by_words(_mm_crc32_u32(UINT32_MAX, raft_get_u32(p)), p + 8, size - 8);
 }
 
 #elif defined(__ARM_FEATURE_CRC32)
@@ -233,6 +246,15 @@ static uint32_t few_by_instruction(const uint8_t *p) {
 
 #endif
 
+#if !(defined(__x86_64__) && defined(__GNUC__))
+
+static uint32_t head_by_instruction(const uint8_t *p, size_t size) {
+  assert(size >= 8);
+  return by_instruction(by_instruction(0, p, 4), p + 8, size - 8);
+}
+
+#endif
+
 /* ---- the door ------------------------------------------------------------ */
 
 /* The register holds the complement, so that leading zeros count. */
@@ -247,6 +269,13 @@ uint32_t raft_crc32c_few(const uint8_t *data) {
   assert(data != NULL);
   if (!has_instruction()) return ~by_table(UINT32_MAX, data, RAFT_CRC32C_FEW);
   return few_by_instruction(data);
+}
+
+uint32_t raft_crc32c_head(const uint8_t *data, size_t size) {
+  assert(data != NULL);
+  assert(size >= 8);
+  if (has_instruction()) return head_by_instruction(data, size);
+  return ~by_table(by_table(UINT32_MAX, data, 4), data + 8, size - 8);
 }
 
 uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size) {

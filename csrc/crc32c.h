@@ -16,6 +16,10 @@ uint32_t raft_crc32c(uint32_t crc, const void *data, size_t size);
 #define RAFT_CRC32C_FEW 36
 uint32_t raft_crc32c_few(const uint8_t *data);
 
+/* Of the bytes [0, 4) and [8, size), from 0: of the head of a frame, which has
+ * it between the two. size >= 8. */
+uint32_t raft_crc32c_head(const uint8_t *data, size_t size);
+
 /* The same in portable C, for machines without the instruction and tests. */
 uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size);
 

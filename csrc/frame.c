@@ -21,12 +21,13 @@ enum {
   AT_TERM = 16,
 };
 _Static_assert(AT_TERM + 8 == RAFT_FRAME_HEADER_BYTES, "the term is last");
+_Static_assert(AT_SIZE == 0, "raft_crc32c_head begins there");
+_Static_assert(AT_CRC == 4 && AT_VERSION == 8, "and leaves these four out");
 
 static uint32_t head_crc(const uint8_t *frame, size_t head) {
   assert(frame != NULL);
   assert(head >= RAFT_FRAME_HEADER_BYTES);
-  uint32_t crc = raft_crc32c(0, frame + AT_SIZE, AT_CRC - AT_SIZE);
-  return raft_crc32c(crc, frame + AT_VERSION, head - AT_VERSION);
+  return raft_crc32c_head(frame, head);
 }
 
 int raft_frame_open(const uint8_t *data, size_t size, struct raft_frame *f) {

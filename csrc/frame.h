@@ -18,7 +18,8 @@ struct raft_frame {
   struct raft_slice tail; /* opened: what lies behind the head */
 };
 
-/* Is it a term or index that may travel? */
+/* Is it a term or index that may travel? Of several the same is asked at once
+ * of their bits together. */
 static inline bool raft_frame_is_number(uint64_t v) {
   return v <= (uint64_t)INT64_MAX;
 }

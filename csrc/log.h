@@ -167,11 +167,22 @@ void raft_log_window_drop(struct raft_log *log);
 
 /* Lets whole old blocks go while more than bytes_max are held; never entries
  * above `upto` nor above stored, nor the newest block. */
-void raft_log_evict(struct raft_log *log, size_t bytes_max, raft_index upto);
+void raft_log_let_go(struct raft_log *log, size_t bytes_max, raft_index upto);
+static inline void raft_log_evict(struct raft_log *log, size_t bytes_max,
+                                  raft_index upto) {
+  assert(log->stored <= log->last);
+  if (log->memory_bytes > bytes_max) raft_log_let_go(log, bytes_max, upto);
+}
 
 /* A turn is over: slices handed out before are no longer used, nothing reserved
  * is waited for. Their memory is free again. */
-void raft_log_settle(struct raft_log *log);
+void raft_log_clean_up(struct raft_log *log);
+static inline void raft_log_settle(struct raft_log *log) {
+  if (log->graveyard != NULL || log->spare != NULL) raft_log_clean_up(log);
+  assert(log->graveyard == NULL);
+  if (log->block_count > 0)
+    raft_block_reclaim(log->blocks[log->block_count - 1]);
+}
 
 /* Encoded bytes of entries (from, to], as far as they are in memory. */
 size_t raft_log_bytes(const struct raft_log *log, raft_index from,

@@ -227,8 +227,8 @@ void raft_memory_drop(struct raft_log *log, raft_index upto) {
   assert(log->block_count == 1);
 }
 
-void raft_log_evict(struct raft_log *log, size_t bytes_max, raft_index upto) {
-  if (log->memory_bytes <= bytes_max) return;
+void raft_log_let_go(struct raft_log *log, size_t bytes_max, raft_index upto) {
+  assert(log->memory_bytes > bytes_max);
   if (upto > log->stored) upto = log->stored;
   size_t held = log->memory_bytes;
   uint32_t n = 0;
@@ -244,18 +244,18 @@ void raft_log_evict(struct raft_log *log, size_t bytes_max, raft_index upto) {
   assert(log->memory_first <= upto + 1);
 }
 
-void raft_log_settle(struct raft_log *log) {
+void raft_log_clean_up(struct raft_log *log) {
   while (log->graveyard != NULL) {
     struct raft_block *b = log->graveyard;
     log->graveyard = b->next;
     raft_memory_release(log, b);
   }
-  if (newest(log) != NULL) raft_block_reclaim(newest(log));
   if (log->spare != NULL && log->spare->capacity > BLOCK_CAPACITY) {
     raft_memory_release(log, log->spare); /* small entries never fill it */
     log->spare = NULL;
   }
   assert(log->graveyard == NULL);
+  assert(log->spare == NULL || log->spare->count == 0);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -325,6 +325,23 @@ bool raft_log_get(const struct raft_log *log, raft_index index,
   return entry != NULL;
 }
 
+/* Does the newest block have them all, from this one on up to the end of the
+ * log, in one piece? So it is with nearly all that is looked for. */
+static bool is_at_the_end(const struct raft_log *log, raft_index first) {
+  assert(first >= log->memory_first);
+  assert(first <= log->last);
+  const struct raft_block *b = newest(log);
+  return b->gaps == 0 && first >= b->first;
+}
+
+/* Then that is the piece. */
+static struct raft_slice end_from(const struct raft_log *log,
+                                  raft_index first) {
+  const struct raft_block *b = newest(log);
+  assert(raft_block_until(b) == log->last + 1);
+  return raft_block_rest(b, (uint32_t)(first - b->first));
+}
+
 uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
                          raft_index *last, size_t bytes_max,
                          struct raft_slice *slices, uint32_t slice_max,
@@ -332,6 +349,11 @@ uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
   assert(first <= *last);
   assert(*last <= log->last);
   assert(slice_max > 0);
+  if (*last == log->last && is_at_the_end(log, first)) {
+    slices[0] = end_from(log, first);
+    *bytes = slices[0].size;
+    if (*bytes <= bytes_max) return 1;
+  }
   uint32_t at = position(log, first);
   uint32_t n = 0;
   raft_index index = first;
@@ -361,6 +383,7 @@ uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
 uint32_t raft_log_slices_max(const struct raft_log *log, raft_index first) {
   assert(first >= log->memory_first);
   if (first > log->last) return 0;
+  if (is_at_the_end(log, first)) return 1;
   uint32_t n = 0;
   for (uint32_t i = position(log, first); i < log->block_count; i++)
     n += 1 + log->blocks[i]->gaps;
@@ -375,6 +398,8 @@ size_t raft_log_bytes(const struct raft_log *log, raft_index from,
   if (index < log->memory_first) index = log->memory_first;
   if (to > log->last) to = log->last;
   if (index > to) return 0;
+  if (to == log->last && is_at_the_end(log, index))
+    return end_from(log, index).size;
   size_t bytes = 0;
   for (uint32_t at = position(log, index); index <= to;) {
     if (index == raft_block_until(log->blocks[at])) at++;

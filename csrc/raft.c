@@ -49,6 +49,7 @@ struct raft *raft_new(const struct raft_options *options) {
   r->ballot.round = raft_random(r) >> 1; /* never wraps, unlike any before */
   r->read_context = raft_random(r) >> 1;
   r->life = raft_random(r);
+  raft_config_changed(r);
   raft_log_init(&r->log, alloc, options->alloc_ud);
   raft_outbox_init(&r->out, alloc, options->alloc_ud);
   raft_outbox_init(&r->taken, alloc, options->alloc_ud);
@@ -99,12 +100,11 @@ void raft_send(struct raft *r, raft_id to, raft_seq after,
   assert(m->term == r->term);
   assert(to != 0);
   assert(to != r->options.self);
-  uint8_t head[RAFT_FRAME_FIXED_MAX];
-  size_t size = raft_wire_encode(m, head);
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_SEND, after);
   struct raft_slice *part = raft_outbox_bytes(&r->out, sizeof *part);
-  uint8_t *data = raft_outbox_bytes(&r->out, size + m->tail.size);
-  memcpy(data, head, size);
+  uint8_t *data = raft_outbox_room(&r->out, RAFT_WIRE_HEAD_MAX);
+  size_t size = raft_wire_encode(m, data);
+  (void)raft_outbox_bytes(&r->out, size + m->tail.size); /* that was it */
   if (m->tail.size > 0) memcpy(data + size, m->tail.data, m->tail.size);
   *part = (struct raft_slice){data, size + m->tail.size};
   fx->to = to;
@@ -225,6 +225,7 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
     memset(&r->config, 0, sizeof r->config);
     memset(&r->config_before, 0, sizeof r->config_before);
     r->config_index = r->config_before_index = 0;
+    raft_config_changed(r);
     return rc;
   }
   raft_holes_recover(r, rec);

@@ -248,7 +248,7 @@ static void retire(struct raft *r) {
 bool raft_is_leaving(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
   if (r->config.joint) return false;
-  int self = raft_config_find(&r->config, r->options.self);
+  int self = r->standing.self;
   return self < 0 || r->config.members[self].role[RAFT_OLD] != RAFT_ROLE_VOTER;
 }
 
@@ -256,10 +256,11 @@ bool raft_is_leaving(const struct raft *r) {
 void raft_conduct(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
   assert(r->term_start > 0);
-  forget_leaving(r);
+  bool is_member = r->standing.self >= 0;
+  if (r->peer_count + is_member > r->config.count) forget_leaving(r);
   if (r->commit < r->term_start || r->config_index > r->commit) return;
   struct raft_config next;
-  if (raft_change_is_settled(&r->config)) {
+  if (r->standing.is_settled) {
     if (raft_is_leaving(r)) retire(r);
     return;
   }

@@ -3,6 +3,7 @@
  *   raft.c         birth, the one door (step), the term rule, take
  *   election.c     time-outs, pre-vote, votes, becoming leader   [Raft 5.2]
  *   replication.c  appends, answers, commit                      [Raft 5.3]
+ *   replication_prepare.c  what an append brings is verified
  *   membership.c   which configuration is in force, forming      [Raft 6]
  *   reconfig.c     a leader conducts a change of it              [Raft 6]
  *   read.c         ReadIndex, on leaders and followers       [Thesis 6.4]
@@ -22,6 +23,7 @@
 
 #include <assert.h>
 
+#include "bytes.h"
 #include "effects.h"
 #include "entry.h"
 #include "log.h"
@@ -92,6 +94,16 @@ struct raft_snapshots {
                              none. Invariant: 0, or index and > applied */
   bool is_install_due;     /* has no INSTALL effect yet.
                              Invariant: only while installing */
+};
+
+/* What the configurations make of us and of the others. They change rarely, and
+ * it is asked for in each step; so it is remembered. */
+struct raft_standing {
+  int self;           /* our position in the one in force; -1: none */
+  bool is_voter;      /* of it, in either half? */
+  bool was_voter;     /* of the one before, likewise? */
+  bool is_settled;    /* is the one in force? See change.h */
+  bool has_witnesses; /* is there one in either, or to be one? */
 };
 
 /* What applying has come to, here and elsewhere: results.c. */
@@ -165,6 +177,7 @@ struct raft {
                               0: none */
   raft_index config_before_index; /* Invariant: < config_index unless 0, and
                                      committed */
+  struct raft_standing standing;  /* Invariant: as raft_standing_of has it */
 
   struct raft_snapshots snapshots;
   struct raft_results results;
@@ -225,6 +238,16 @@ void raft_set_hard(struct raft *r, raft_term term, raft_id vote);
 void raft_send(struct raft *r, raft_id to, raft_seq after,
                const struct raft_message *m);
 int raft_reserve_send(struct raft *r, size_t tail_bytes);
+/* A message of our term, zeroed else: for those that are many. */
+static inline void raft_message_begin(const struct raft *r,
+                                      enum raft_message_kind kind,
+                                      struct raft_message *m) {
+  assert(kind != RAFT_MSG_NONE);
+  assert(r->is_started);
+  raft_zero(m, sizeof *m);
+  m->kind = (uint8_t)kind;
+  m->term = r->term;
+}
 
 /* election.c */
 void raft_become_follower(struct raft *r, raft_term term, raft_id leader);
@@ -274,10 +297,16 @@ void raft_holes_grown(struct raft *r, raft_index newest);
 void raft_holes_cut(struct raft *r, raft_index from);
 void raft_holes_filled(struct raft *r, const struct raft_snapshot *s);
 void raft_holes_recover(struct raft *r, const struct raft_recovery *rec);
-bool raft_has_holes(const struct raft *r);
+/* Do commands lack, in the state or in the log? */
+static inline bool raft_has_holes(const struct raft *r) {
+  assert(r->newest_hole <= r->log.last);
+  return r->is_bare || r->newest_hole > r->log.base_index;
+}
 bool raft_is_witness(const struct raft *r);
 
 /* membership.c */
+struct raft_standing raft_standing_of(const struct raft *r);
+void raft_config_changed(struct raft *r); /* or the one before it */
 bool raft_is_candidate_material(const struct raft *r); /* may we campaign? */
 void raft_wait_or_not(struct raft *r); /* for an election; that has changed */
 bool raft_counts(const struct raft *r, const struct raft_event *ev);
@@ -289,8 +318,19 @@ bool raft_config_is_newest(const struct raft *r); /* after a recovery */
 void raft_peers_reset(struct raft *r); /* progress for the config in force */
 struct raft_progress *raft_find_peer(struct raft *r, raft_id id); /* or NULL */
 /* What a leader knows of the member at this position; NULL: that is us. */
-const struct raft_progress *raft_peer_at(const struct raft *r,
-                                         uint32_t position);
+const struct raft_progress *raft_peer_of(const struct raft *r, raft_id id);
+static inline const struct raft_progress *raft_peer_at(const struct raft *r,
+                                                       uint32_t position) {
+  assert(r->state == RAFT_LEADER);
+  assert(position < r->config.count);
+  /* Both ascend, and we are the only member that is no peer: it has the same
+   * place or, behind ours, one less; unless others are about to leave. */
+  raft_id id = r->config.members[position].id;
+  if (id == r->options.self) return NULL;
+  uint32_t at = position - (r->options.self < id); /* wraps, and is no place */
+  if (at < r->peer_count && r->peers[at].id == id) return &r->peers[at];
+  return raft_peer_of(r, id);
+}
 /* The newest entry that it may be sent now. */
 raft_index raft_last_for(const struct raft *r, const struct raft_progress *p);
 raft_ms raft_stamp(const struct raft *r); /* the time of a new entry */
@@ -324,7 +364,10 @@ void raft_emit_transfer(struct raft *r); /* at take */
 
 /* repair.c */
 int raft_repair_begin(struct raft *r, const struct raft_recovery *rec);
-bool raft_is_repairing(const struct raft *r);
+static inline bool raft_is_repairing(const struct raft *r) {
+  assert((r->lost.index == 0) == (r->lost.term == 0));
+  return r->lost.index != 0;
+}
 /* The log has grown: is it whole again? */
 void raft_repair_grown(struct raft *r);
 /* The newest entry that others may believe us to have. */

@@ -16,6 +16,7 @@
 
 #define OPTIONAL_KIND 0x80
 
+_Static_assert(RAFT_WIRE_HEAD_MAX <= RAFT_FRAME_FIXED_MAX, "it is a head");
 _Static_assert(RAFT_FRAME_BYTES_MAX >= RAFT_PAYLOAD_BYTES_MAX +
                                            RAFT_FRAME_FIXED_MAX +
                                            RAFT_ENTRY_HEADER_BYTES,
@@ -145,9 +146,8 @@ static bool is_sound_append(const struct raft_message *m) {
   if (m->term == 0) return false; /* nobody leads in term 0 */
   if (!is_place(m->append.prev_index, m->append.prev_term, m->term))
     return false;
-  if (!raft_frame_is_number(m->append.prev_index + m->append.count))
-    return false;
-  if (!raft_frame_is_number(m->append.commit)) return false;
+  raft_index last = m->append.prev_index + m->append.count;
+  if (!raft_frame_is_number(last | m->append.commit)) return false;
   if (!is_sound_verdict(m)) return false;
   if (m->append.count == 0) return m->tail.size == 0;
   return m->append.count <= m->tail.size / RAFT_ENTRY_HEADER_BYTES;
@@ -195,10 +195,9 @@ static bool is_sound_append_reply(const struct raft_message *m) {
   const unsigned known =
       RAFT_REPLY_AVOID | RAFT_REPLY_REPAIRING | RAFT_REPLY_HOLES;
   if ((m->append_reply.flags & ~known) != 0) return false;
-  return raft_frame_is_number(m->append_reply.sum.index) &&
-         raft_frame_is_number(m->append_reply.index) &&
-         raft_frame_is_number(m->append_reply.hint_index) &&
-         raft_frame_is_number(m->append_reply.hint_term);
+  return raft_frame_is_number(
+      m->append_reply.sum.index | m->append_reply.index |
+      m->append_reply.hint_index | m->append_reply.hint_term);
 }
 
 /* ---- propose ------------------------------------------------------------- */
@@ -402,12 +401,12 @@ static bool is_sound(const struct raft_message *m) {
 size_t raft_wire_encode(const struct raft_message *m, uint8_t *out) {
   assert(m != NULL);
   assert(is_sound(m));
-  struct raft_out fields = raft_frame_begin(out, RAFT_FRAME_FIXED_MAX);
+  struct raft_out fields = raft_frame_begin(out, RAFT_WIRE_HEAD_MAX);
   put_fields(&fields, m);
   struct raft_frame f = {.kind = m->kind, .group = m->group, .term = m->term};
   f.tail.size = m->tail.size;
   size_t head = raft_frame_end(&fields, out, &f);
-  assert(head <= RAFT_FRAME_FIXED_MAX);
+  assert(head <= RAFT_WIRE_HEAD_MAX);
   return head;
 }
 
@@ -419,7 +418,7 @@ int raft_wire_decode(const uint8_t *data, size_t size, struct raft_message *m) {
   if (f.kind == RAFT_MSG_HELLO || f.kind == RAFT_MSG_REFUSE)
     return RAFT_E_USAGE;
   if ((f.kind & OPTIONAL_KIND) != 0) return RAFT_E_UNSUPPORTED;
-  memset(m, 0, sizeof *m);
+  raft_zero(m, sizeof *m);
   m->kind = f.kind;
   m->group = f.group;
   m->term = f.term;

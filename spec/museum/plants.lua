@@ -369,7 +369,7 @@ r->state == RAFT_PRE_CANDIDATE &&
   assert(m->kind == RAFT_MSG_TIMEOUT_NOW);
   assert(m->term == r->term);]], NOTHING),
 
-  plant("106", "replication.c", "is_current && is_decided", "false"),
+  plant("106", "replication_prepare.c", "is_current && is_decided", "false"),
 
   plant("109", "quorum.c",
     "role == RAFT_ROLE_VOTER || role == RAFT_ROLE_WITNESS",
