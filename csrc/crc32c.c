@@ -89,6 +89,12 @@ static inline uint64_t word_at(const uint8_t *p) {
   return word;
 }
 
+static inline uint32_t half_word_at(const uint8_t *p) {
+  uint32_t half;
+  memcpy(&half, p, sizeof half);
+  return half;
+}
+
 /* The instruction takes three cycles and can begin in every one. So of long
  * data three strands are summed side by side, as if each began anew, and joined
  * afterwards:
@@ -135,41 +141,33 @@ by_strands(uint64_t a, const uint8_t *p) {
 }
 
 __attribute__((target("sse4.2"))) static inline uint64_t
-four_words(uint64_t sum, const uint8_t *p) {
-  assert(p != NULL);
-  sum = _mm_crc32_u64(sum, word_at(p));
-  sum = _mm_crc32_u64(sum, word_at(p + 8));
-  sum = _mm_crc32_u64(sum, word_at(p + 16));
-  return _mm_crc32_u64(sum, word_at(p + 24));
+two_words(uint64_t sum, const uint8_t *p) {
+  return _mm_crc32_u64(_mm_crc32_u64(sum, word_at(p)), word_at(p + 8));
 }
 
-/* What is left for less than three strands. */
-__attribute__((target("sse4.2"))) static inline uint32_t
+__attribute__((target("sse4.2"))) static inline uint64_t
+four_words(uint64_t sum, const uint8_t *p) {
+  return two_words(two_words(sum, p), p + 16);
+}
+
+/* What is left for less than three strands. There are many of these, and each
+ * is short: to call it would take as long as to do it. */
+__attribute__((target("sse4.2"), always_inline)) static inline uint32_t
 by_words(uint64_t sum, const uint8_t *p, size_t size) {
-  assert(p != NULL || size == 0);
   for (size_t n = size / 64; n > 0; n--, p += 64) {
     sum = four_words(sum, p);
     sum = four_words(sum, p + 32);
   }
   if ((size & 63) == 0) return ~(uint32_t)sum; /* the upper half is 0 */
-  if ((size & 32) != 0) {
-    sum = four_words(sum, p);
-    p += 32;
-  }
-  if ((size & 16) != 0) {
-    sum = _mm_crc32_u64(sum, word_at(p));
-    sum = _mm_crc32_u64(sum, word_at(p + 8));
-    p += 16;
-  }
-  if ((size & 8) != 0) {
-    sum = _mm_crc32_u64(sum, word_at(p));
-    p += 8;
-  }
+  if ((size & 32) != 0) sum = four_words(sum, p);
+  p += size & 32;
+  if ((size & 16) != 0) sum = two_words(sum, p);
+  p += size & 16;
+  if ((size & 8) != 0) sum = _mm_crc32_u64(sum, word_at(p));
+  p += size & 8;
   uint32_t crc = (uint32_t)sum;
-  if ((size & 4) != 0) {
-    crc = _mm_crc32_u32(crc, raft_get_u32(p));
-    p += 4;
-  }
+  if ((size & 4) != 0) crc = _mm_crc32_u32(crc, half_word_at(p));
+  p += size & 4;
   for (size &= 3; size > 0; p++, size--)
     crc = _mm_crc32_u8(crc, *p);
   return ~crc;
@@ -198,13 +196,13 @@ __attribute__((target("sse4.2"))) static uint32_t
 few_by_instruction(const uint8_t *p) {
   assert(p != NULL);
   uint64_t sum = four_words(UINT32_MAX, p);
-  return ~_mm_crc32_u32((uint32_t)sum, raft_get_u32(p + 32));
+  return ~_mm_crc32_u32((uint32_t)sum, half_word_at(p + 32));
 }
 
 __attribute__((target("sse4.2"))) static uint32_t
 head_by_instruction(const uint8_t *p, size_t size) {
   assert(size >= 8);
-  return by_words(_mm_crc32_u32(UINT32_MAX, raft_get_u32(p)), p + 8, size - 8);
+  return by_words(_mm_crc32_u32(UINT32_MAX, half_word_at(p)), p + 8, size - 8);
 }
 
 #elif defined(__ARM_FEATURE_CRC32)

@@ -109,6 +109,11 @@ int raft_log_reserve(struct raft_log *log, size_t bytes, uint32_t count);
  * term is not below the newest one. Reserve first. */
 void raft_log_append(struct raft_log *log, struct raft_entry *e);
 
+/* The same for each of `count` > 0 payloads: all else they have in common, and
+ * e is the last of them afterwards. */
+void raft_log_append_alike(struct raft_log *log, struct raft_entry *e,
+                           const struct raft_slice *payloads, uint32_t count);
+
 /* Appends verified, encoded, consecutive entries from last + 1 with terms that
  * do not fall. Reserve first. */
 void raft_log_append_raw(struct raft_log *log, const uint8_t *data, size_t size,

@@ -38,6 +38,7 @@ static bool has_witnesses(const struct raft_config *c) {
 
 struct raft_standing raft_standing_of(const struct raft *r) {
   assert(r->options.self != 0);
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
   return (struct raft_standing){
       .self = raft_config_find(&r->config, r->options.self),
       .is_voter = is_voter_of(r, &r->config),
@@ -52,6 +53,7 @@ void raft_config_changed(struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
   assert(r->config_before.count <= RAFT_MEMBERS_MAX);
   r->standing = raft_standing_of(r);
+  assert(r->standing.self < (int)r->config.count);
 }
 
 /* A witness votes and never campaigns; a learner does neither. What damage took
@@ -249,11 +251,21 @@ raft_index raft_last_for(const struct raft *r, const struct raft_progress *p) {
   return is_witness ? r->log.stored : r->log.last;
 }
 
+/* Is nobody's clock far behind ours? Then no quorum's is. */
+static bool are_clocks_near(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  for (uint32_t i = 0; i < r->peer_count; i++) /* a sum that wraps is far */
+    if (r->peers[i].wall + CLOCK_SLACK_MS < r->wall) return false;
+  return true;
+}
+
 /* The stamp of a new entry: never below the last one, and our clock counts only
  * as far as a quorum's clocks come near it. */
 raft_ms raft_stamp(const struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
   assert(r->state == RAFT_LEADER);
+  if (are_clocks_near(r))
+    return r->wall > r->last_time ? r->wall : r->last_time;
   uint64_t walls[RAFT_MEMBERS_MAX]; /* so many of them as members */
   for (uint32_t i = 0; i < r->config.count; i++) {
     const struct raft_progress *p = raft_peer_at(r, i);

@@ -132,6 +132,7 @@ static uint64_t half_value(const struct raft_config *c, enum raft_half half,
 
 static uint64_t half_majority(const struct raft_config *c, enum raft_half half,
                               const uint64_t *values) {
+  assert(values != NULL);
   uint32_t full = half_full(c, half);
   uint64_t sorted[RAFT_MEMBERS_MAX];
   uint32_t n = 0;
@@ -239,6 +240,7 @@ uint64_t raft_quorum_value(const struct raft_config *c,
 uint64_t raft_quorum_majority(const struct raft_config *c,
                               const uint64_t *values) {
   assert(values != NULL);
+  assert(c->count <= RAFT_MEMBERS_MAX);
   uint64_t old = half_majority(c, RAFT_OLD, values);
   uint64_t new = c->joint ? half_majority(c, RAFT_NEW, values) : old;
   return old < new ? old : new;

@@ -201,6 +201,7 @@ static int reserve_entry(struct raft *r) {
 static raft_index append_step(struct raft *r, const struct raft_config *step) {
   assert(r->state == RAFT_LEADER);
   assert(r->config_index <= r->commit);
+  assert(raft_config_check(step) == NULL);
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
   struct raft_entry e = {
       .index = r->log.last + 1,

@@ -111,6 +111,7 @@ void raft_on_verdict(struct raft *r, const struct raft_message *m) {
 
 void raft_results_lead(struct raft *r) {
   assert(r->state == RAFT_LEADER);
+  assert(r->results.count <= RAFT_SUMS_MAX);
   r->results.asked = 0; /* by the leader before us */
   r->results.asked_at = 0;
 }
