@@ -195,8 +195,8 @@ by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
 __attribute__((target("sse4.2"))) static uint32_t
 few_by_instruction(const uint8_t *p) {
   assert(p != NULL);
-  uint64_t sum = four_words(UINT32_MAX, p);
-  return ~_mm_crc32_u32((uint32_t)sum, half_word_at(p + 32));
+  uint32_t first = _mm_crc32_u32(UINT32_MAX, half_word_at(p));
+  return ~(uint32_t)four_words(first, p + 4);
 }
 
 __attribute__((target("sse4.2"))) static uint32_t

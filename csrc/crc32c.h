@@ -12,7 +12,9 @@
 uint32_t raft_crc32c(uint32_t crc, const void *data, size_t size);
 
 /* Of 36 bytes, from 0: what the header of an entry has. There are many of them,
- * and a size that is known needs no questions. */
+ * and a size that is known needs no questions. They are read as they were
+ * written, four and then eight at a time: else the processor would wait until
+ * what was just written has left for the cache. */
 #define RAFT_CRC32C_FEW 36
 uint32_t raft_crc32c_few(const uint8_t *data);
 

@@ -98,9 +98,29 @@ static inline void *raft_outbox_room(const struct raft_outbox *o, size_t size) {
 }
 
 static inline void *raft_outbox_bytes(struct raft_outbox *o, size_t size) {
-  void *out = raft_outbox_room(o, raft_outbox_aligned(size));
-  o->chunks->used += raft_outbox_aligned(size);
+  size = raft_outbox_aligned(size);
+  void *out = raft_outbox_room(o, size);
+  o->chunks->used += size;
   return out;
+}
+
+/* Each has what the other had; both are of one allocator. */
+static inline void raft_outbox_swap(struct raft_outbox *a,
+                                    struct raft_outbox *b) {
+  assert(a->alloc == b->alloc);
+  assert(a->alloc_ud == b->alloc_ud);
+  struct raft_effect *effects = a->effects;
+  struct raft_chunk *chunks = a->chunks;
+  uint32_t count = a->count;
+  uint32_t capacity = a->capacity;
+  a->effects = b->effects;
+  a->chunks = b->chunks;
+  a->count = b->count;
+  a->capacity = b->capacity;
+  b->effects = effects;
+  b->chunks = chunks;
+  b->count = count;
+  b->capacity = capacity;
 }
 
 /* A deep copy of all effects and what they point at. RAFT_OK or NOMEM. */

@@ -23,6 +23,7 @@ enum {
 _Static_assert(AT_TERM + 8 == RAFT_FRAME_HEADER_BYTES, "the term is last");
 _Static_assert(AT_SIZE == 0, "raft_crc32c_head begins there");
 _Static_assert(AT_CRC == 4 && AT_VERSION == 8, "and leaves these four out");
+_Static_assert(AT_KIND == 9 && AT_HEAD == 10 && AT_GROUP == 12, "written once");
 
 static uint32_t head_crc(const uint8_t *frame, size_t head) {
   assert(frame != NULL);
@@ -65,10 +66,9 @@ size_t raft_frame_end(const struct raft_out *fields, uint8_t *out,
   assert(raft_frame_is_number(f->term));
   assert(f->tail.size <= RAFT_FRAME_BYTES_MAX - head);
   raft_put_u32(out + AT_SIZE, (uint32_t)(head + f->tail.size));
-  out[AT_VERSION] = RAFT_WIRE_VERSION;
-  out[AT_KIND] = f->kind;
-  raft_put_u16(out + AT_HEAD, (uint16_t)head);
-  raft_put_u32(out + AT_GROUP, f->group);
+  uint32_t word = RAFT_WIRE_VERSION | (uint32_t)f->kind << 8 |
+                  (uint32_t)head << 16; /* at once: it is read so for the sum */
+  raft_put_u64(out + AT_VERSION, word | (uint64_t)f->group << 32);
   raft_put_u64(out + AT_TERM, f->term);
   raft_put_u32(out + AT_CRC, head_crc(out, head)); /* it covers the rest */
   return head;

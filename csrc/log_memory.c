@@ -314,7 +314,7 @@ bool raft_log_get(const struct raft_log *log, raft_index index,
 
 /* Does the newest block have them all, from this one on up to the end of the
  * log, in one piece? So it is with nearly all that is looked for. */
-static bool is_at_the_end(const struct raft_log *log, raft_index first) {
+static inline bool is_at_the_end(const struct raft_log *log, raft_index first) {
   assert(first >= log->memory_first);
   assert(first <= log->last);
   const struct raft_block *b = raft_memory_newest(log);
@@ -322,8 +322,8 @@ static bool is_at_the_end(const struct raft_log *log, raft_index first) {
 }
 
 /* Then that is the piece. */
-static struct raft_slice end_from(const struct raft_log *log,
-                                  raft_index first) {
+static inline struct raft_slice end_from(const struct raft_log *log,
+                                         raft_index first) {
   const struct raft_block *b = raft_memory_newest(log);
   assert(raft_block_until(b) == log->last + 1);
   return raft_block_rest(b, (uint32_t)(first - b->first));

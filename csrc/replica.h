@@ -386,6 +386,12 @@ void raft_on_sum(struct raft *r, struct raft_progress *p,
 void raft_put_verdict(const struct raft *r, const struct raft_progress *p,
                       struct raft_message *m);
 void raft_emit_diverged(struct raft *r); /* at take */
+/* Could there be something to say? There is not before a majority agrees in
+ * something, or somebody differs. */
+static inline bool raft_may_differ(const struct raft *r) {
+  const struct raft_results *s = &r->results;
+  return s->agreed != 0 || s->split != s->split_told || s->verdict.index != 0;
+}
 
 /* snapshot.c */
 int raft_on_snapshot_made(struct raft *r, const struct raft_snapshot *s);

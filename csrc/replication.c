@@ -172,7 +172,7 @@ static void send_ack(struct raft *r, raft_index index, raft_seq after) {
   m.append_reply.round = r->ack.round;
   m.append_reply.wall = r->wall;
   m.append_reply.flags = reply_flags(r);
-  m.append_reply.sum = raft_results_report(r);
+  if (r->results.count > 0) m.append_reply.sum = raft_results_report(r);
   raft_send(r, r->ack.to, after, &m);
 }
 
@@ -233,11 +233,12 @@ static void send_slices(struct raft *r, struct raft_progress *p,
   m.append.count = (uint32_t)(last - p->next + 1);
   m.tail.size = bytes;
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_SEND, 0);
+  size_t own_bytes = (count + 1) * sizeof(struct raft_slice);
   struct raft_slice *parts =
-      raft_outbox_bytes(&r->out, (count + 1) * sizeof *parts);
-  uint8_t *head = raft_outbox_room(&r->out, RAFT_WIRE_HEAD_MAX);
+      raft_outbox_room(&r->out, own_bytes + RAFT_WIRE_HEAD_MAX);
+  uint8_t *head = (uint8_t *)parts + own_bytes;
   size_t head_bytes = raft_wire_encode(&m, head);
-  (void)raft_outbox_bytes(&r->out, head_bytes); /* that was it */
+  (void)raft_outbox_bytes(&r->out, own_bytes + head_bytes);
   parts[0] = (struct raft_slice){head, head_bytes};
   memcpy(parts + 1, slices, count * sizeof *slices);
   fx->to = p->id;
