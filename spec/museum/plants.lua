@@ -409,10 +409,10 @@ r->state == RAFT_PRE_CANDIDATE &&
   plant("66b", "snapshot.c", [[
     r->config_before = *config;
     r->config_before_index = s->config_index;
-    return;]], [[
+    raft_config_changed(r);]], [[
     r->config = *config;
     r->config_index = s->config_index;
-    return;]]),
+    raft_config_changed(r);]]),
 
   plant("68", "snapshot.c",
     "raft_log_term(&r->log, s->index) == s->term",
