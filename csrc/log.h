@@ -140,7 +140,12 @@ void raft_log_stored(struct raft_log *log, raft_seq seq);
 
 /* After which batch is `index` durable? 0: it is already. For an entry not yet
  * handed out the number of the batch to come. */
-raft_seq raft_log_after(const struct raft_log *log, raft_index index);
+raft_seq raft_log_batch_of(const struct raft_log *log, raft_index index);
+static inline raft_seq raft_log_after(const struct raft_log *log,
+                                      raft_index index) {
+  assert(index <= log->last);
+  return index <= log->stored ? 0 : raft_log_batch_of(log, index);
+}
 
 /* The encoded entry at `index` in memory or window; NULL: it is not there. */
 const uint8_t *raft_log_at(const struct raft_log *log, raft_index index);

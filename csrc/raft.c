@@ -504,7 +504,7 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   if (r->heir != 0) raft_emit_transfer(r);
   emit_apply(r);
   if (is_role_told && r->read_count > 0) raft_emit_reads(r);
-  raft_emit_compact(r);
+  if (r->snapshots.marked > r->snapshots.told) raft_emit_compact(r);
   if (raft_may_differ(r)) raft_emit_diverged(r);
   raft_log_evict(&r->log, r->options.memory_bytes_max, r->applied);
   raft_outbox_swap(&r->out, &r->taken);

@@ -144,7 +144,8 @@ void raft_on_append(struct raft *r, raft_id from,
   raft_become_follower(r, r->term, from);
   r->leader_heard = r->now;
   raft_set_election_timer(r);
-  raft_on_verdict(r, m);
+  if (m->append.verdict != RAFT_VERDICT_NONE || r->results.asked != 0)
+    raft_on_verdict(r, m);
   if (!is_joining(r, m)) {
     /* To refuse is to ask for what is missing, which we could not take. */
     if (r->is_out_of_space)

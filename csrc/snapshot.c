@@ -357,7 +357,7 @@ static raft_index unpinned(const struct raft *r) {
 }
 
 void raft_emit_compact(struct raft *r) {
-  if (r->snapshots.marked <= r->snapshots.told) return; /* as nearly always */
+  assert(r->snapshots.marked > r->snapshots.told); /* rare: who calls asks */
   raft_index upto = unpinned(r);
   assert(upto <= r->snapshots.marked);
   if (upto <= r->snapshots.told) return;
