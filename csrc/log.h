@@ -58,12 +58,12 @@ struct raft_log {
   raft_seq seq_stored;              /* newest reported durable */
   uint32_t store_head, store_count; /* Invariant: store_count is
                                        seq_handed - seq_stored */
-  struct raft_store_record stores[RAFT_STORES_MAX]; /* oldest at head.
-                                   Invariant: last ascends, up to handed if
-                                   anything is under way */
   size_t memory_bytes; /* allocated for `blocks` alone: what waits in the
                           graveyard is as good as gone.
                           Invariant: the sum over blocks */
+  struct raft_store_record stores[RAFT_STORES_MAX]; /* oldest at head.
+                                   Invariant: last ascends, up to handed if
+                                   anything is under way */
 };
 
 void raft_log_init(struct raft_log *log, raft_alloc alloc, void *ud);

@@ -108,9 +108,7 @@ struct raft_standing {
 
 /* What applying has come to, here and elsewhere: results.c. */
 struct raft_results {
-  uint32_t count;                     /* Invariant: <= RAFT_SUMS_MAX */
-  struct raft_sum own[RAFT_SUMS_MAX]; /* the newest of ours. Invariant: indexes
-                             ascend from above 0 to apply_handed at most */
+  uint32_t count;        /* Invariant: <= RAFT_SUMS_MAX */
   raft_index agreed;     /* ours are a majority's up to here; 0 unknown.
                              Invariant: <= apply_handed */
   raft_index asked;      /* of which index ours are wanted; 0 none. Leader: the
@@ -122,6 +120,8 @@ struct raft_results {
   struct raft_sum verdict; /* a majority has this, and we something else; index
                              0: not that we know. Invariant: else > agreed */
   bool is_verdict_told;    /* likewise. Invariant: only with a verdict */
+  struct raft_sum own[RAFT_SUMS_MAX]; /* the newest of ours. Invariant: indexes
+                             ascend from above 0 to apply_handed at most */
 };
 
 struct raft {
@@ -170,9 +170,6 @@ struct raft {
   raft_ms last_time;       /* stamp of the newest entry. Invariant: stamps do
                              not fall along the log */
 
-  /* The configuration in force and the committed one it would fall back to. */
-  struct raft_config config;
-  struct raft_config config_before;
   raft_index config_index; /* Invariant: the newest configuration of the log;
                               0: none */
   raft_index config_before_index; /* Invariant: < config_index unless 0, and
@@ -184,15 +181,10 @@ struct raft {
 
   struct raft_ballot ballot;
   struct raft_ack ack;
-  raft_ms voter_walls[RAFT_MEMBERS_MAX]; /* what voters' clocks said, by
-                                            position; 0 unknown */
 
   /* leader */
   uint32_t peer_count; /* members but us, and who has just left. Invariant: all
                              members on a leader, 0 on others */
-  struct raft_progress peers[RAFT_MEMBERS_MAX]; /* Invariant: ids ascend;
-                             commit_sent <= commit;
-                             round_acked <= round_sent <= read_round */
   raft_index term_start; /* index of the no-op that opened our term.
                              Invariant: the first entry of it */
   raft_ms heartbeat_due; /* Invariant: RAFT_NEVER unless LEADER */
@@ -217,7 +209,6 @@ struct raft {
   bool is_read_due;      /* follower: ask at the next take */
   raft_ms read_resend;   /* follower: ask again then */
   uint32_t read_count;   /* Invariant: <= RAFT_READS_MAX; 0 without leader */
-  struct raft_read reads[RAFT_READS_MAX]; /* Invariant: round ascends */
 
   /* what was announced by ROLE and CONFIG effects */
   enum raft_state told_state;
@@ -227,6 +218,18 @@ struct raft {
 
   struct raft_outbox out;   /* grows in step */
   struct raft_outbox taken; /* lent to the driver until the next take */
+
+  /* What is large comes last, so that what each step asks for lies close
+   * together. The configuration in force, and the committed one that it would
+   * fall back to: */
+  struct raft_config config;
+  struct raft_config config_before;
+  struct raft_progress peers[RAFT_MEMBERS_MAX]; /* Invariant: ids ascend;
+                             commit_sent <= commit;
+                             round_acked <= round_sent <= read_round */
+  raft_ms voter_walls[RAFT_MEMBERS_MAX];        /* what voters' clocks said, by
+                                            position; 0 unknown */
+  struct raft_read reads[RAFT_READS_MAX];       /* Invariant: round ascends */
 };
 
 /* raft.c */
