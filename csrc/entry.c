@@ -19,11 +19,6 @@ _Static_assert(RAFT_ENTRY_AT_PAYLOAD_CRC + RAFT_CRC32C_FEW ==
                "the checksum covers all behind it");
 _Static_assert(RAFT_ENTRY_SESSION == RAFT_ENTRY_KIND_MAX, "the last kind");
 
-/* Terms and indexes stay below 2^63: sums cannot wrap, Lua sees no minus. */
-static inline bool is_position(uint64_t v) {
-  return v - 1 < (uint64_t)INT64_MAX; /* of 0 that wraps, and is refused */
-}
-
 _Static_assert(RAFT_ENTRY_AT_KIND + 4 == RAFT_ENTRY_HEADER_BYTES &&
                    RAFT_ENTRY_AT_FLAGS == RAFT_ENTRY_AT_KIND + 1,
                "a kind and three zeros are one number");
@@ -32,32 +27,23 @@ _Static_assert(RAFT_ENTRY_AT_SIZE + 4 == RAFT_ENTRY_AT_KIND &&
                    RAFT_ENTRY_AT_FLAGS + 1 == RAFT_ENTRY_AT_ZERO,
                "put_header writes these four at once");
 
-/* May it stand in a log, and is it no more than nearly all are: without a flag?
- */
-static inline bool is_plain(const uint8_t *data) {
-  uint32_t kind = raft_get_u32(data + RAFT_ENTRY_AT_KIND);
-  size_t most = RAFT_ENTRY_HEADER_BYTES + RAFT_PAYLOAD_BYTES_MAX;
-  return kind - 1 < RAFT_ENTRY_KIND_MAX && raft_entry_span(data) <= most &&
-         is_position(raft_entry_index(data)) &&
-         is_position(raft_entry_term(data));
-}
-
 /* Is it the copy of a command that a witness keeps? */
 static bool is_stripped(const uint8_t *data) {
-  assert(!is_plain(data));
+  assert(!raft_entry_is_plain(data));
   uint8_t kind = raft_entry_kind(data);
   bool has_command = kind == RAFT_ENTRY_COMMAND || kind == RAFT_ENTRY_SESSION;
   bool is_bare = raft_entry_flags(data) == RAFT_ENTRY_STRIPPED &&
                  raft_get_u16(data + RAFT_ENTRY_AT_ZERO) == 0 &&
                  raft_entry_span(data) == RAFT_ENTRY_HEADER_BYTES;
-  return is_bare && has_command && is_position(raft_entry_index(data)) &&
-         is_position(raft_entry_term(data));
+  return is_bare && has_command &&
+         raft_entry_is_position(raft_entry_index(data)) &&
+         raft_entry_is_position(raft_entry_term(data));
 }
 
 /* Would encode write this header? */
 static inline bool is_sound(const uint8_t *data) {
   assert(data != NULL);
-  return is_plain(data) || is_stripped(data);
+  return raft_entry_is_plain(data) || is_stripped(data);
 }
 
 static uint32_t header_crc(const uint8_t *data) {
@@ -116,7 +102,7 @@ int raft_entry_decode_header(const uint8_t *data, size_t size,
   return error;
 }
 
-int raft_entry_verify(const uint8_t *data, size_t size) {
+int raft_entry_judge(const uint8_t *data, size_t size) {
   assert(data != NULL || size == 0);
   int error = verify_header(data, size);
   if (error != RAFT_OK) return error;
