@@ -43,7 +43,6 @@ void raft_outbox_free(struct raft_outbox *o);
 void raft_outbox_shrink(struct raft_outbox *o);
 static inline void raft_outbox_clear(struct raft_outbox *o) {
   struct raft_chunk *only = o->chunks;
-  assert(o->count <= o->capacity);
   if (only == NULL || only->next != NULL ||
       only->capacity != RAFT_CHUNK_BYTES) {
     raft_outbox_shrink(o);

@@ -180,7 +180,6 @@ void raft_log_window_drop(struct raft_log *log);
 void raft_log_let_go(struct raft_log *log, size_t bytes_max, raft_index upto);
 static inline void raft_log_evict(struct raft_log *log, size_t bytes_max,
                                   raft_index upto) {
-  assert(log->stored <= log->last);
   if (log->memory_bytes > bytes_max) raft_log_let_go(log, bytes_max, upto);
 }
 

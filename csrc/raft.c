@@ -336,7 +336,6 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
 /* Frames to all members and the no-op of a new leader fit afterwards. */
 static int reserve(struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
-  assert(r->out.count <= r->out.capacity);
   uint32_t peers =
       r->peer_count > r->config.count ? r->peer_count : r->config.count;
   uint32_t sends = peers + 4;
@@ -493,7 +492,7 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   assert(batch != NULL);
   raft_log_settle(&r->log);
   raft_outbox_clear(&r->taken);
-  if (r->state == RAFT_LEADER) raft_conduct(r);
+  if (r->state == RAFT_LEADER && !raft_is_at_rest(r)) raft_conduct(r);
   bool is_role_told = emit_role(r);
   emit_config(r);
   if (has_news(r)) emit_store(r);

@@ -257,8 +257,7 @@ bool raft_is_leaving(const struct raft *r) {
 void raft_conduct(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
   assert(r->term_start > 0);
-  bool is_member = r->standing.self >= 0;
-  if (r->peer_count + is_member > r->config.count) forget_leaving(r);
+  if (raft_has_leavers(r)) forget_leaving(r);
   if (r->commit < r->term_start || r->config_index > r->commit) return;
   struct raft_config next;
   if (r->standing.is_settled) {

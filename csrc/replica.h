@@ -284,6 +284,18 @@ int64_t raft_on_change(struct raft *r, const struct raft_event *ev);
 int64_t raft_change(struct raft *r, const struct raft_config *target,
                     raft_index based_on, bool is_forced);
 void raft_conduct(struct raft *r); /* at take */
+/* Are there peers that are no members any more? */
+static inline bool raft_has_leavers(const struct raft *r) {
+  bool is_member = r->standing.self >= 0; /* all others are peers */
+  assert(r->peer_count + is_member >= r->config.count);
+  return r->peer_count + is_member > r->config.count;
+}
+/* Has the leader nothing to conduct? It is a member of what is settled, nobody
+ * leaves, and it is a voter: so it is nearly always. */
+static inline bool raft_is_at_rest(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  return r->standing.is_settled && r->standing.is_voter && !raft_has_leavers(r);
+}
 bool raft_is_leaving(const struct raft *r);
 void raft_peers_follow(struct raft *r);
 void raft_tell_removed(struct raft *r, raft_id id);
