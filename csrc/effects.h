@@ -107,7 +107,6 @@ static inline void *raft_outbox_bytes(struct raft_outbox *o, size_t size) {
 static inline void raft_outbox_swap(struct raft_outbox *a,
                                     struct raft_outbox *b) {
   assert(a->alloc == b->alloc);
-  assert(a->alloc_ud == b->alloc_ud);
   struct raft_effect *effects = a->effects;
   struct raft_chunk *chunks = a->chunks;
   uint32_t count = a->count;
