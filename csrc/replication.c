@@ -455,10 +455,7 @@ void raft_advance_commit(struct raft *r) {
   assert(index <= r->log.last);
   if (index <= r->commit) return;
   if (raft_log_term(&r->log, index) != r->term) return;
-  /* Of the part that is the smaller one, or nothing: all is committed. */
-  size_t settled = index < r->log.last
-                       ? raft_log_bytes(&r->log, r->commit, index)
-                       : r->pending_bytes;
+  size_t settled = raft_log_bytes(&r->log, r->commit, index);
   r->pending_bytes -= settled < r->pending_bytes ? settled : r->pending_bytes;
   r->commit = index;
 }
