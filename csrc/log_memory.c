@@ -318,6 +318,7 @@ static inline bool is_at_the_end(const struct raft_log *log, raft_index first) {
   assert(first >= log->memory_first);
   assert(first <= log->last);
   const struct raft_block *b = raft_memory_newest(log);
+  assert(b != NULL); /* who has entries in memory has a block */
   return b->gaps == 0 && first >= b->first;
 }
 
@@ -325,6 +326,7 @@ static inline bool is_at_the_end(const struct raft_log *log, raft_index first) {
 static inline struct raft_slice end_from(const struct raft_log *log,
                                          raft_index first) {
   const struct raft_block *b = raft_memory_newest(log);
+  assert(b != NULL);
   assert(raft_block_until(b) == log->last + 1);
   return raft_block_rest(b, (uint32_t)(first - b->first));
 }
