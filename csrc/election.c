@@ -53,7 +53,7 @@ void raft_become_follower(struct raft *r, raft_term term, raft_id leader) {
   r->is_retiring = false;
   r->heartbeat_due = RAFT_NEVER;
   r->pending_bytes = 0;
-  if (!was_passive || is_new_reign) raft_drop_reads(r);
+  raft_drop_reads(r);
   if (is_new_reign) r->ack = (struct raft_ack){0};
   if (!was_passive) raft_set_election_timer(r);
 }

@@ -89,15 +89,19 @@ void raft_log_append_alike(struct raft_log *log, struct raft_entry *e,
   assert(count > 0);
   if (e->term != raft_log_last_term(log) || log->run_count == 0)
     raft_runs_add(log, log->last + 1, e->term);
+  struct raft_block *b = raft_memory_newest(log);
   for (uint32_t i = 0; i < count; i++) {
     e->index = log->last + 1;
     e->payload = payloads[i].data;
     e->size = (uint32_t)payloads[i].size;
     size_t size = raft_entry_bytes(e);
-    size_t bytes = raft_entry_encode(e, raft_memory_place(log, e->index, size));
+    if (b == NULL || !raft_block_fits(b, size, 1))
+      b = raft_memory_open(log, e->index);
+    size_t bytes = raft_entry_encode(e, raft_block_grow(b, size));
     assert(bytes == size);
     log->last = e->index;
   }
+  assert(raft_block_until(b) == log->last + 1);
   assert(raft_log_last_term(log) == e->term);
 }
 
