@@ -5,12 +5,12 @@ return {
   valgrind = "valgrind-3.19.0",
   lua = "Lua 5.4.4",
   figures = {
-    core_1 = 17422,
-    core_64 = 867,
-    core_1024 = 639,
+    core_1 = 17113,
+    core_64 = 828,
+    core_1024 = 604,
     wire = 838,
-    wal = 5139751,
-    election = 718200,
-    codec = 163355,
+    wal = 5086503,
+    election = 717737,
+    codec = 165465,
   },
 }
