@@ -92,6 +92,15 @@ static inline void raft_out_bytes(struct raft_out *out, const void *data,
   memcpy(raft_out_room(out, size), data, size);
 }
 
+/* Zeroes a struct, whose size the compiler knows, in two halves: each becomes a
+ * few stores. Of a hundred bytes at once it makes a `rep stos`, which takes
+ * longer to begin than all of them. */
+static inline void raft_zero(void *data, size_t size) {
+  assert(data != NULL);
+  memset(data, 0, size / 2);
+  memset((uint8_t *)data + size / 2, 0, size - size / 2);
+}
+
 /* Are they zero, all of them? */
 static inline bool raft_bytes_are_zero(const uint8_t *data, size_t size) {
   assert(data != NULL);

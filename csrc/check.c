@@ -154,6 +154,20 @@ static const char *check_newest_config(const struct raft *r) {
   return NULL;
 }
 
+static const char *check_standing(const struct raft *r) {
+  const struct raft_standing *kept = &r->standing;
+  struct raft_standing now = raft_standing_of(r);
+  if (kept->self != now.self) return "we stand at another place";
+  if (kept->is_voter != now.is_voter) return "a voter that is none, or is one";
+  if (kept->was_voter != now.was_voter)
+    return "a voter that was none, or was one";
+  if (kept->is_settled != now.is_settled)
+    return "the configuration is settled, and is not";
+  if (kept->has_witnesses != now.has_witnesses)
+    return "there are witnesses, and are none";
+  return NULL;
+}
+
 static const char *check_config(const struct raft *r) {
   const char *broken = check_one_config(r, &r->config, r->config_index);
   if (broken == NULL)
@@ -335,19 +349,13 @@ static const char *check_results(const struct raft *r) {
 const char *raft_check(const struct raft *r) {
   assert(r != NULL);
   const char *(*const checks[])(const struct raft *) = {
-      check_marks,
-      check_snapshots,
-      check_hard,
-      check_repair,
-      check_role,
-      check_ballot,
-      check_ack,
-      check_config,
-      check_holes,
-      check_times,
-      check_results,
-      check_reads,
-      r->state == RAFT_LEADER ? check_leader : check_follower,
+      check_marks,    check_snapshots,
+      check_hard,     check_repair,
+      check_role,     check_ballot,
+      check_ack,      check_config,
+      check_standing, check_holes,
+      check_times,    check_results,
+      check_reads,    r->state == RAFT_LEADER ? check_leader : check_follower,
   };
   const char *broken = raft_log_check(&r->log);
   for (size_t i = 0; broken == NULL && i < sizeof checks / sizeof *checks; i++)

@@ -89,6 +89,12 @@ static inline uint64_t word_at(const uint8_t *p) {
   return word;
 }
 
+static inline uint32_t half_word_at(const uint8_t *p) {
+  uint32_t half;
+  memcpy(&half, p, sizeof half);
+  return half;
+}
+
 /* The instruction takes three cycles and can begin in every one. So of long
  * data three strands are summed side by side, as if each began anew, and joined
  * afterwards:
@@ -134,31 +140,34 @@ by_strands(uint64_t a, const uint8_t *p) {
   return _mm_crc32_u64(c, word ^ product(a, PAST_TWO) ^ product(b, PAST_ONE));
 }
 
-/* What is left for less than three strands. */
-__attribute__((target("sse4.2"))) static inline uint32_t
+__attribute__((target("sse4.2"))) static inline uint64_t
+two_words(uint64_t sum, const uint8_t *p) {
+  return _mm_crc32_u64(_mm_crc32_u64(sum, word_at(p)), word_at(p + 8));
+}
+
+__attribute__((target("sse4.2"))) static inline uint64_t
+four_words(uint64_t sum, const uint8_t *p) {
+  return two_words(two_words(sum, p), p + 16);
+}
+
+/* What is left for less than three strands. There are many of these, and each
+ * is short: to call it would take as long as to do it. */
+__attribute__((target("sse4.2"), always_inline)) static inline uint32_t
 by_words(uint64_t sum, const uint8_t *p, size_t size) {
-  assert(p != NULL || size == 0);
-  for (size_t n = size / 32; n > 0; n--, p += 32) {
-    sum = _mm_crc32_u64(sum, word_at(p));
-    sum = _mm_crc32_u64(sum, word_at(p + 8));
-    sum = _mm_crc32_u64(sum, word_at(p + 16));
-    sum = _mm_crc32_u64(sum, word_at(p + 24));
+  for (size_t n = size / 64; n > 0; n--, p += 64) {
+    sum = four_words(sum, p);
+    sum = four_words(sum, p + 32);
   }
-  if ((size & 31) == 0) return ~(uint32_t)sum; /* the upper half is 0 */
-  if ((size & 16) != 0) {
-    sum = _mm_crc32_u64(sum, word_at(p));
-    sum = _mm_crc32_u64(sum, word_at(p + 8));
-    p += 16;
-  }
-  if ((size & 8) != 0) {
-    sum = _mm_crc32_u64(sum, word_at(p));
-    p += 8;
-  }
+  if ((size & 63) == 0) return ~(uint32_t)sum; /* the upper half is 0 */
+  if ((size & 32) != 0) sum = four_words(sum, p);
+  p += size & 32;
+  if ((size & 16) != 0) sum = two_words(sum, p);
+  p += size & 16;
+  if ((size & 8) != 0) sum = _mm_crc32_u64(sum, word_at(p));
+  p += size & 8;
   uint32_t crc = (uint32_t)sum;
-  if ((size & 4) != 0) {
-    crc = _mm_crc32_u32(crc, raft_get_u32(p));
-    p += 4;
-  }
+  if ((size & 4) != 0) crc = _mm_crc32_u32(crc, half_word_at(p));
+  p += size & 4;
   for (size &= 3; size > 0; p++, size--)
     crc = _mm_crc32_u8(crc, *p);
   return ~crc;
@@ -186,12 +195,14 @@ by_instruction(uint32_t crc, const uint8_t *p, size_t size) {
 __attribute__((target("sse4.2"))) static uint32_t
 few_by_instruction(const uint8_t *p) {
   assert(p != NULL);
-  uint64_t sum = UINT32_MAX;
-  sum = _mm_crc32_u64(sum, word_at(p));
-  sum = _mm_crc32_u64(sum, word_at(p + 8));
-  sum = _mm_crc32_u64(sum, word_at(p + 16));
-  sum = _mm_crc32_u64(sum, word_at(p + 24));
-  return ~_mm_crc32_u32((uint32_t)sum, raft_get_u32(p + 32));
+  uint32_t first = _mm_crc32_u32(UINT32_MAX, half_word_at(p));
+  return ~(uint32_t)four_words(first, p + 4);
+}
+
+__attribute__((target("sse4.2"))) static uint32_t
+head_by_instruction(const uint8_t *p, size_t size) {
+  assert(size >= 8);
+  return by_words(_mm_crc32_u32(UINT32_MAX, half_word_at(p)), p + 8, size - 8);
 }
 
 #elif defined(__ARM_FEATURE_CRC32)
@@ -233,6 +244,15 @@ static uint32_t few_by_instruction(const uint8_t *p) {
 
 #endif
 
+#if !(defined(__x86_64__) && defined(__GNUC__))
+
+static uint32_t head_by_instruction(const uint8_t *p, size_t size) {
+  assert(size >= 8);
+  return by_instruction(by_instruction(0, p, 4), p + 8, size - 8);
+}
+
+#endif
+
 /* ---- the door ------------------------------------------------------------ */
 
 /* The register holds the complement, so that leading zeros count. */
@@ -247,6 +267,13 @@ uint32_t raft_crc32c_few(const uint8_t *data) {
   assert(data != NULL);
   if (!has_instruction()) return ~by_table(UINT32_MAX, data, RAFT_CRC32C_FEW);
   return few_by_instruction(data);
+}
+
+uint32_t raft_crc32c_head(const uint8_t *data, size_t size) {
+  assert(data != NULL);
+  assert(size >= 8);
+  if (has_instruction()) return head_by_instruction(data, size);
+  return ~by_table(by_table(UINT32_MAX, data, 4), data + 8, size - 8);
 }
 
 uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size) {

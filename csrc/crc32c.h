@@ -12,9 +12,15 @@
 uint32_t raft_crc32c(uint32_t crc, const void *data, size_t size);
 
 /* Of 36 bytes, from 0: what the header of an entry has. There are many of them,
- * and a size that is known needs no questions. */
+ * and a size that is known needs no questions. They are read as they were
+ * written, four and then eight at a time: else the processor would wait until
+ * what was just written has left for the cache. */
 #define RAFT_CRC32C_FEW 36
 uint32_t raft_crc32c_few(const uint8_t *data);
+
+/* Of the bytes [0, 4) and [8, size), from 0: of the head of a frame, which has
+ * it between the two. size >= 8. */
+uint32_t raft_crc32c_head(const uint8_t *data, size_t size);
 
 /* The same in portable C, for machines without the instruction and tests. */
 uint32_t raft_crc32c_portable(uint32_t crc, const void *data, size_t size);

@@ -4,12 +4,6 @@
 #include <assert.h>
 #include <string.h>
 
-#ifdef RAFT_TINY
-#define CHUNK_BYTES 2048 /* of what one allocation gives */
-#else
-#define CHUNK_BYTES 16384
-#endif
-
 static void chunk_free(struct raft_outbox *o, struct raft_chunk *c) {
   assert(c->used <= c->capacity);
   o->alloc(o->alloc_ud, c, sizeof *c + c->capacity, 0);
@@ -21,7 +15,7 @@ static int reserve_bytes(struct raft_outbox *o, size_t bytes) {
   struct raft_chunk *c = o->chunks;
   if (c != NULL && c->capacity - c->used >= bytes) return RAFT_OK;
   size_t capacity =
-      bytes > CHUNK_BYTES ? raft_outbox_aligned(bytes) : CHUNK_BYTES;
+      bytes > RAFT_CHUNK_BYTES ? raft_outbox_aligned(bytes) : RAFT_CHUNK_BYTES;
   c = o->alloc(o->alloc_ud, NULL, 0, sizeof *c + capacity);
   if (c == NULL) return RAFT_E_NOMEM;
   *c = (struct raft_chunk){.next = o->chunks, .capacity = capacity};
@@ -61,23 +55,17 @@ void raft_outbox_free(struct raft_outbox *o) {
   raft_outbox_init(o, o->alloc, o->alloc_ud);
 }
 
-/* Keeps one chunk of the usual size, so that a busy turn's memory goes back. */
-void raft_outbox_clear(struct raft_outbox *o) {
+void raft_outbox_shrink(struct raft_outbox *o) {
   assert(o->count <= o->capacity);
-  struct raft_chunk *only = o->chunks;
-  if (only != NULL && only->next == NULL && only->capacity == CHUNK_BYTES) {
-    only->used = 0;
-    o->count = 0;
-    return;
-  }
   struct raft_chunk *kept = NULL;
   for (struct raft_chunk *c = o->chunks; c != NULL;) {
     struct raft_chunk *next = c->next;
-    bool keeps = kept == NULL && c->capacity == CHUNK_BYTES;
+    bool keeps = kept == NULL && c->capacity == RAFT_CHUNK_BYTES;
     if (keeps) kept = c;
     if (!keeps) chunk_free(o, c);
     c = next;
   }
+  assert(kept == NULL || kept->capacity == RAFT_CHUNK_BYTES);
   if (kept != NULL) *kept = (struct raft_chunk){.capacity = kept->capacity};
   o->chunks = kept;
   o->count = 0;
@@ -115,6 +103,7 @@ static void copy_parts(struct raft_outbox *out, const struct raft_effect *from,
 
 int raft_outbox_clone(const struct raft_outbox *o, struct raft_outbox *out) {
   assert(o != out);
+  assert(o->count <= o->capacity);
   raft_outbox_init(out, o->alloc, o->alloc_ud);
   for (uint32_t i = 0; i < o->count; i++) {
     const struct raft_effect *fx = &o->effects[i];

@@ -29,7 +29,7 @@ void raft_set_election_timer(struct raft *r) {
       r->options.election_max_ms > r->options.election_min_ms
           ? r->options.election_max_ms - r->options.election_min_ms
           : min;
-  int self = raft_config_find(&r->config, r->options.self);
+  int self = r->standing.self;
   uint64_t patience = 1u + (self >= 0 ? r->config.members[self].priority : 0u);
   uint64_t wait = min + raft_random(r) % (spread + 1u);
   r->election_due = r->now + wait * patience; /* small next to 2^64 */
@@ -43,6 +43,7 @@ void raft_become_follower(struct raft *r, raft_term term, raft_id leader) {
   if (term > r->term) raft_set_hard(r, term, 0);
   /* The same term keeps its vote: to forget it would be a second one. */
   bool was_passive = r->state == RAFT_FOLLOWER;
+  if (was_passive && !is_new_reign) return; /* as nearly always */
   r->state = RAFT_FOLLOWER;
   r->leader = leader;
   r->ballot = (struct raft_ballot){.round = r->ballot.round};
@@ -52,7 +53,7 @@ void raft_become_follower(struct raft *r, raft_term term, raft_id leader) {
   r->is_retiring = false;
   r->heartbeat_due = RAFT_NEVER;
   r->pending_bytes = 0;
-  if (!was_passive || is_new_reign) raft_drop_reads(r);
+  raft_drop_reads(r);
   if (is_new_reign) r->ack = (struct raft_ack){0};
   if (!was_passive) raft_set_election_timer(r);
 }

@@ -19,30 +19,31 @@ _Static_assert(RAFT_ENTRY_AT_PAYLOAD_CRC + RAFT_CRC32C_FEW ==
                "the checksum covers all behind it");
 _Static_assert(RAFT_ENTRY_SESSION == RAFT_ENTRY_KIND_MAX, "the last kind");
 
-/* Terms and indexes stay below 2^63: sums cannot wrap, Lua sees no minus. */
-static inline bool is_position(uint64_t v) {
-  return v - 1 < (uint64_t)INT64_MAX; /* of 0 that wraps, and is refused */
-}
+_Static_assert(RAFT_ENTRY_AT_KIND + 4 == RAFT_ENTRY_HEADER_BYTES &&
+                   RAFT_ENTRY_AT_FLAGS == RAFT_ENTRY_AT_KIND + 1,
+               "a kind and three zeros are one number");
+_Static_assert(RAFT_ENTRY_AT_SIZE + 4 == RAFT_ENTRY_AT_KIND &&
+                   RAFT_ENTRY_AT_KIND + 1 == RAFT_ENTRY_AT_FLAGS &&
+                   RAFT_ENTRY_AT_FLAGS + 1 == RAFT_ENTRY_AT_ZERO,
+               "put_header writes these four at once");
 
-/* The copy of a command that a witness keeps. */
+/* Is it the copy of a command that a witness keeps? */
 static bool is_stripped(const uint8_t *data) {
-  assert(raft_entry_flags(data) != 0);
+  assert(!raft_entry_is_plain(data));
   uint8_t kind = raft_entry_kind(data);
   bool has_command = kind == RAFT_ENTRY_COMMAND || kind == RAFT_ENTRY_SESSION;
-  return raft_entry_flags(data) == RAFT_ENTRY_STRIPPED && has_command &&
-         raft_entry_span(data) == RAFT_ENTRY_HEADER_BYTES;
+  bool is_bare = raft_entry_flags(data) == RAFT_ENTRY_STRIPPED &&
+                 raft_get_u16(data + RAFT_ENTRY_AT_ZERO) == 0 &&
+                 raft_entry_span(data) == RAFT_ENTRY_HEADER_BYTES;
+  return is_bare && has_command &&
+         raft_entry_is_position(raft_entry_index(data)) &&
+         raft_entry_is_position(raft_entry_term(data));
 }
 
 /* Would encode write this header? */
 static inline bool is_sound(const uint8_t *data) {
-  uint8_t kind = raft_entry_kind(data);
-  if (kind == 0 || kind > RAFT_ENTRY_KIND_MAX) return false;
-  if (raft_entry_flags(data) != 0 && !is_stripped(data)) return false;
-  if (raft_get_u16(data + RAFT_ENTRY_AT_ZERO) != 0) return false;
-  if (raft_entry_span(data) > RAFT_ENTRY_HEADER_BYTES + RAFT_PAYLOAD_BYTES_MAX)
-    return false;
-  return is_position(raft_entry_index(data)) &&
-         is_position(raft_entry_term(data));
+  assert(data != NULL);
+  return raft_entry_is_plain(data) || is_stripped(data);
 }
 
 static uint32_t header_crc(const uint8_t *data) {
@@ -57,10 +58,8 @@ static void put_header(const struct raft_entry *e, uint8_t *out) {
   raft_put_u64(out + RAFT_ENTRY_AT_INDEX, e->index);
   raft_put_u64(out + RAFT_ENTRY_AT_TERM, e->term);
   raft_put_u64(out + RAFT_ENTRY_AT_TIME, e->time);
-  raft_put_u32(out + RAFT_ENTRY_AT_SIZE, e->size);
-  out[RAFT_ENTRY_AT_KIND] = e->kind;
-  out[RAFT_ENTRY_AT_FLAGS] = e->flags;
-  raft_put_u16(out + RAFT_ENTRY_AT_ZERO, 0);
+  uint64_t kind = (uint64_t)e->kind | (uint64_t)e->flags << 8; /* and zeros */
+  raft_put_u64(out + RAFT_ENTRY_AT_SIZE, e->size | kind << 32);
   raft_put_u32(out + RAFT_ENTRY_AT_CRC, header_crc(out)); /* last: it covers
                                                              the rest */
 }
@@ -103,7 +102,7 @@ int raft_entry_decode_header(const uint8_t *data, size_t size,
   return error;
 }
 
-int raft_entry_verify(const uint8_t *data, size_t size) {
+int raft_entry_judge(const uint8_t *data, size_t size) {
   assert(data != NULL || size == 0);
   int error = verify_header(data, size);
   if (error != RAFT_OK) return error;

@@ -16,7 +16,10 @@
 #define RAFT_ENTRY_H
 
 #include "bytes.h"
+#include "crc32c.h"
 #include "raft.h"
+
+#include <assert.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -59,9 +62,6 @@ int raft_entry_decode_header(const uint8_t *data, size_t size,
 /* Reads and verifies header and payload: same errors. The payload points into
  * `data`; bytes behind it are not looked at. */
 int raft_entry_decode(const uint8_t *data, size_t size, struct raft_entry *out);
-
-/* The same for who wants single fields only, or none: see below. */
-int raft_entry_verify(const uint8_t *data, size_t size);
 
 /* Reads an entry that was verified before (our own memory): asserts. */
 void raft_entry_view(const uint8_t *data, struct raft_entry *out);
@@ -112,6 +112,39 @@ static inline uint8_t raft_entry_kind(const uint8_t *data) {
 
 static inline uint8_t raft_entry_flags(const uint8_t *data) {
   return data[RAFT_ENTRY_AT_FLAGS];
+}
+
+/* ---- is an entry whole? -------------------------------------------------- */
+
+/* Terms and indexes stay below 2^63: sums cannot wrap, Lua sees no minus. */
+static inline bool raft_entry_is_position(uint64_t v) {
+  return v - 1 < (uint64_t)INT64_MAX; /* of 0 that wraps, and is refused */
+}
+
+/* May it stand in a log, and is it no more than nearly all are: without a flag?
+ */
+static inline bool raft_entry_is_plain(const uint8_t *data) {
+  uint32_t kind = raft_get_u32(data + RAFT_ENTRY_AT_KIND);
+  size_t most = RAFT_ENTRY_HEADER_BYTES + RAFT_PAYLOAD_BYTES_MAX;
+  return kind - 1 < RAFT_ENTRY_KIND_MAX && raft_entry_span(data) <= most &&
+         raft_entry_is_position(raft_entry_index(data)) &&
+         raft_entry_is_position(raft_entry_term(data));
+}
+
+/* As decode, for who wants single fields only, or none. */
+int raft_entry_judge(const uint8_t *data, size_t size);
+static inline int raft_entry_verify(const uint8_t *data, size_t size) {
+  assert(data != NULL || size == 0);
+  if (size < RAFT_ENTRY_HEADER_BYTES) return RAFT_E_MORE;
+  if (!raft_entry_is_plain(data)) return raft_entry_judge(data, size);
+  size_t bytes = raft_entry_span(data);
+  bool is_whole = size >= bytes &&
+                  raft_get_u32(data + RAFT_ENTRY_AT_CRC) ==
+                      raft_crc32c_few(data + RAFT_ENTRY_AT_PAYLOAD_CRC) &&
+                  raft_get_u32(data + RAFT_ENTRY_AT_PAYLOAD_CRC) ==
+                      raft_crc32c(0, data + RAFT_ENTRY_HEADER_BYTES,
+                                  bytes - RAFT_ENTRY_HEADER_BYTES);
+  return is_whole ? RAFT_OK : raft_entry_judge(data, size); /* which says why */
 }
 
 #pragma GCC visibility pop

@@ -62,22 +62,18 @@ static int judge(const struct raft *r, const struct raft_event *ev,
   return is_too_much(r, *bytes) ? RAFT_E_BUSY : RAFT_OK;
 }
 
-/* Appends one command; room was reserved. */
-static void append(struct raft *r, struct raft_slice command, bool is_session,
-                   raft_ms time) {
+/* Appends commands; room was reserved. */
+static void append(struct raft *r, const struct raft_slice *commands,
+                   uint32_t count, bool is_session, raft_ms time) {
   assert(time >= r->last_time);
   assert(r->state == RAFT_LEADER);
   struct raft_entry e = {
-      .index = r->log.last + 1,
       .term = r->term,
       .time = time,
       .kind = is_session ? RAFT_ENTRY_SESSION : RAFT_ENTRY_COMMAND,
-      .size = (uint32_t)command.size,
-      .payload = command.data,
   };
-  raft_log_append(&r->log, &e);
+  raft_log_append_alike(&r->log, &e, commands, count);
   r->last_time = time;
-  r->pending_bytes += raft_entry_bytes(&e);
   assert(r->log.last == e.index);
 }
 
@@ -93,9 +89,8 @@ int64_t raft_on_propose(struct raft *r, const struct raft_event *ev) {
   if (rc == RAFT_OK) rc = raft_log_reserve(&r->log, bytes, count);
   if (rc != RAFT_OK) return rc;
   raft_index first = r->log.last + 1;
-  raft_ms time = raft_stamp(r);
-  for (uint32_t i = 0; i < count; i++)
-    append(r, commands[i], ev->propose.is_session, time);
+  append(r, commands, count, ev->propose.is_session, raft_stamp(r));
+  r->pending_bytes += bytes;
   return (int64_t)first;
 }
 
@@ -332,11 +327,14 @@ void raft_on_propose_request(struct raft *r, raft_id from,
     return;
   }
   raft_index first = r->log.last + 1;
+  bool is_session = m->propose.kind == RAFT_PROPOSE_SESSIONS;
   raft_ms time = raft_stamp(r);
   struct raft_slice rest = m->tail;
   struct raft_slice command;
-  while (raft_wire_command_next(&rest, &command) == RAFT_OK)
-    append(r, command, m->propose.kind == RAFT_PROPOSE_SESSIONS, time);
+  while (raft_wire_command_next(&rest, &command) == RAFT_OK) {
+    append(r, &command, 1, is_session, time);
+    r->pending_bytes += RAFT_ENTRY_HEADER_BYTES + command.size;
+  }
   assert(r->log.last - first + 1 == m->propose.count);
   answer(r, from, m, RAFT_OK, first);
 }

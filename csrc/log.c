@@ -38,6 +38,8 @@ void raft_log_free(struct raft_log *log) {
 
 /* The marks and batches, without what hangs on pointers. */
 static void copy_marks(const struct raft_log *log, struct raft_log *out) {
+  assert(log != out);
+  assert(log->stored <= log->handed);
   *out = *log;
   out->runs = NULL;
   out->run_count = 0;
@@ -77,13 +79,29 @@ int raft_log_reserve(struct raft_log *log, size_t bytes, uint32_t count) {
 }
 
 void raft_log_append(struct raft_log *log, struct raft_entry *e) {
-  e->index = log->last + 1;
+  assert(e->payload != NULL || e->size == 0);
+  struct raft_slice payload = {e->payload, e->size};
+  raft_log_append_alike(log, e, &payload, 1);
+}
+
+void raft_log_append_alike(struct raft_log *log, struct raft_entry *e,
+                           const struct raft_slice *payloads, uint32_t count) {
+  assert(count > 0);
   if (e->term != raft_log_last_term(log) || log->run_count == 0)
-    raft_runs_add(log, e->index, e->term);
-  uint8_t *room = raft_memory_place(log, e->index, raft_entry_bytes(e));
-  size_t bytes = raft_entry_encode(e, room);
-  assert(bytes == raft_entry_bytes(e));
-  log->last = e->index;
+    raft_runs_add(log, log->last + 1, e->term);
+  struct raft_block *b = raft_memory_newest(log);
+  for (uint32_t i = 0; i < count; i++) {
+    e->index = log->last + 1;
+    e->payload = payloads[i].data;
+    e->size = (uint32_t)payloads[i].size;
+    size_t size = raft_entry_bytes(e);
+    if (b == NULL || !raft_block_fits(b, size, 1))
+      b = raft_memory_open(log, e->index);
+    size_t bytes = raft_entry_encode(e, raft_block_grow(b, size));
+    assert(bytes == size);
+    log->last = e->index;
+  }
+  assert(raft_block_until(b) == log->last + 1);
   assert(raft_log_last_term(log) == e->term);
 }
 
@@ -110,6 +128,7 @@ void raft_log_append_raw(struct raft_log *log, const uint8_t *data, size_t size,
 
 void raft_log_truncate(struct raft_log *log, raft_index from) {
   assert(from > log->base_index);
+  assert(log->handed <= log->last);
   if (from > log->last) return;
   raft_runs_cut(log, from);
   raft_memory_cut(log, from);
@@ -138,6 +157,7 @@ void raft_log_reset(struct raft_log *log, raft_index index, raft_term term) {
 
 void raft_log_compact(struct raft_log *log, raft_index index) {
   assert(index <= log->last);
+  assert(log->stored <= log->handed);
   if (index <= log->base_index) return;
   raft_term term = raft_log_term(log, index);
   raft_runs_drop(log, index);

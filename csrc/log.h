@@ -58,12 +58,12 @@ struct raft_log {
   raft_seq seq_stored;              /* newest reported durable */
   uint32_t store_head, store_count; /* Invariant: store_count is
                                        seq_handed - seq_stored */
-  struct raft_store_record stores[RAFT_STORES_MAX]; /* oldest at head.
-                                   Invariant: last ascends, up to handed if
-                                   anything is under way */
   size_t memory_bytes; /* allocated for `blocks` alone: what waits in the
                           graveyard is as good as gone.
                           Invariant: the sum over blocks */
+  struct raft_store_record stores[RAFT_STORES_MAX]; /* oldest at head.
+                                   Invariant: last ascends, up to handed if
+                                   anything is under way */
 };
 
 void raft_log_init(struct raft_log *log, raft_alloc alloc, void *ud);
@@ -109,6 +109,11 @@ int raft_log_reserve(struct raft_log *log, size_t bytes, uint32_t count);
  * term is not below the newest one. Reserve first. */
 void raft_log_append(struct raft_log *log, struct raft_entry *e);
 
+/* The same for each of `count` > 0 payloads: all else they have in common, and
+ * e is the last of them afterwards. */
+void raft_log_append_alike(struct raft_log *log, struct raft_entry *e,
+                           const struct raft_slice *payloads, uint32_t count);
+
 /* Appends verified, encoded, consecutive entries from last + 1 with terms that
  * do not fall. Reserve first. */
 void raft_log_append_raw(struct raft_log *log, const uint8_t *data, size_t size,
@@ -135,7 +140,12 @@ void raft_log_stored(struct raft_log *log, raft_seq seq);
 
 /* After which batch is `index` durable? 0: it is already. For an entry not yet
  * handed out the number of the batch to come. */
-raft_seq raft_log_after(const struct raft_log *log, raft_index index);
+raft_seq raft_log_batch_of(const struct raft_log *log, raft_index index);
+static inline raft_seq raft_log_after(const struct raft_log *log,
+                                      raft_index index) {
+  assert(index <= log->last);
+  return index <= log->stored ? 0 : raft_log_batch_of(log, index);
+}
 
 /* The encoded entry at `index` in memory or window; NULL: it is not there. */
 const uint8_t *raft_log_at(const struct raft_log *log, raft_index index);
@@ -167,11 +177,21 @@ void raft_log_window_drop(struct raft_log *log);
 
 /* Lets whole old blocks go while more than bytes_max are held; never entries
  * above `upto` nor above stored, nor the newest block. */
-void raft_log_evict(struct raft_log *log, size_t bytes_max, raft_index upto);
+void raft_log_let_go(struct raft_log *log, size_t bytes_max, raft_index upto);
+static inline void raft_log_evict(struct raft_log *log, size_t bytes_max,
+                                  raft_index upto) {
+  if (log->memory_bytes > bytes_max) raft_log_let_go(log, bytes_max, upto);
+}
 
 /* A turn is over: slices handed out before are no longer used, nothing reserved
  * is waited for. Their memory is free again. */
-void raft_log_settle(struct raft_log *log);
+void raft_log_clean_up(struct raft_log *log);
+static inline void raft_log_settle(struct raft_log *log) {
+  if (log->graveyard != NULL || log->spare != NULL) raft_log_clean_up(log);
+  assert(log->graveyard == NULL);
+  if (log->block_count > 0)
+    raft_block_reclaim(log->blocks[log->block_count - 1]);
+}
 
 /* Encoded bytes of entries (from, to], as far as they are in memory. */
 size_t raft_log_bytes(const struct raft_log *log, raft_index from,

@@ -6,17 +6,9 @@
 #include <assert.h>
 #include <string.h>
 
-static uint32_t offset(const struct raft_block *b, uint32_t i) {
-  assert(i < b->count);
-  uint32_t value;
-  memcpy(&value, b->data + raft_block_slot(b, i),
-         sizeof value); /* may lie unaligned */
-  return value;
-}
-
 static uint32_t end_of(const struct raft_block *b, uint32_t i) {
   assert(i < b->count);
-  uint32_t start = offset(b, i);
+  uint32_t start = raft_block_offset(b, i);
   size_t size = raft_entry_span(b->data + start);
   assert(size <= b->used - start);
   return start + (uint32_t)size;
@@ -34,7 +26,7 @@ static uint32_t count_gaps(const struct raft_block *b) {
   assert(b->count <= b->capacity / RAFT_BLOCK_ENTRY_BYTES);
   uint32_t n = 0;
   for (uint32_t i = 1; i < b->count; i++)
-    if (offset(b, i) != end_before(b, i)) n++;
+    if (raft_block_offset(b, i) != end_before(b, i)) n++;
   return n;
 }
 
@@ -65,13 +57,8 @@ void raft_block_fill(struct raft_block *b, struct raft_slice entries,
   b->used = b->end = at;
 }
 
-const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i) {
-  assert(offset(b, i) < b->used);
-  return b->data + offset(b, i);
-}
-
 size_t raft_block_size(const struct raft_block *b, uint32_t i) {
-  return end_of(b, i) - offset(b, i);
+  return end_of(b, i) - raft_block_offset(b, i);
 }
 
 /* How many of the entries [i, i + count) follow one another without dead bytes
@@ -82,7 +69,7 @@ static uint32_t unbroken(const struct raft_block *b, uint32_t i,
   assert(count <= b->count - i);
   if (b->gaps == 0) return count;
   uint32_t n = 1;
-  while (n < count && offset(b, i + n) == end_before(b, i + n))
+  while (n < count && raft_block_offset(b, i + n) == end_before(b, i + n))
     n++;
   return n;
 }
@@ -91,11 +78,11 @@ static uint32_t unbroken(const struct raft_block *b, uint32_t i,
 static uint32_t fitting(const struct raft_block *b, uint32_t i, uint32_t n,
                         size_t bytes_max) {
   assert(n > 0);
-  assert(end_before(b, i + n) - offset(b, i) > bytes_max);
+  assert(end_before(b, i + n) - raft_block_offset(b, i) > bytes_max);
   uint32_t low = 0; /* so many have, and n have not */
   while (n - low > 1) {
     uint32_t middle = low + (n - low) / 2;
-    if (end_before(b, i + middle) - offset(b, i) <= bytes_max)
+    if (end_before(b, i + middle) - raft_block_offset(b, i) <= bytes_max)
       low = middle;
     else
       n = middle;
@@ -107,7 +94,7 @@ struct raft_slice raft_block_run(const struct raft_block *b, uint32_t i,
                                  size_t bytes_max, uint32_t *count) {
   assert(*count > 0);
   assert(*count <= b->count - i);
-  uint32_t first = offset(b, i);
+  uint32_t first = raft_block_offset(b, i);
   uint32_t n = unbroken(b, i, *count);
   if (end_before(b, i + n) - first > bytes_max) n = fitting(b, i, n, bytes_max);
   *count = n;
@@ -130,7 +117,7 @@ const char *raft_block_check(const struct raft_block *b) {
   uint32_t end = 0;
   for (uint32_t i = 0; i < b->count; i++) {
     struct raft_entry e;
-    uint32_t start = offset(b, i);
+    uint32_t start = raft_block_offset(b, i);
     if (start < end || start >= b->used) return "offsets of a block run back";
     if (raft_entry_decode_header(b->data + start, b->used - start, &e) != 0)
       return "an entry in memory is damaged";

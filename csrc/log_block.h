@@ -82,8 +82,32 @@ static inline uint8_t *raft_block_grow(struct raft_block *b, size_t bytes) {
 void raft_block_fill(struct raft_block *b, struct raft_slice entries,
                      uint32_t count);
 
+/* Where entry i starts in the data. */
+static inline uint32_t raft_block_offset(const struct raft_block *b,
+                                         uint32_t i) {
+  assert(i < b->count);
+  uint32_t value;
+  memcpy(&value, b->data + raft_block_slot(b, i),
+         sizeof value); /* may lie unaligned */
+  return value;
+}
+
 /* The encoded bytes of entry i. */
-const uint8_t *raft_block_at(const struct raft_block *b, uint32_t i);
+static inline const uint8_t *raft_block_at(const struct raft_block *b,
+                                           uint32_t i) {
+  uint32_t start = raft_block_offset(b, i);
+  assert(start < b->used);
+  return b->data + start;
+}
+
+/* The bytes of entry i and of all behind it, in a block without gaps. */
+static inline struct raft_slice raft_block_rest(const struct raft_block *b,
+                                                uint32_t i) {
+  uint32_t start = raft_block_offset(b, i);
+  assert(b->gaps == 0);
+  assert(start < b->end);
+  return (struct raft_slice){b->data + start, b->end - start};
+}
 
 /* Encoded bytes of entry i. */
 size_t raft_block_size(const struct raft_block *b, uint32_t i);

@@ -38,9 +38,25 @@ void raft_memory_bury(struct raft_log *log, struct raft_block *b);
 /* Room for so many entries and bytes; RAFT_OK or RAFT_E_NOMEM. */
 int raft_memory_reserve(struct raft_log *log, size_t bytes, uint32_t count);
 
+/* The newest block, or NULL: there is none yet. */
+static inline struct raft_block *
+raft_memory_newest(const struct raft_log *log) {
+  return log->block_count > 0 ? log->blocks[log->block_count - 1] : NULL;
+}
+
+/* The spare, which was reserved, becomes the newest block. */
+struct raft_block *raft_memory_open(struct raft_log *log, raft_index index);
+
 /* Where entry `index` = last + 1 is to be written. Reserve first. */
-uint8_t *raft_memory_place(struct raft_log *log, raft_index index,
-                           size_t bytes);
+static inline uint8_t *raft_memory_place(struct raft_log *log, raft_index index,
+                                         size_t bytes) {
+  assert(index == log->last + 1);
+  struct raft_block *b = raft_memory_newest(log);
+  if (b == NULL || !raft_block_fits(b, bytes, 1))
+    b = raft_memory_open(log, index);
+  assert(raft_block_until(b) == index);
+  return raft_block_grow(b, bytes);
+}
 
 /* Copies `count` > 0 verified entries from `index` = last + 1 on, which the
  * bytes hold exactly. Reserve first. */

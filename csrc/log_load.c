@@ -10,6 +10,7 @@
 
 /* Do the runs describe (base, last] and nothing else? */
 static bool are_runs_sound(const struct raft_recovery *rec) {
+  assert(rec->runs != NULL || rec->run_count == 0);
   raft_index first = rec->base_index;
   raft_term term = rec->base_term;
   if ((rec->run_count == 0) != (rec->last == rec->base_index)) return false;
@@ -25,6 +26,8 @@ static bool are_runs_sound(const struct raft_recovery *rec) {
 }
 
 static bool are_marks_sound(const struct raft_recovery *rec) {
+  assert(rec->tail.data != NULL || rec->tail.size == 0);
+  assert(rec->tail_rest.data != NULL || rec->tail_rest.size == 0);
   if ((rec->base_index == 0) != (rec->base_term == 0)) return false;
   if (rec->last < rec->base_index || rec->last >= UINT64_MAX) return false;
   if (rec->tail.size == 0) { /* an empty directory says 0 */

@@ -18,10 +18,6 @@ static size_t allocated(const struct raft_block *b) {
   return sizeof *b + b->capacity;
 }
 
-static struct raft_block *newest(const struct raft_log *log) {
-  return log->block_count > 0 ? log->blocks[log->block_count - 1] : NULL;
-}
-
 /* ---- single blocks ------------------------------------------------------- */
 
 struct raft_block *raft_memory_block(const struct raft_log *log,
@@ -78,7 +74,7 @@ static bool reserve_spare(struct raft_log *log, size_t need) {
 }
 
 int raft_memory_reserve(struct raft_log *log, size_t bytes, uint32_t count) {
-  const struct raft_block *b = newest(log);
+  const struct raft_block *b = raft_memory_newest(log);
   assert(log->block_count <= log->block_capacity);
   if (count == 0) return RAFT_OK;
   if (b != NULL && raft_block_fits(b, bytes, count)) return RAFT_OK;
@@ -91,11 +87,10 @@ int raft_memory_reserve(struct raft_log *log, size_t bytes, uint32_t count) {
   return RAFT_OK;
 }
 
-/* The spare becomes the newest block. */
-static struct raft_block *open_spare(struct raft_log *log, raft_index index) {
+struct raft_block *raft_memory_open(struct raft_log *log, raft_index index) {
   assert(log->spare != NULL);
   assert(log->spare->count == 0);
-  struct raft_block *b = newest(log);
+  struct raft_block *b = raft_memory_newest(log);
   if (b != NULL && b->count == 0) { /* no empty block amid others */
     log->memory_bytes -= allocated(b);
     raft_memory_bury(log, b);
@@ -108,16 +103,6 @@ static struct raft_block *open_spare(struct raft_log *log, raft_index index) {
   log->memory_bytes += allocated(b);
   log->spare = NULL;
   return b;
-}
-
-uint8_t *raft_memory_place(struct raft_log *log, raft_index index,
-                           size_t bytes) {
-  assert(index == log->last + 1);
-  struct raft_block *b = newest(log);
-  bool has_room = b != NULL && raft_block_fits(b, bytes, 1);
-  if (!has_room) return raft_block_grow(open_spare(log, index), bytes);
-  assert(raft_block_until(b) == index);
-  return raft_block_grow(b, bytes);
 }
 
 /* How many of these entries does the block have room for? */
@@ -143,7 +128,7 @@ void raft_memory_fill(struct raft_log *log, raft_index index,
                       struct raft_slice entries, uint32_t count) {
   assert(index == log->last + 1);
   assert(count > 0);
-  struct raft_block *b = newest(log);
+  struct raft_block *b = raft_memory_newest(log);
   size_t bytes = 0;
   uint32_t n = b != NULL ? fitting(b, entries, count, &bytes) : 0;
   if (n > 0) {
@@ -151,7 +136,7 @@ void raft_memory_fill(struct raft_log *log, raft_index index,
     raft_block_fill(b, (struct raft_slice){entries.data, bytes}, n);
   }
   if (n == count) return;
-  b = open_spare(log, index + n);
+  b = raft_memory_open(log, index + n);
   raft_block_fill(
       b, (struct raft_slice){entries.data + bytes, entries.size - bytes},
       count - n);
@@ -178,7 +163,9 @@ static void remove_blocks(struct raft_log *log, uint32_t from, uint32_t to) {
  * before that may be on its way to be applied. */
 static void cut_window(struct raft_log *log, raft_index from) {
   struct raft_block *w = log->window;
+  assert(from > log->base_index);
   if (w == NULL || raft_block_until(w) <= from) return;
+  assert(w->count > 0);
   if (w->first >= from || from == log->base_index + 1)
     raft_log_window_drop(log); /* nothing that is in the log is left of it */
   else
@@ -190,7 +177,7 @@ void raft_memory_cut(struct raft_log *log, raft_index from) {
   cut_window(log, from);
   if (from < log->memory_first) log->memory_first = from;
   assert(log->memory_first > log->base_index);
-  struct raft_block *b = newest(log);
+  struct raft_block *b = raft_memory_newest(log);
   if (b == NULL) return;
   uint32_t i = log->block_count - 1; /* the first block to lose all */
   while (i > 0 && log->blocks[i - 1]->first >= from)
@@ -200,7 +187,7 @@ void raft_memory_cut(struct raft_log *log, raft_index from) {
     return;
   }
   remove_blocks(log, i, log->block_count - 1);
-  assert(newest(log) == b);
+  assert(raft_memory_newest(log) == b);
   raft_block_cut(b, 0);
   b->first = from;
   if (i == 0) return;
@@ -215,7 +202,7 @@ void raft_memory_drop(struct raft_log *log, raft_index upto) {
     raft_log_window_drop(log); /* what lies past upto may still be applied */
   if (log->memory_first <= upto) log->memory_first = upto + 1;
   assert(log->memory_first <= log->last + 1);
-  struct raft_block *b = newest(log);
+  struct raft_block *b = raft_memory_newest(log);
   if (b == NULL) return;
   uint32_t n = 0;
   while (n + 1 < log->block_count && log->blocks[n + 1]->first <= upto + 1)
@@ -227,8 +214,8 @@ void raft_memory_drop(struct raft_log *log, raft_index upto) {
   assert(log->block_count == 1);
 }
 
-void raft_log_evict(struct raft_log *log, size_t bytes_max, raft_index upto) {
-  if (log->memory_bytes <= bytes_max) return;
+void raft_log_let_go(struct raft_log *log, size_t bytes_max, raft_index upto) {
+  assert(log->memory_bytes > bytes_max);
   if (upto > log->stored) upto = log->stored;
   size_t held = log->memory_bytes;
   uint32_t n = 0;
@@ -244,18 +231,18 @@ void raft_log_evict(struct raft_log *log, size_t bytes_max, raft_index upto) {
   assert(log->memory_first <= upto + 1);
 }
 
-void raft_log_settle(struct raft_log *log) {
+void raft_log_clean_up(struct raft_log *log) {
   while (log->graveyard != NULL) {
     struct raft_block *b = log->graveyard;
     log->graveyard = b->next;
     raft_memory_release(log, b);
   }
-  if (newest(log) != NULL) raft_block_reclaim(newest(log));
   if (log->spare != NULL && log->spare->capacity > BLOCK_CAPACITY) {
     raft_memory_release(log, log->spare); /* small entries never fill it */
     log->spare = NULL;
   }
   assert(log->graveyard == NULL);
+  assert(log->spare == NULL || log->spare->count == 0);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -325,6 +312,25 @@ bool raft_log_get(const struct raft_log *log, raft_index index,
   return entry != NULL;
 }
 
+/* Does the newest block have them all, from this one on up to the end of the
+ * log, in one piece? So it is with nearly all that is looked for. */
+static inline bool is_at_the_end(const struct raft_log *log, raft_index first) {
+  assert(first >= log->memory_first);
+  assert(first <= log->last);
+  const struct raft_block *b = raft_memory_newest(log);
+  assert(b != NULL); /* who has entries in memory has a block */
+  return b->gaps == 0 && first >= b->first;
+}
+
+/* Then that is the piece. */
+static inline struct raft_slice end_from(const struct raft_log *log,
+                                         raft_index first) {
+  const struct raft_block *b = raft_memory_newest(log);
+  assert(b != NULL);
+  assert(raft_block_until(b) == log->last + 1);
+  return raft_block_rest(b, (uint32_t)(first - b->first));
+}
+
 uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
                          raft_index *last, size_t bytes_max,
                          struct raft_slice *slices, uint32_t slice_max,
@@ -332,6 +338,11 @@ uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
   assert(first <= *last);
   assert(*last <= log->last);
   assert(slice_max > 0);
+  if (*last == log->last && is_at_the_end(log, first)) {
+    slices[0] = end_from(log, first);
+    *bytes = slices[0].size;
+    if (*bytes <= bytes_max) return 1;
+  }
   uint32_t at = position(log, first);
   uint32_t n = 0;
   raft_index index = first;
@@ -361,6 +372,7 @@ uint32_t raft_log_slices(const struct raft_log *log, raft_index first,
 uint32_t raft_log_slices_max(const struct raft_log *log, raft_index first) {
   assert(first >= log->memory_first);
   if (first > log->last) return 0;
+  if (is_at_the_end(log, first)) return 1;
   uint32_t n = 0;
   for (uint32_t i = position(log, first); i < log->block_count; i++)
     n += 1 + log->blocks[i]->gaps;
@@ -375,6 +387,8 @@ size_t raft_log_bytes(const struct raft_log *log, raft_index from,
   if (index < log->memory_first) index = log->memory_first;
   if (to > log->last) to = log->last;
   if (index > to) return 0;
+  if (to == log->last && is_at_the_end(log, index))
+    return end_from(log, index).size;
   size_t bytes = 0;
   for (uint32_t at = position(log, index); index <= to;) {
     if (index == raft_block_until(log->blocks[at])) at++;
@@ -472,7 +486,8 @@ static const char *check_blocks(const struct raft_log *log) {
     const char *broken = check_block(log, b);
     if (broken != NULL) return broken;
     if (b->first != next) return "blocks are not contiguous";
-    if (b->count == 0 && b != newest(log)) return "an empty block amid others";
+    if (b->count == 0 && b != raft_memory_newest(log))
+      return "an empty block amid others";
     next = raft_block_until(b);
     bytes += allocated(b);
   }

@@ -56,9 +56,9 @@ void raft_log_stored(struct raft_log *log, raft_seq seq) {
   assert(log->stored <= log->handed);
 }
 
-raft_seq raft_log_after(const struct raft_log *log, raft_index index) {
+raft_seq raft_log_batch_of(const struct raft_log *log, raft_index index) {
   assert(index <= log->last);
-  if (index <= log->stored) return 0;
+  assert(index > log->stored);
   for (uint32_t i = 0; i < log->store_count; i++)
     if (peek(log, i)->last >= index) return peek(log, i)->seq;
   assert(index > log->handed); /* no batch has it yet */

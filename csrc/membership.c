@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "change.h"
 #include "config.h"
 #include "quorum.h"
 #include "replica.h"
@@ -24,6 +25,37 @@ static bool is_voter_of(const struct raft *r, const struct raft_config *c) {
          c->members[i].role[RAFT_NEW] == RAFT_ROLE_VOTER;
 }
 
+static bool has_witnesses(const struct raft_config *c) {
+  assert(c->count <= RAFT_MEMBERS_MAX);
+  for (uint32_t i = 0; i < c->count; i++) {
+    const struct raft_member *m = &c->members[i];
+    if (m->role[RAFT_OLD] == RAFT_ROLE_WITNESS) return true;
+    if (m->role[RAFT_NEW] == RAFT_ROLE_WITNESS) return true;
+    if (m->goal == RAFT_ROLE_WITNESS) return true;
+  }
+  return false;
+}
+
+struct raft_standing raft_standing_of(const struct raft *r) {
+  assert(r->options.self != 0);
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
+  return (struct raft_standing){
+      .self = raft_config_find(&r->config, r->options.self),
+      .is_voter = is_voter_of(r, &r->config),
+      .was_voter = is_voter_of(r, &r->config_before),
+      .is_settled = raft_change_is_settled(&r->config),
+      .has_witnesses =
+          has_witnesses(&r->config) || has_witnesses(&r->config_before),
+  };
+}
+
+void raft_config_changed(struct raft *r) {
+  assert(r->config.count <= RAFT_MEMBERS_MAX);
+  assert(r->config_before.count <= RAFT_MEMBERS_MAX);
+  r->standing = raft_standing_of(r);
+  assert(r->standing.self < (int)r->config.count);
+}
+
 /* A witness votes and never campaigns; a learner does neither. What damage took
  * from our log may be committed, and so may be the commands that it lacks: who
  * lacks something must not lead. Who is no voter any more may have to, until
@@ -33,9 +65,9 @@ bool raft_is_candidate_material(const struct raft *r) {
   assert(r->commit <= r->log.last);
   if (r->term >= RAFT_TERM_LAST) return false;
   if (raft_is_repairing(r) || raft_has_holes(r)) return false;
-  if (is_voter_of(r, &r->config)) return true;
+  if (r->standing.is_voter) return true;
   bool is_open = r->log.last > r->commit && r->config_before_index > 0;
-  return is_open && is_voter_of(r, &r->config_before);
+  return is_open && r->standing.was_voter;
 }
 
 /* Does an answer come from the directory that the configuration means? */
@@ -90,22 +122,14 @@ struct raft_progress *raft_find_peer(struct raft *r, raft_id id) {
   return NULL;
 }
 
-const struct raft_progress *raft_peer_at(const struct raft *r,
-                                         uint32_t position) {
+const struct raft_progress *raft_peer_of(const struct raft *r, raft_id id) {
   assert(r->state == RAFT_LEADER);
-  assert(position < r->config.count);
-  raft_id id = r->config.members[position].id;
-  /* Both ascend, and we are the only member that is no peer: it has the same
-   * place or, behind ours, one less; unless others are about to leave. */
-  if (position < r->peer_count && r->peers[position].id == id)
-    return &r->peers[position];
-  if (position > 0 && position <= r->peer_count &&
-      r->peers[position - 1].id == id)
-    return &r->peers[position - 1];
-  for (uint32_t k = 0; k < r->peer_count; k++)
-    if (r->peers[k].id == id) return &r->peers[k];
-  assert(id == r->options.self); /* all others have a progress */
-  return NULL;
+  assert(r->peer_count <= RAFT_MEMBERS_MAX);
+  uint32_t at = 0;
+  while (at < r->peer_count && r->peers[at].id != id)
+    at++;
+  assert(at < r->peer_count); /* all but us have a progress */
+  return &r->peers[at];
 }
 
 /* Who has become a voter waits for an election, who is none any more, for sure,
@@ -125,6 +149,7 @@ void raft_config_append(struct raft *r, const struct raft_entry *e) {
   int rc = raft_config_decode(e->payload, e->size, &r->config);
   assert(rc == RAFT_OK); /* verified before it was appended */
   r->config_index = e->index;
+  raft_config_changed(r);
   raft_wait_or_not(r);
 }
 
@@ -137,6 +162,7 @@ void raft_config_truncate(struct raft *r, raft_index from) {
   memset(&r->config_before, 0, sizeof r->config_before);
   r->config_before_index = 0;
   r->told_config = UINT64_MAX; /* the next one may have the same index */
+  raft_config_changed(r);
   raft_wait_or_not(r);
 }
 
@@ -180,8 +206,10 @@ int raft_config_recover(struct raft *r, const struct raft_recovery *rec) {
   if (!is_ordered) return RAFT_E_CORRUPT;
   int rc = recover_one(&rec->config, &r->config, &r->config_index);
   if (rc != RAFT_OK) return rc;
-  return recover_one(&rec->config_before, &r->config_before,
-                     &r->config_before_index);
+  rc = recover_one(&rec->config_before, &r->config_before,
+                   &r->config_before_index);
+  if (rc == RAFT_OK) raft_config_changed(r);
+  return rc;
 }
 
 /* Is none in memory newer than the one in force? What reads a disk has seen
@@ -216,10 +244,19 @@ static bool is_witness_of(const struct raft_config *c, raft_id id) {
 raft_index raft_last_for(const struct raft *r, const struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
   assert(p->id != r->options.self);
+  if (!r->standing.has_witnesses) return r->log.last;
   bool is_open = r->config_index > r->commit;
   bool is_witness = is_witness_of(&r->config, p->id) ||
                     (is_open && is_witness_of(&r->config_before, p->id));
   return is_witness ? r->log.stored : r->log.last;
+}
+
+/* Is nobody's clock far behind ours? Then no quorum's is. */
+static bool are_clocks_near(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  for (uint32_t i = 0; i < r->peer_count; i++) /* a sum that wraps is far */
+    if (r->peers[i].wall + CLOCK_SLACK_MS < r->wall) return false;
+  return true;
 }
 
 /* The stamp of a new entry: never below the last one, and our clock counts only
@@ -227,6 +264,8 @@ raft_index raft_last_for(const struct raft *r, const struct raft_progress *p) {
 raft_ms raft_stamp(const struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
   assert(r->state == RAFT_LEADER);
+  if (are_clocks_near(r))
+    return r->wall > r->last_time ? r->wall : r->last_time;
   uint64_t walls[RAFT_MEMBERS_MAX]; /* so many of them as members */
   for (uint32_t i = 0; i < r->config.count; i++) {
     const struct raft_progress *p = raft_peer_at(r, i);

@@ -76,16 +76,13 @@ static bool half_has(const struct raft_config *c, enum raft_half half,
   return bit_count(mask) >= enough(rule, purpose, bit_count(voters));
 }
 
-/* Sorts downwards in place; n is at most RAFT_MEMBERS_MAX. */
-static void sort_descending(uint64_t *values, uint32_t n) {
-  assert(n <= RAFT_MEMBERS_MAX);
-  for (uint32_t i = 1; i < n; i++) {
-    uint64_t value = values[i];
-    uint32_t hole = i;
-    for (; hole > 0 && values[hole - 1] < value; hole--)
-      values[hole] = values[hole - 1];
-    values[hole] = value;
-  }
+/* One more among n that descend; there are few, and room for it. */
+static inline void insert(uint64_t *sorted, uint32_t n, uint64_t value) {
+  assert(n < RAFT_MEMBERS_MAX);
+  uint32_t hole = n;
+  for (; hole > 0 && sorted[hole - 1] < value; hole--)
+    sorted[hole] = sorted[hole - 1];
+  sorted[hole] = value;
 }
 
 /* The k-th largest value among the voters, k being how many are enough. */
@@ -95,12 +92,11 @@ static uint64_t counted_value(const struct raft_config *c, enum raft_half half,
   uint64_t sorted[RAFT_MEMBERS_MAX];
   uint32_t n = 0;
   for (uint32_t i = 0; i < c->count; i++)
-    if (counts(c->members[i].role[half])) sorted[n++] = values[i];
+    if (counts(c->members[i].role[half])) insert(sorted, n++, values[i]);
   if (n == 0) return 0; /* nobody is not enough */
   uint32_t k = enough(&c->rule[half], RAFT_COMMIT, n);
   assert(k >= 1);
   assert(k <= n);
-  sort_descending(sorted, n);
   return sorted[k - 1];
 }
 
@@ -136,14 +132,14 @@ static uint64_t half_value(const struct raft_config *c, enum raft_half half,
 
 static uint64_t half_majority(const struct raft_config *c, enum raft_half half,
                               const uint64_t *values) {
+  assert(values != NULL);
   uint32_t full = half_full(c, half);
   uint64_t sorted[RAFT_MEMBERS_MAX];
   uint32_t n = 0;
   for (uint32_t i = 0; i < c->count; i++)
-    if ((full & bit(i)) != 0) sorted[n++] = values[i];
+    if ((full & bit(i)) != 0) insert(sorted, n++, values[i]);
   assert(n == bit_count(full));
   if (n == 0) return 0;
-  sort_descending(sorted, n);
   return sorted[n / 2];
 }
 
@@ -244,6 +240,7 @@ uint64_t raft_quorum_value(const struct raft_config *c,
 uint64_t raft_quorum_majority(const struct raft_config *c,
                               const uint64_t *values) {
   assert(values != NULL);
+  assert(c->count <= RAFT_MEMBERS_MAX);
   uint64_t old = half_majority(c, RAFT_OLD, values);
   uint64_t new = c->joint ? half_majority(c, RAFT_NEW, values) : old;
   return old < new ? old : new;

@@ -49,6 +49,7 @@ struct raft *raft_new(const struct raft_options *options) {
   r->ballot.round = raft_random(r) >> 1; /* never wraps, unlike any before */
   r->read_context = raft_random(r) >> 1;
   r->life = raft_random(r);
+  raft_config_changed(r);
   raft_log_init(&r->log, alloc, options->alloc_ud);
   raft_outbox_init(&r->out, alloc, options->alloc_ud);
   raft_outbox_init(&r->taken, alloc, options->alloc_ud);
@@ -99,12 +100,12 @@ void raft_send(struct raft *r, raft_id to, raft_seq after,
   assert(m->term == r->term);
   assert(to != 0);
   assert(to != r->options.self);
-  uint8_t head[RAFT_FRAME_FIXED_MAX];
-  size_t size = raft_wire_encode(m, head);
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_SEND, after);
-  struct raft_slice *part = raft_outbox_bytes(&r->out, sizeof *part);
-  uint8_t *data = raft_outbox_bytes(&r->out, size + m->tail.size);
-  memcpy(data, head, size);
+  struct raft_slice *part =
+      raft_outbox_room(&r->out, sizeof *part + RAFT_WIRE_HEAD_MAX);
+  uint8_t *data = (uint8_t *)part + sizeof *part;
+  size_t size = raft_wire_encode(m, data);
+  (void)raft_outbox_bytes(&r->out, sizeof *part + size + m->tail.size);
   if (m->tail.size > 0) memcpy(data + size, m->tail.data, m->tail.size);
   *part = (struct raft_slice){data, size + m->tail.size};
   fx->to = to;
@@ -225,6 +226,7 @@ static int start(struct raft *r, const struct raft_recovery *rec) {
     memset(&r->config, 0, sizeof r->config);
     memset(&r->config_before, 0, sizeof r->config_before);
     r->config_index = r->config_before_index = 0;
+    raft_config_changed(r);
     return rc;
   }
   raft_holes_recover(r, rec);
@@ -334,7 +336,6 @@ static int64_t dispatch(struct raft *r, const struct raft_event *ev) {
 /* Frames to all members and the no-op of a new leader fit afterwards. */
 static int reserve(struct raft *r) {
   assert(r->config.count <= RAFT_MEMBERS_MAX);
-  assert(r->out.count <= r->out.capacity);
   uint32_t peers =
       r->peer_count > r->config.count ? r->peer_count : r->config.count;
   uint32_t sends = peers + 4;
@@ -400,13 +401,18 @@ static void put_mark(struct raft *r, struct raft_effect *fx) {
   raft_mark_handed(r, fx->store.seq);
 }
 
-/* Everything not yet given to the disk becomes one batch. */
-static void emit_store(struct raft *r) {
+/* Is there anything that the disk was not given yet? */
+static bool has_news(const struct raft *r) {
   assert(r->log.handed <= r->log.last);
+  if (r->log.handed < r->log.last || r->hard_changed) return true;
+  return raft_mark_due(r) != NULL;
+}
+
+/* All of it becomes one batch. */
+static void emit_store(struct raft *r) {
+  assert(has_news(r));
   assert(r->log.store_count <= RAFT_STORES_MAX);
   bool has_entries = r->log.handed < r->log.last;
-  bool has_mark = raft_mark_due(r) != NULL;
-  if (!r->hard_changed && !has_entries && !has_mark) return;
   if (r->log.store_count == RAFT_STORES_MAX) return; /* next turn */
   raft_index first = r->log.handed + 1;
   uint32_t max = raft_log_slices_max(&r->log, first);
@@ -486,24 +492,22 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   assert(batch != NULL);
   raft_log_settle(&r->log);
   raft_outbox_clear(&r->taken);
-  if (r->state == RAFT_LEADER) raft_conduct(r);
+  if (r->state == RAFT_LEADER && !raft_is_at_rest(r)) raft_conduct(r);
   bool is_role_told = emit_role(r);
   emit_config(r);
   /* [Thesis 10.2.1] the others write while we do; to begin ours takes time. */
   if (r->state == RAFT_LEADER) raft_emit_appends(r);
-  emit_store(r);
+  if (has_news(r)) emit_store(r);
   if (raft_mark_due(r) != NULL) emit_store(r); /* a batch holds one */
   if (r->snapshots.is_install_due) raft_emit_install(r);
   if (r->ack.to != 0) raft_emit_acks(r);
   if (r->heir != 0) raft_emit_transfer(r);
   emit_apply(r);
   if (is_role_told && r->read_count > 0) raft_emit_reads(r);
-  raft_emit_compact(r);
-  raft_emit_diverged(r);
+  if (r->snapshots.marked > r->snapshots.told) raft_emit_compact(r);
+  if (raft_may_differ(r)) raft_emit_diverged(r);
   raft_log_evict(&r->log, r->options.memory_bytes_max, r->applied);
-  struct raft_outbox full = r->out;
-  r->out = r->taken;
-  r->taken = full;
+  raft_outbox_swap(&r->out, &r->taken);
   batch->effects = r->taken.effects;
   batch->count = r->taken.count;
   batch->deadline = earlier(earlier(r->election_due, r->heartbeat_due),

@@ -201,6 +201,7 @@ static int reserve_entry(struct raft *r) {
 static raft_index append_step(struct raft *r, const struct raft_config *step) {
   assert(r->state == RAFT_LEADER);
   assert(r->config_index <= r->commit);
+  assert(raft_config_check(step) == NULL);
   uint8_t payload[RAFT_CONFIG_BYTES_MAX];
   struct raft_entry e = {
       .index = r->log.last + 1,
@@ -248,7 +249,7 @@ static void retire(struct raft *r) {
 bool raft_is_leaving(const struct raft *r) {
   assert(r->state == RAFT_LEADER);
   if (r->config.joint) return false;
-  int self = raft_config_find(&r->config, r->options.self);
+  int self = r->standing.self;
   return self < 0 || r->config.members[self].role[RAFT_OLD] != RAFT_ROLE_VOTER;
 }
 
@@ -256,10 +257,10 @@ bool raft_is_leaving(const struct raft *r) {
 void raft_conduct(struct raft *r) {
   if (r->state != RAFT_LEADER) return;
   assert(r->term_start > 0);
-  forget_leaving(r);
+  if (raft_has_leavers(r)) forget_leaving(r);
   if (r->commit < r->term_start || r->config_index > r->commit) return;
   struct raft_config next;
-  if (raft_change_is_settled(&r->config)) {
+  if (r->standing.is_settled) {
     if (raft_is_leaving(r)) retire(r);
     return;
   }

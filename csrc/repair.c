@@ -43,15 +43,11 @@ int raft_repair_begin(struct raft *r, const struct raft_recovery *rec) {
   if (lost.term == 0 && lost.index == 0) return RAFT_OK;
   if (lost.term == 0 || lost.index == 0) return RAFT_E_CORRUPT;
   if (lost.term > rec->term) return RAFT_E_CORRUPT; /* [Raft 5.1] */
+  assert(r->log.last == rec->last);
   if (!is_newer(lost, last_place(r))) return RAFT_E_CORRUPT;
   if (r->config_index == 0 || are_alone(r)) return RAFT_E_CORRUPT;
   r->lost = lost;
   return RAFT_OK;
-}
-
-bool raft_is_repairing(const struct raft *r) {
-  assert((r->lost.index == 0) == (r->lost.term == 0));
-  return r->lost.index != 0;
 }
 
 void raft_repair_grown(struct raft *r) {

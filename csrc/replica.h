@@ -3,6 +3,7 @@
  *   raft.c         birth, the one door (step), the term rule, take
  *   election.c     time-outs, pre-vote, votes, becoming leader   [Raft 5.2]
  *   replication.c  appends, answers, commit                      [Raft 5.3]
+ *   replication_prepare.c  what an append brings is verified
  *   membership.c   which configuration is in force, forming      [Raft 6]
  *   reconfig.c     a leader conducts a change of it              [Raft 6]
  *   read.c         ReadIndex, on leaders and followers       [Thesis 6.4]
@@ -22,6 +23,7 @@
 
 #include <assert.h>
 
+#include "bytes.h"
 #include "effects.h"
 #include "entry.h"
 #include "log.h"
@@ -94,11 +96,19 @@ struct raft_snapshots {
                              Invariant: only while installing */
 };
 
+/* What the configurations make of us and of the others. They change rarely, and
+ * it is asked for in each step; so it is remembered. */
+struct raft_standing {
+  int self;           /* our position in the one in force; -1: none */
+  bool is_voter;      /* of it, in either half? */
+  bool was_voter;     /* of the one before, likewise? */
+  bool is_settled;    /* is the one in force? See change.h */
+  bool has_witnesses; /* is there one in either, or to be one? */
+};
+
 /* What applying has come to, here and elsewhere: results.c. */
 struct raft_results {
-  uint32_t count;                     /* Invariant: <= RAFT_SUMS_MAX */
-  struct raft_sum own[RAFT_SUMS_MAX]; /* the newest of ours. Invariant: indexes
-                             ascend from above 0 to apply_handed at most */
+  uint32_t count;        /* Invariant: <= RAFT_SUMS_MAX */
   raft_index agreed;     /* ours are a majority's up to here; 0 unknown.
                              Invariant: <= apply_handed */
   raft_index asked;      /* of which index ours are wanted; 0 none. Leader: the
@@ -110,6 +120,8 @@ struct raft_results {
   struct raft_sum verdict; /* a majority has this, and we something else; index
                              0: not that we know. Invariant: else > agreed */
   bool is_verdict_told;    /* likewise. Invariant: only with a verdict */
+  struct raft_sum own[RAFT_SUMS_MAX]; /* the newest of ours. Invariant: indexes
+                             ascend from above 0 to apply_handed at most */
 };
 
 struct raft {
@@ -158,28 +170,21 @@ struct raft {
   raft_ms last_time;       /* stamp of the newest entry. Invariant: stamps do
                              not fall along the log */
 
-  /* The configuration in force and the committed one it would fall back to. */
-  struct raft_config config;
-  struct raft_config config_before;
   raft_index config_index; /* Invariant: the newest configuration of the log;
                               0: none */
   raft_index config_before_index; /* Invariant: < config_index unless 0, and
                                      committed */
+  struct raft_standing standing;  /* Invariant: as raft_standing_of has it */
 
   struct raft_snapshots snapshots;
   struct raft_results results;
 
   struct raft_ballot ballot;
   struct raft_ack ack;
-  raft_ms voter_walls[RAFT_MEMBERS_MAX]; /* what voters' clocks said, by
-                                            position; 0 unknown */
 
   /* leader */
   uint32_t peer_count; /* members but us, and who has just left. Invariant: all
                              members on a leader, 0 on others */
-  struct raft_progress peers[RAFT_MEMBERS_MAX]; /* Invariant: ids ascend;
-                             commit_sent <= commit;
-                             round_acked <= round_sent <= read_round */
   raft_index term_start; /* index of the no-op that opened our term.
                              Invariant: the first entry of it */
   raft_ms heartbeat_due; /* Invariant: RAFT_NEVER unless LEADER */
@@ -204,7 +209,6 @@ struct raft {
   bool is_read_due;      /* follower: ask at the next take */
   raft_ms read_resend;   /* follower: ask again then */
   uint32_t read_count;   /* Invariant: <= RAFT_READS_MAX; 0 without leader */
-  struct raft_read reads[RAFT_READS_MAX]; /* Invariant: round ascends */
 
   /* what was announced by ROLE and CONFIG effects */
   enum raft_state told_state;
@@ -214,6 +218,18 @@ struct raft {
 
   struct raft_outbox out;   /* grows in step */
   struct raft_outbox taken; /* lent to the driver until the next take */
+
+  /* What is large comes last, so that what each step asks for lies close
+   * together. The configuration in force, and the committed one that it would
+   * fall back to: */
+  struct raft_config config;
+  struct raft_config config_before;
+  struct raft_progress peers[RAFT_MEMBERS_MAX]; /* Invariant: ids ascend;
+                             commit_sent <= commit;
+                             round_acked <= round_sent <= read_round */
+  raft_ms voter_walls[RAFT_MEMBERS_MAX];        /* what voters' clocks said, by
+                                            position; 0 unknown */
+  struct raft_read reads[RAFT_READS_MAX];       /* Invariant: round ascends */
 };
 
 /* raft.c */
@@ -225,6 +241,16 @@ void raft_set_hard(struct raft *r, raft_term term, raft_id vote);
 void raft_send(struct raft *r, raft_id to, raft_seq after,
                const struct raft_message *m);
 int raft_reserve_send(struct raft *r, size_t tail_bytes);
+/* A message of our term, zeroed else: for those that are many. */
+static inline void raft_message_begin(const struct raft *r,
+                                      enum raft_message_kind kind,
+                                      struct raft_message *m) {
+  assert(kind != RAFT_MSG_NONE);
+  assert(r->is_started);
+  raft_zero(m, sizeof *m);
+  m->kind = (uint8_t)kind;
+  m->term = r->term;
+}
 
 /* election.c */
 void raft_become_follower(struct raft *r, raft_term term, raft_id leader);
@@ -258,6 +284,18 @@ int64_t raft_on_change(struct raft *r, const struct raft_event *ev);
 int64_t raft_change(struct raft *r, const struct raft_config *target,
                     raft_index based_on, bool is_forced);
 void raft_conduct(struct raft *r); /* at take */
+/* Are there peers that are no members any more? */
+static inline bool raft_has_leavers(const struct raft *r) {
+  bool is_member = r->standing.self >= 0; /* all others are peers */
+  assert(r->peer_count + is_member >= r->config.count);
+  return r->peer_count + is_member > r->config.count;
+}
+/* Has the leader nothing to conduct? It is a member of what is settled, nobody
+ * leaves, and it is a voter: so it is nearly always. */
+static inline bool raft_is_at_rest(const struct raft *r) {
+  assert(r->state == RAFT_LEADER);
+  return r->standing.is_settled && r->standing.is_voter && !raft_has_leavers(r);
+}
 bool raft_is_leaving(const struct raft *r);
 void raft_peers_follow(struct raft *r);
 void raft_tell_removed(struct raft *r, raft_id id);
@@ -274,10 +312,16 @@ void raft_holes_grown(struct raft *r, raft_index newest);
 void raft_holes_cut(struct raft *r, raft_index from);
 void raft_holes_filled(struct raft *r, const struct raft_snapshot *s);
 void raft_holes_recover(struct raft *r, const struct raft_recovery *rec);
-bool raft_has_holes(const struct raft *r);
+/* Do commands lack, in the state or in the log? */
+static inline bool raft_has_holes(const struct raft *r) {
+  assert(r->newest_hole <= r->log.last);
+  return r->is_bare || r->newest_hole > r->log.base_index;
+}
 bool raft_is_witness(const struct raft *r);
 
 /* membership.c */
+struct raft_standing raft_standing_of(const struct raft *r);
+void raft_config_changed(struct raft *r); /* or the one before it */
 bool raft_is_candidate_material(const struct raft *r); /* may we campaign? */
 void raft_wait_or_not(struct raft *r); /* for an election; that has changed */
 bool raft_counts(const struct raft *r, const struct raft_event *ev);
@@ -289,8 +333,19 @@ bool raft_config_is_newest(const struct raft *r); /* after a recovery */
 void raft_peers_reset(struct raft *r); /* progress for the config in force */
 struct raft_progress *raft_find_peer(struct raft *r, raft_id id); /* or NULL */
 /* What a leader knows of the member at this position; NULL: that is us. */
-const struct raft_progress *raft_peer_at(const struct raft *r,
-                                         uint32_t position);
+const struct raft_progress *raft_peer_of(const struct raft *r, raft_id id);
+static inline const struct raft_progress *raft_peer_at(const struct raft *r,
+                                                       uint32_t position) {
+  assert(r->state == RAFT_LEADER);
+  assert(position < r->config.count);
+  /* Both ascend, and we are the only member that is no peer: it has the same
+   * place or, behind ours, one less; unless others are about to leave. */
+  raft_id id = r->config.members[position].id;
+  if (id == r->options.self) return NULL;
+  uint32_t at = position - (r->options.self < id); /* wraps, and is no place */
+  if (at < r->peer_count && r->peers[at].id == id) return &r->peers[at];
+  return raft_peer_of(r, id);
+}
 /* The newest entry that it may be sent now. */
 raft_index raft_last_for(const struct raft *r, const struct raft_progress *p);
 raft_ms raft_stamp(const struct raft *r); /* the time of a new entry */
@@ -324,7 +379,10 @@ void raft_emit_transfer(struct raft *r); /* at take */
 
 /* repair.c */
 int raft_repair_begin(struct raft *r, const struct raft_recovery *rec);
-bool raft_is_repairing(const struct raft *r);
+static inline bool raft_is_repairing(const struct raft *r) {
+  assert((r->lost.index == 0) == (r->lost.term == 0));
+  return r->lost.index != 0;
+}
 /* The log has grown: is it whole again? */
 void raft_repair_grown(struct raft *r);
 /* The newest entry that others may believe us to have. */
@@ -343,6 +401,12 @@ void raft_on_sum(struct raft *r, struct raft_progress *p,
 void raft_put_verdict(const struct raft *r, const struct raft_progress *p,
                       struct raft_message *m);
 void raft_emit_diverged(struct raft *r); /* at take */
+/* Could there be something to say? There is not before a majority agrees in
+ * something, or somebody differs. */
+static inline bool raft_may_differ(const struct raft *r) {
+  const struct raft_results *s = &r->results;
+  return s->agreed != 0 || s->split != s->split_told || s->verdict.index != 0;
+}
 
 /* snapshot.c */
 int raft_on_snapshot_made(struct raft *r, const struct raft_snapshot *s);

@@ -16,89 +16,6 @@
 
 /* ---- the follower -------------------------------------------------------- */
 
-static bool is_config_sound(const uint8_t *entry) {
-  assert(raft_entry_kind(entry) == RAFT_ENTRY_CONFIG);
-  struct raft_config config;
-  struct raft_entry e;
-  raft_entry_view(entry, &e);
-  return raft_config_decode(e.payload, e.size, &config) == RAFT_OK;
-}
-
-/* What the entry before the one that is looked at was. */
-struct before {
-  struct raft_place place;
-  raft_ms stamp; /* none behind it may be below that */
-};
-
-/* Verifies a received entry and that it may follow the one before it. */
-static int verify_entry(const struct raft *r, const struct raft_message *m,
-                        const struct before *before, struct raft_slice bytes) {
-  assert(m->kind == RAFT_MSG_APPEND);
-  if (raft_entry_verify(bytes.data, bytes.size) != RAFT_OK)
-    return RAFT_E_CORRUPT;
-  raft_index index = before->place.index + 1;
-  raft_term term = raft_entry_term(bytes.data);
-  if (raft_entry_index(bytes.data) != index) return RAFT_E_CORRUPT;
-  if (term < before->place.term || term > m->term) return RAFT_E_CORRUPT;
-  if (raft_entry_time(bytes.data) < before->stamp) /* stamps never fall */
-    return RAFT_E_CORRUPT;
-  if (raft_entry_kind(bytes.data) == RAFT_ENTRY_CONFIG &&
-      !is_config_sound(bytes.data))
-    return RAFT_E_CORRUPT;
-  if (index > r->log.last) return RAFT_OK; /* new, as nearly all are */
-  bool is_current = m->term >= r->term;    /* an old leader may be wrong */
-  /* The configuration before the one in force is committed. [Raft 6] */
-  raft_index decided =
-      r->commit > r->config_before_index ? r->commit : r->config_before_index;
-  bool is_decided = index >= r->log.base_index && index <= decided;
-  if (is_current && is_decided && raft_log_term(&r->log, index) != term)
-    return RAFT_E_DIVERGED;
-  return RAFT_OK;
-}
-
-/* The stamp below which nothing may fall that follows this place: that of the
- * entry received for it, and of the one which we have there, if it is the
- * same. */
-static raft_ms stamp_of(const struct raft *r, struct raft_place place,
-                        raft_ms received) {
-  assert(place.index <= r->log.last);
-  assert(r->log.base_index <= r->log.last);
-  if (raft_log_term(&r->log, place.index) != place.term) return received;
-  const uint8_t *entry = raft_log_at(&r->log, place.index);
-  raft_ms ours = 0;
-  if (entry != NULL)
-    ours = raft_entry_time(entry);
-  else if (place.index == r->log.last)
-    ours = r->last_time;
-  return ours > received ? ours : received;
-}
-
-int raft_append_prepare(struct raft *r, const struct raft_message *m) {
-  assert(r->is_started);
-  assert(m->kind == RAFT_MSG_APPEND);
-  struct raft_slice tail = m->tail;
-  /* unreachable: wire.c has looked */
-  if (m->append.prev_index > UINT64_MAX - m->append.count - 1)
-    return RAFT_E_CORRUPT;
-  struct before before = {{m->append.prev_term, m->append.prev_index}, 0};
-  if (before.place.index <= r->log.last)
-    before.stamp = stamp_of(r, before.place, 0);
-  for (uint32_t i = 0; i < m->append.count; i++) {
-    int rc = verify_entry(r, m, &before, tail);
-    if (rc != RAFT_OK) return rc;
-    before.place.term = raft_entry_term(tail.data);
-    before.place.index++;
-    before.stamp = raft_entry_time(tail.data);
-    if (before.place.index <= r->log.last) /* as few are */
-      before.stamp = stamp_of(r, before.place, before.stamp);
-    size_t bytes = raft_entry_span(tail.data);
-    tail = (struct raft_slice){tail.data + bytes, tail.size - bytes};
-  }
-  if (tail.size != 0) return RAFT_E_CORRUPT;
-  if (m->term < r->term) return RAFT_OK;
-  return raft_log_reserve(&r->log, m->tail.size, m->append.count);
-}
-
 /* Why leadership shall not come here. */
 static uint8_t reply_flags(const struct raft *r) {
   assert(r->is_started);
@@ -227,18 +144,18 @@ void raft_on_append(struct raft *r, raft_id from,
   raft_become_follower(r, r->term, from);
   r->leader_heard = r->now;
   raft_set_election_timer(r);
-  raft_on_verdict(r, m);
-  if (!is_joining(r, m) && r->is_out_of_space) {
-    /* To refuse is to ask for what is missing, which we could not take. */
-    owe_ack(r, from, r->commit, m);
-    return;
-  }
+  if (m->append.verdict != RAFT_VERDICT_NONE || r->results.asked != 0)
+    raft_on_verdict(r, m);
   if (!is_joining(r, m)) {
-    raft_refuse_append(r, from, m);
+    /* To refuse is to ask for what is missing, which we could not take. */
+    if (r->is_out_of_space)
+      owe_ack(r, from, r->commit, m);
+    else
+      raft_refuse_append(r, from, m);
     return;
   }
   raft_index verified = merge(r, m);
-  raft_repair_grown(r);
+  if (raft_is_repairing(r)) raft_repair_grown(r);
   /* Only what this message verified may be committed, not our stale tail. */
   raft_index commit = m->append.commit < verified ? m->append.commit : verified;
   if (commit > r->commit && commit <= r->log.last) r->commit = commit;
@@ -249,13 +166,14 @@ void raft_on_append(struct raft *r, raft_id from,
 static void send_ack(struct raft *r, raft_index index, raft_seq after) {
   assert(r->ack.to != 0);
   assert(index <= r->log.last);
-  struct raft_message m = {.kind = RAFT_MSG_APPEND_REPLY, .term = r->term};
+  struct raft_message m;
+  raft_message_begin(r, RAFT_MSG_APPEND_REPLY, &m);
   m.append_reply.accepted = true;
   m.append_reply.index = index;
   m.append_reply.round = r->ack.round;
   m.append_reply.wall = r->wall;
   m.append_reply.flags = reply_flags(r);
-  m.append_reply.sum = raft_results_report(r);
+  if (r->results.count > 0) m.append_reply.sum = raft_results_report(r);
   raft_send(r, r->ack.to, after, &m);
 }
 
@@ -279,29 +197,29 @@ void raft_emit_acks(struct raft *r) {
 
 /* ---- the leader: sending ------------------------------------------------- */
 
-static struct raft_message append_after(struct raft *r,
-                                        struct raft_progress *p) {
+static void append_after(struct raft *r, struct raft_progress *p,
+                         struct raft_message *m) {
   assert(r->state == RAFT_LEADER);
   assert(p->next > 0);
-  struct raft_message m = {.kind = RAFT_MSG_APPEND, .term = r->term};
+  raft_message_begin(r, RAFT_MSG_APPEND, m);
   /* What is compacted we can not name; at 0 all logs agree. */
   bool is_compacted = p->next - 1 < r->log.base_index;
-  m.append.prev_index = is_compacted ? 0 : p->next - 1;
-  m.append.prev_term = raft_log_term(&r->log, m.append.prev_index);
-  m.append.commit = r->commit;
-  m.append.round = r->read_round;
-  raft_put_verdict(r, p, &m);
+  m->append.prev_index = is_compacted ? 0 : p->next - 1;
+  m->append.prev_term = raft_log_term(&r->log, m->append.prev_index);
+  m->append.commit = r->commit;
+  m->append.round = r->read_round;
+  raft_put_verdict(r, p, m);
   p->commit_sent = r->commit;
   p->round_sent = r->read_round;
   if (!r->round_is_sent) raft_lease_round_sent(r);
   r->round_is_sent = true;
-  return m;
 }
 
 static void send_empty(struct raft *r, struct raft_progress *p) {
   assert(p->id != r->options.self);
   assert(p->next <= r->log.last + 1);
-  struct raft_message m = append_after(r, p);
+  struct raft_message m;
+  append_after(r, p, &m);
   raft_send(r, p->id, 0, &m);
 }
 
@@ -311,17 +229,18 @@ static void send_slices(struct raft *r, struct raft_progress *p,
                         uint32_t count, size_t bytes) {
   assert(count > 0);
   assert(last >= p->next);
-  uint8_t head[RAFT_FRAME_FIXED_MAX];
-  struct raft_message m = append_after(r, p);
+  struct raft_message m;
+  append_after(r, p, &m);
   m.append.count = (uint32_t)(last - p->next + 1);
   m.tail.size = bytes;
-  size_t head_bytes = raft_wire_encode(&m, head);
   struct raft_effect *fx = raft_outbox_add(&r->out, RAFT_FX_SEND, 0);
+  size_t own_bytes = (count + 1) * sizeof(struct raft_slice);
   struct raft_slice *parts =
-      raft_outbox_bytes(&r->out, (count + 1) * sizeof *parts);
-  uint8_t *copy = raft_outbox_bytes(&r->out, head_bytes);
-  memcpy(copy, head, head_bytes);
-  parts[0] = (struct raft_slice){copy, head_bytes};
+      raft_outbox_room(&r->out, own_bytes + RAFT_WIRE_HEAD_MAX);
+  uint8_t *head = (uint8_t *)parts + own_bytes;
+  size_t head_bytes = raft_wire_encode(&m, head);
+  (void)raft_outbox_bytes(&r->out, own_bytes + head_bytes);
+  parts[0] = (struct raft_slice){head, head_bytes};
   memcpy(parts + 1, slices, count * sizeof *slices);
   fx->to = p->id;
   fx->parts = parts;
@@ -342,25 +261,34 @@ static void ask_load(struct raft *r, struct raft_progress *p) {
   p->is_loading = true;
 }
 
-/* An append of copies: what a witness keeps of our log. */
-static void send_stripped(struct raft *r, struct raft_progress *p) {
+/* An append of the entries up to `last`, which are copied. */
+static void send_copies(struct raft *r, struct raft_progress *p,
+                        raft_index last, struct raft_slice tail) {
   assert(r->state == RAFT_LEADER);
-  struct raft_slice tail;
-  raft_index last = raft_strip_log(r, p->next, raft_last_for(r, p), &tail);
-  if (last == 0 || raft_reserve_send(r, tail.size) != RAFT_OK) return;
   assert(last >= p->next);
-  struct raft_message m = append_after(r, p);
+  struct raft_message m;
+  append_after(r, p, &m);
   m.append.count = (uint32_t)(last - p->next + 1);
   m.tail = tail;
   raft_send(r, p->id, 0, &m);
   raft_progress_sent(p, last, tail.size);
 }
 
+/* What a witness keeps of our log. */
+static void send_stripped(struct raft *r, struct raft_progress *p) {
+  assert(r->state == RAFT_LEADER);
+  struct raft_slice tail;
+  raft_index last = raft_strip_log(r, p->next, raft_last_for(r, p), &tail);
+  if (last == 0 || raft_reserve_send(r, tail.size) != RAFT_OK) return;
+  send_copies(r, p, last, tail);
+}
+
 /* Sends one message of entries; false when there is nothing to send now. */
 static bool send_some(struct raft *r, struct raft_progress *p) {
   assert(r->state == RAFT_LEADER);
   assert(p->match < p->next);
-  if (p->state == RAFT_SNAPSHOT || p->next > r->log.last) return false;
+  assert(p->next <= r->log.last);
+  if (p->state == RAFT_SNAPSHOT) return false;
   raft_index last = raft_last_for(r, p);
   if (p->next > last) return false;
   if (p->next <= r->log.base_index) return false; /* a transfer rests */
@@ -405,9 +333,9 @@ void raft_emit_appends(struct raft *r) {
     struct raft_progress *p = &r->peers[i];
     if (p->next <= r->log.base_index)
       (void)raft_emit_ship(r, p); /* or not; then there may be entries */
-    while (send_some(r, p))
+    while (p->next <= r->log.last && send_some(r, p))
       continue;
-    send_word(r, p);
+    if (r->read_count > 0 || p->commit_sent < r->commit) send_word(r, p);
   }
 }
 
@@ -437,12 +365,7 @@ int raft_on_loaded(struct raft *r, const struct raft_event *ev) {
   int rc = raft_is_stripped(r, p->id) ? raft_strip_loaded(r, &tail) : RAFT_OK;
   if (rc == RAFT_OK) rc = raft_reserve_send(r, tail.size);
   if (rc != RAFT_OK) return rc;
-  raft_index last = p->next + count - 1;
-  struct raft_message m = append_after(r, p);
-  m.append.count = count;
-  m.tail = tail;
-  raft_send(r, p->id, 0, &m);
-  raft_progress_sent(p, last, m.tail.size);
+  send_copies(r, p, p->next + count - 1, tail);
   p->is_loading = false;
   return RAFT_OK;
 }
@@ -567,9 +490,9 @@ static void take_acceptance(struct raft *r, struct raft_progress *p,
   assert(index <= r->log.last);
   if (is_repairing(m) && index < p->match)
     raft_progress_retract(p, index, index);
-  else if (raft_progress_accept(p, index))
-    raft_advance_commit(r);
-  raft_lap(r, p);
+  else if (raft_progress_accept(p, index) && index > r->commit)
+    raft_advance_commit(r); /* what is below tells nothing of what is above */
+  if (p->lap_end != 0) raft_lap(r, p);
 }
 
 void raft_on_append_reply(struct raft *r, const struct raft_event *ev,

@@ -22,9 +22,11 @@
 static const struct raft_sum *own_at(const struct raft *r, raft_index index) {
   const struct raft_results *s = &r->results;
   assert(s->count <= RAFT_SUMS_MAX);
-  for (uint32_t i = 0; i < s->count; i++)
-    if (s->own[i].index == index) return &s->own[i];
-  return NULL;
+  if (index == 0) return NULL;
+  uint32_t i = s->count; /* they ascend, and mostly the newest are asked for */
+  while (i > 0 && s->own[i - 1].index > index)
+    i--;
+  return i > 0 && s->own[i - 1].index == index ? &s->own[i - 1] : NULL;
 }
 
 static raft_index newest_own(const struct raft *r) {
@@ -36,6 +38,7 @@ static raft_index newest_own(const struct raft *r) {
 /* The state becomes another one: nothing that was said of it counts. */
 void raft_results_reset(struct raft *r) {
   assert(r->state != RAFT_LEADER);
+  assert(r->results.count <= RAFT_SUMS_MAX);
   memset(&r->results, 0, sizeof r->results);
   assert(newest_own(r) == 0);
 }
@@ -64,9 +67,11 @@ struct raft_sum raft_results_report(const struct raft *r) {
   assert(s->count <= RAFT_SUMS_MAX);
   const struct raft_sum *asked = own_at(r, s->asked);
   if (asked != NULL) return *asked;
-  for (uint32_t i = 0; i < s->count; i++)
-    if (s->own[i].index > s->agreed) return s->own[i];
-  return s->count > 0 ? s->own[s->count - 1] : (struct raft_sum){0};
+  if (s->count == 0) return (struct raft_sum){0};
+  uint32_t i = s->count - 1;
+  while (i > 0 && s->own[i - 1].index > s->agreed)
+    i--;
+  return s->own[i];
 }
 
 static void take_majority(struct raft *r, const struct raft_sum *majority) {
@@ -106,6 +111,7 @@ void raft_on_verdict(struct raft *r, const struct raft_message *m) {
 
 void raft_results_lead(struct raft *r) {
   assert(r->state == RAFT_LEADER);
+  assert(r->results.count <= RAFT_SUMS_MAX);
   r->results.asked = 0; /* by the leader before us */
   r->results.asked_at = 0;
 }
@@ -241,7 +247,7 @@ void raft_put_verdict(const struct raft *r, const struct raft_progress *p,
     m->append.sum.index = s->asked;
     return;
   }
-  if (sum == NULL) sum = answer(r, p);
+  if (sum == NULL && s->count > 0) sum = answer(r, p);
   if (sum == NULL) return;
   m->append.verdict = RAFT_VERDICT_MAJORITY;
   m->append.sum = *sum;
@@ -279,7 +285,7 @@ static void tell_of_peers(struct raft *r) {
 void raft_emit_diverged(struct raft *r) {
   struct raft_results *s = &r->results;
   assert(s->count <= RAFT_SUMS_MAX);
-  if (r->state == RAFT_LEADER) tell_of_peers(r);
+  if (r->state == RAFT_LEADER && s->agreed > 0) tell_of_peers(r);
   if (s->split != s->split_told) {
     const struct raft_sum here = {s->split, 0};
     if (s->split == 0 || tell(r, 0, &here, s->agreed)) s->split_told = s->split;

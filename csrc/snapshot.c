@@ -186,6 +186,7 @@ static void take_config(struct raft *r, const struct raft_snapshot *s,
   r->config_index = s->config_index;
   memset(&r->config_before, 0, sizeof r->config_before);
   r->config_before_index = 0;
+  raft_config_changed(r);
   if (is_same) return;
   r->told_config = 0; /* also when the index is the same */
   if (r->state != RAFT_FOLLOWER) raft_become_follower(r, r->term, 0);
@@ -205,6 +206,7 @@ static void take_log(struct raft *r, const struct raft_snapshot *s,
       return;
     r->config_before = *config;
     r->config_before_index = s->config_index;
+    raft_config_changed(r);
     return;
   }
   raft_log_reset(&r->log, s->index, s->term);
@@ -355,7 +357,7 @@ static raft_index unpinned(const struct raft *r) {
 }
 
 void raft_emit_compact(struct raft *r) {
-  if (r->snapshots.marked <= r->snapshots.told) return; /* as nearly always */
+  assert(r->snapshots.marked > r->snapshots.told); /* rare: who calls asks */
   raft_index upto = unpinned(r);
   assert(upto <= r->snapshots.marked);
   if (upto <= r->snapshots.told) return;

@@ -16,6 +16,7 @@
 
 #define OPTIONAL_KIND 0x80
 
+_Static_assert(RAFT_WIRE_HEAD_MAX <= RAFT_FRAME_FIXED_MAX, "it is a head");
 _Static_assert(RAFT_FRAME_BYTES_MAX >= RAFT_PAYLOAD_BYTES_MAX +
                                            RAFT_FRAME_FIXED_MAX +
                                            RAFT_ENTRY_HEADER_BYTES,
@@ -129,9 +130,10 @@ static void get_append(struct raft_in *in, struct raft_message *m) {
 static bool is_sound_verdict(const struct raft_message *m) {
   assert(m->kind == RAFT_MSG_APPEND);
   const struct raft_sum *sum = &m->append.sum;
+  if (m->append.verdict == RAFT_VERDICT_NONE)
+    return (sum->index | sum->digest) == 0;
   if (!raft_frame_is_number(sum->index)) return false;
   switch (m->append.verdict) {
-  case RAFT_VERDICT_NONE: return sum->index == 0 && sum->digest == 0;
   case RAFT_VERDICT_ASKED:
   case RAFT_VERDICT_SPLIT: return sum->index != 0 && sum->digest == 0;
   case RAFT_VERDICT_MAJORITY: return sum->index != 0;
@@ -145,9 +147,8 @@ static bool is_sound_append(const struct raft_message *m) {
   if (m->term == 0) return false; /* nobody leads in term 0 */
   if (!is_place(m->append.prev_index, m->append.prev_term, m->term))
     return false;
-  if (!raft_frame_is_number(m->append.prev_index + m->append.count))
-    return false;
-  if (!raft_frame_is_number(m->append.commit)) return false;
+  raft_index last = m->append.prev_index + m->append.count;
+  if (!raft_frame_is_number(last | m->append.commit)) return false;
   if (!is_sound_verdict(m)) return false;
   if (m->append.count == 0) return m->tail.size == 0;
   return m->append.count <= m->tail.size / RAFT_ENTRY_HEADER_BYTES;
@@ -195,10 +196,10 @@ static bool is_sound_append_reply(const struct raft_message *m) {
   const unsigned known =
       RAFT_REPLY_AVOID | RAFT_REPLY_REPAIRING | RAFT_REPLY_HOLES;
   if ((m->append_reply.flags & ~known) != 0) return false;
-  return raft_frame_is_number(m->append_reply.sum.index) &&
-         raft_frame_is_number(m->append_reply.index) &&
-         raft_frame_is_number(m->append_reply.hint_index) &&
-         raft_frame_is_number(m->append_reply.hint_term);
+  if (m->tail.size != 0) return false;
+  return raft_frame_is_number(
+      m->append_reply.sum.index | m->append_reply.index |
+      m->append_reply.hint_index | m->append_reply.hint_term);
 }
 
 /* ---- propose ------------------------------------------------------------- */
@@ -326,16 +327,16 @@ static bool is_sound_read(const struct raft_message *m) {
 
 /* ---- all kinds ----------------------------------------------------------- */
 
-/* Writes the fields behind the header. */
-static void put_fields(struct raft_out *out, const struct raft_message *m) {
+/* Nearly all that travels are appends and their answers: they are asked for
+ * first, and all other kinds by these three. */
+
+static void put_rare(struct raft_out *out, const struct raft_message *m) {
   assert(out != NULL);
   assert(m != NULL);
   /* unreachable: the last kinds are greeting.c's, or none */
   switch ((enum raft_message_kind)m->kind) {
   case RAFT_MSG_VOTE: put_vote(out, m); return;
   case RAFT_MSG_VOTE_REPLY: put_vote_reply(out, m); return;
-  case RAFT_MSG_APPEND: put_append(out, m); return;
-  case RAFT_MSG_APPEND_REPLY: put_append_reply(out, m); return;
   case RAFT_MSG_PROPOSE: put_propose(out, m); return;
   case RAFT_MSG_PROPOSE_REPLY: put_propose_reply(out, m); return;
   case RAFT_MSG_READ: put_read(out, m); return;
@@ -343,22 +344,22 @@ static void put_fields(struct raft_out *out, const struct raft_message *m) {
   case RAFT_MSG_TIMEOUT_NOW: return;
   case RAFT_MSG_PING: return;
   case RAFT_MSG_NONE:
+  case RAFT_MSG_APPEND:
+  case RAFT_MSG_APPEND_REPLY:
   case RAFT_MSG_HELLO:
   case RAFT_MSG_REFUSE: break;
   }
   assert(false); /* not a kind that raft_wire_encode writes */
 }
 
-/* Reads them; a kind that we do not read is bad. */
-static void get_fields(struct raft_in *in, struct raft_message *m) {
+/* A kind that we do not read is bad. */
+static void get_rare(struct raft_in *in, struct raft_message *m) {
   assert(in != NULL);
   assert((m->kind & OPTIONAL_KIND) == 0);
   /* unreachable: so it is no PING */
   switch ((enum raft_message_kind)m->kind) {
   case RAFT_MSG_VOTE: get_vote(in, m); return;
   case RAFT_MSG_VOTE_REPLY: get_vote_reply(in, m); return;
-  case RAFT_MSG_APPEND: get_append(in, m); return;
-  case RAFT_MSG_APPEND_REPLY: get_append_reply(in, m); return;
   case RAFT_MSG_PROPOSE: get_propose(in, m); return;
   case RAFT_MSG_PROPOSE_REPLY: get_propose_reply(in, m); return;
   case RAFT_MSG_READ: get_read(in, m); return;
@@ -366,26 +367,21 @@ static void get_fields(struct raft_in *in, struct raft_message *m) {
   case RAFT_MSG_TIMEOUT_NOW: return;
   case RAFT_MSG_PING: return;
   case RAFT_MSG_NONE:
+  case RAFT_MSG_APPEND:
+  case RAFT_MSG_APPEND_REPLY:
   case RAFT_MSG_HELLO:
   case RAFT_MSG_REFUSE: break;
   }
   raft_in_refuse(in);
 }
 
-/* Could a node of ours have sent it? */
-static bool is_sound(const struct raft_message *m) {
+static bool is_sound_rare(const struct raft_message *m) {
   assert(m != NULL);
-  /* unreachable: frame.c has looked, and a sender has a term */
-  if (!raft_frame_is_number(m->term)) return false;
-  if (m->kind != RAFT_MSG_APPEND && m->kind != RAFT_MSG_PROPOSE &&
-      m->tail.size != 0)
-    return false;
+  if (m->kind != RAFT_MSG_PROPOSE && m->tail.size != 0) return false;
   /* unreachable: the last kinds have no fields that could be read */
   switch ((enum raft_message_kind)m->kind) {
   case RAFT_MSG_VOTE: return is_sound_vote(m);
   case RAFT_MSG_VOTE_REPLY: return is_sound_vote_reply(m);
-  case RAFT_MSG_APPEND: return is_sound_append(m);
-  case RAFT_MSG_APPEND_REPLY: return is_sound_append_reply(m);
   case RAFT_MSG_PROPOSE: return is_sound_propose(m);
   case RAFT_MSG_PROPOSE_REPLY: return is_sound_propose_reply(m);
   case RAFT_MSG_READ: return is_sound_read(m);
@@ -393,21 +389,57 @@ static bool is_sound(const struct raft_message *m) {
   case RAFT_MSG_TIMEOUT_NOW: return m->term != 0; /* sent by a leader */
   case RAFT_MSG_PING: return true;
   case RAFT_MSG_NONE:
+  case RAFT_MSG_APPEND:
+  case RAFT_MSG_APPEND_REPLY:
   case RAFT_MSG_HELLO:
   case RAFT_MSG_REFUSE: break;
   }
   return false;
 }
 
+/* Writes the fields behind the header. */
+static inline void put_fields(struct raft_out *out,
+                              const struct raft_message *m) {
+  if (m->kind == RAFT_MSG_APPEND)
+    put_append(out, m);
+  else if (m->kind == RAFT_MSG_APPEND_REPLY)
+    put_append_reply(out, m);
+  else
+    put_rare(out, m);
+}
+
+/* Reads them. */
+static inline void get_fields(struct raft_in *in, struct raft_message *m) {
+  if (m->kind == RAFT_MSG_APPEND)
+    get_append(in, m);
+  else if (m->kind == RAFT_MSG_APPEND_REPLY)
+    get_append_reply(in, m);
+  else
+    get_rare(in, m);
+}
+
+/* Could a node of ours have sent it? */
+static bool is_sound(const struct raft_message *m) {
+  assert(m != NULL);
+  /* unreachable: frame.c has looked, and a sender has a term */
+  if (!raft_frame_is_number(m->term)) return false;
+  if (m->kind == RAFT_MSG_APPEND) return is_sound_append(m);
+  if (m->kind == RAFT_MSG_APPEND_REPLY) return is_sound_append_reply(m);
+  return is_sound_rare(m);
+}
+
 size_t raft_wire_encode(const struct raft_message *m, uint8_t *out) {
   assert(m != NULL);
   assert(is_sound(m));
-  struct raft_out fields = raft_frame_begin(out, RAFT_FRAME_FIXED_MAX);
+  struct raft_out fields = raft_frame_begin(out, RAFT_WIRE_HEAD_MAX);
   put_fields(&fields, m);
-  struct raft_frame f = {.kind = m->kind, .group = m->group, .term = m->term};
-  f.tail.size = m->tail.size;
+  struct raft_frame f;
+  f.kind = m->kind;
+  f.group = m->group;
+  f.term = m->term;
+  f.tail = (struct raft_slice){NULL, m->tail.size};
   size_t head = raft_frame_end(&fields, out, &f);
-  assert(head <= RAFT_FRAME_FIXED_MAX);
+  assert(head <= RAFT_WIRE_HEAD_MAX);
   return head;
 }
 
@@ -419,7 +451,7 @@ int raft_wire_decode(const uint8_t *data, size_t size, struct raft_message *m) {
   if (f.kind == RAFT_MSG_HELLO || f.kind == RAFT_MSG_REFUSE)
     return RAFT_E_USAGE;
   if ((f.kind & OPTIONAL_KIND) != 0) return RAFT_E_UNSUPPORTED;
-  memset(m, 0, sizeof *m);
+  raft_zero(m, sizeof *m);
   m->kind = f.kind;
   m->group = f.group;
   m->term = f.term;

@@ -29,6 +29,7 @@
 #define RAFT_WIRE_VERSION       1
 #define RAFT_FRAME_HEADER_BYTES 24
 #define RAFT_FRAME_FIXED_MAX    512 /* any head but a greeting's */
+#define RAFT_WIRE_HEAD_MAX      96  /* any that encode writes, so far */
 #define RAFT_FRAME_BYTES_MAX                                                   \
   (RAFT_COMMAND_BYTES_MAX + (1u << 20)) /* no frame is longer */
 
@@ -108,13 +109,13 @@ struct raft_message {
     } append;
     struct {
       bool accepted;
+      uint8_t flags;         /* enum raft_reply_flags */
       raft_index index;      /* accepted: durable and equal up to here;
                            refused: the prev_index that did not fit */
       raft_index hint_index; /* refused: newest index that may agree */
       raft_term hint_term;   /* refused: our term there */
       uint64_t round;        /* echo of the newest read round seen; 0 none */
       raft_ms wall;          /* our wall clock */
-      uint8_t flags;         /* enum raft_reply_flags */
       struct raft_sum sum; /* of our results; index 0: none, and not written */
     } append_reply;
     struct {
@@ -139,7 +140,7 @@ struct raft_message {
 
 /* Writes the head of the frame: everything but the tail, of which only the size
  * counts here (its data may be NULL, or lie in pieces). What decode would
- * refuse is asserted. Not for HELLO and REFUSE. `out` has RAFT_FRAME_FIXED_MAX.
+ * refuse is asserted. Not for HELLO and REFUSE. `out` has RAFT_WIRE_HEAD_MAX.
  * Returns the bytes written; the frame is these and m->tail.size more. */
 size_t raft_wire_encode(const struct raft_message *m, uint8_t *out);
 

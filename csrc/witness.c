@@ -27,6 +27,7 @@ static const struct raft_config *committed_config(const struct raft *r) {
 
 bool raft_is_stripped(const struct raft *r, raft_id peer) {
   assert(peer != r->options.self);
+  if (!r->standing.has_witnesses) return false;
   const struct raft_config *c = committed_config(r);
   int at = raft_config_find(c, peer);
   return at >= 0 && raft_change_is_stripped(&c->members[at]);
@@ -165,12 +166,6 @@ void raft_holes_recover(struct raft *r, const struct raft_recovery *rec) {
   r->is_bare = r->newest_hole > 0;
   if (rec->snapshot.index > 0) raft_holes_filled(r, &rec->snapshot);
   assert(r->newest_hole <= last);
-}
-
-/* Do commands lack, in the state or in the log? */
-bool raft_has_holes(const struct raft *r) {
-  assert(r->newest_hole <= r->log.last);
-  return r->is_bare || r->newest_hole > r->log.base_index;
 }
 
 /* Do we keep no commands? Then there is nothing that could be read. */

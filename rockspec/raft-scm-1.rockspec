@@ -77,6 +77,7 @@ build = {
         "csrc/reconfig.c",
         "csrc/repair.c",
         "csrc/replication.c",
+        "csrc/replication_prepare.c",
         "csrc/results.c",
         "csrc/ship.c",
         "csrc/snapfile.c",

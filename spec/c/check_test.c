@@ -81,6 +81,18 @@ static void configurations(void) {
          r->commit = r->apply_handed = r->applied = 2);
 }
 
+static void what_they_make_of_us(void) {
+  BROKEN(leader, "we stand at another place", r->standing.self++);
+  BROKEN(leader, "a voter that is none, or is one",
+         r->standing.is_voter = false);
+  BROKEN(follower, "a voter that was none, or was one",
+         r->standing.was_voter = true);
+  BROKEN(follower, "the configuration is settled, and is not",
+         r->standing.is_settled = false);
+  BROKEN(leader, "there are witnesses, and are none",
+         r->standing.has_witnesses = true);
+}
+
 static void times(void) {
   BROKEN(follower, "last_time is not the stamp of the newest entry",
          r->last_time++);
@@ -360,6 +372,7 @@ int main(void) {
   CASE(ballots);
   CASE(acks);
   CASE(configurations);
+  CASE(what_they_make_of_us);
   CASE(times);
   CASE(entries);
   CASE(a_vote_has_a_term);

@@ -112,6 +112,17 @@ static void knows_few_bytes_quickly(void) {
   }
 }
 
+static void leaves_its_own_place_in_a_head_out(void) {
+  uint8_t data[600];
+  uint64_t state = test_seed();
+  for (size_t i = 0; i < sizeof data; i++)
+    data[i] = (uint8_t)test_random(&state);
+  for (size_t size = 8; size < sizeof data; size++) {
+    uint32_t first = slow(0, data, 4);
+    EQ(raft_crc32c_head(data, size), slow(first, data + 8, size - 8));
+  }
+}
+
 static void tells_leading_zeros_apart(void) {
   static const uint8_t zeros[9];
   CHECK(raft_crc32c(0, zeros, 8) != raft_crc32c(0, zeros, 9));
@@ -127,6 +138,7 @@ int main(void) {
   CASE(goes_on_where_it_stopped);
   CASE(joins_what_it_sums_side_by_side);
   CASE(knows_few_bytes_quickly);
+  CASE(leaves_its_own_place_in_a_head_out);
   CASE(tells_leading_zeros_apart);
   return test_end();
 }

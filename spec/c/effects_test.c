@@ -95,6 +95,17 @@ static void a_clone_owns_its_bytes(void) {
   EQ(memory.live, 0);
 }
 
+/* Also when it came first, and there is no other. */
+static void clearing_keeps_no_large_chunk(void) {
+  open_box();
+  EQ(raft_outbox_reserve(&box, 1, 1000000), RAFT_OK);
+  CHECK(memory.live > 1000000);
+  raft_outbox_clear(&box);
+  CHECK(memory.live < 100000);
+  EQ(raft_outbox_reserve(&box, 1, 100), RAFT_OK);
+  close_box();
+}
+
 /* Two parts, each of which alone is more than a chunk holds. */
 static void a_clone_has_room_for_the_largest(void) {
   static uint8_t bytes[2][50000];
@@ -134,6 +145,7 @@ int main(void) {
   CASE(bytes_never_move);
   CASE(a_failing_reservation_changes_nothing);
   CASE(clearing_keeps_one_chunk);
+  CASE(clearing_keeps_no_large_chunk);
   CASE(a_clone_owns_its_bytes);
   CASE(a_clone_has_room_for_the_largest);
   CASE(a_clone_that_fails_leaves_nothing);

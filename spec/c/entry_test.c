@@ -157,6 +157,28 @@ static void a_command_can_be_stripped(void) {
   }
 }
 
+static int decode_stripped_with(size_t at, uint64_t value) {
+  uint8_t data[RAFT_ENTRY_HEADER_BYTES];
+  struct raft_entry e = {.index = 7, .term = 3, .kind = RAFT_ENTRY_COMMAND};
+  raft_entry_encode(&e, data);
+  data[37] = RAFT_ENTRY_STRIPPED;
+  raft_put_u64(data + at, value);
+  mend(data);
+  return raft_entry_verify(data, sizeof data);
+}
+
+/* The flag excuses from nothing else. */
+static void a_stripped_command_has_a_place(void) {
+  EQ(decode_stripped_with(RAFT_ENTRY_AT_INDEX, 7), RAFT_OK);
+  EQ(decode_stripped_with(RAFT_ENTRY_AT_TERM, 3), RAFT_OK);
+  EQ(decode_stripped_with(RAFT_ENTRY_AT_INDEX, 0), RAFT_E_CORRUPT);
+  EQ(decode_stripped_with(RAFT_ENTRY_AT_TERM, 0), RAFT_E_CORRUPT);
+  EQ(decode_stripped_with(RAFT_ENTRY_AT_INDEX, UINT64_C(1) << 63),
+     RAFT_E_CORRUPT);
+  EQ(decode_stripped_with(RAFT_ENTRY_AT_TERM, UINT64_C(1) << 63),
+     RAFT_E_CORRUPT);
+}
+
 static void a_giant_size_is_not_believed(void) {
   EQ(decode_with(32, RAFT_PAYLOAD_BYTES_MAX, 4), RAFT_E_MORE);
   EQ(decode_with(32, RAFT_PAYLOAD_BYTES_MAX + 1u, 4), RAFT_E_CORRUPT);
@@ -220,6 +242,7 @@ int main(void) {
   CASE(zeros_are_no_entry);
   CASE(what_version_1_does_not_write_is_refused);
   CASE(a_command_can_be_stripped);
+  CASE(a_stripped_command_has_a_place);
   CASE(a_giant_size_is_not_believed);
   CASE(the_payload_is_covered_by_the_header);
   CASE(bytes_behind_it_are_not_its_own);

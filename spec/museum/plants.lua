@@ -369,7 +369,7 @@ r->state == RAFT_PRE_CANDIDATE &&
   assert(m->kind == RAFT_MSG_TIMEOUT_NOW);
   assert(m->term == r->term);]], NOTHING),
 
-  plant("106", "replication.c", "is_current && is_decided", "false"),
+  plant("106", "replication_prepare.c", "is_current && is_decided", "false"),
 
   plant("109", "quorum.c",
     "role == RAFT_ROLE_VOTER || role == RAFT_ROLE_WITNESS",
@@ -409,10 +409,10 @@ r->state == RAFT_PRE_CANDIDATE &&
   plant("66b", "snapshot.c", [[
     r->config_before = *config;
     r->config_before_index = s->config_index;
-    return;]], [[
+    raft_config_changed(r);]], [[
     r->config = *config;
     r->config_index = s->config_index;
-    return;]]),
+    raft_config_changed(r);]]),
 
   plant("68", "snapshot.c",
     "raft_log_term(&r->log, s->index) == s->term",
