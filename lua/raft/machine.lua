@@ -54,6 +54,10 @@ function Machine:apply(index, term, time, command)
   return run(self, self.apply_fn, index, term, time, command)
 end
 
+-- Results that are told as they are.
+local PLAIN <const> = { number = true, string = true, boolean = true }
+M.PLAIN = PLAIN
+
 -- Must a slice end behind this result?
 local function is_last(value, bytes_max)
   local kind = type(value)
@@ -64,16 +68,17 @@ end
 -- ends behind one whose result is a table, which the next one may change, or a
 -- string of more than bytes_max, where that is given.
 -- @param commands a list; they stand at [from, from + count)
--- @return { count=, values=, whys=, errors= }: how many were applied, and by
---   their place from 1 on what each has come to: errors[i], or values[i] and
---   whys[i]; `fault`, where there is one, is the error that only this node had,
---   of the one after these: it must stop
+-- @return { count=, values=, whys=, errors=, is_plain= }: how many were
+--   applied, and by their place from 1 on what each has come to: errors[i], or
+--   values[i] and whys[i]. Is each a value that needs no copy, as most are?
+--   `fault`, where there is one, is the error that only this node had, of the
+--   one after these: it must stop
 function Machine:apply_many(first, term, time, commands, from, count,
     bytes_max)
   bytes_max = bytes_max or math.huge
   local fn, entry = self.apply_fn, self.entry
   local values, whys, errs = {}, {}, {}
-  local done, at = 0, from - 1
+  local done, at, is_plain = 0, from - 1, true
   local function go()
     while done < count do
       entry.index, entry.term, entry.time = first + done, term, time
@@ -85,7 +90,10 @@ function Machine:apply_many(first, term, time, commands, from, count,
         if is_last(why, bytes_max) then count = done end
       end
       local kind = type(value)  -- is_last, without a call
-      if kind == "table" or kind == "string" and #value > bytes_max then
+      if not PLAIN[kind] then
+        is_plain = false
+        if kind == "table" then count = done end
+      elseif kind == "string" and #value > bytes_max then
         count = done
       end
     end
@@ -97,11 +105,11 @@ function Machine:apply_many(first, term, time, commands, from, count,
     own = err and err.is_local and err
     if err and not own then
       done = done + 1
-      errs[done] = err
+      errs[done], is_plain = err, false
     end
   end
   return { count = done, values = values, whys = whys, errors = errs,
-    fault = own or nil }
+    is_plain = is_plain, fault = own or nil }
 end
 
 --- Another configuration is committed: true, or false and an error value as

@@ -17,6 +17,7 @@ local BYTES_MAX <const> = 1 << 20  -- of the commands, where there are several
 local WAITER_BYTES <const> = 64    -- what one weighs beside its command
 
 local type <const> = type  -- it is asked for often
+local PLAIN <const> = Machine.PLAIN
 local NOBODY <const> = {}  -- options that no caller gives
 
 local Group = { __name = "raft.group" }
@@ -228,9 +229,6 @@ function Group:applied_requests(slice)
   end
 end
 
--- Most results are these; they are told as they are.
-local PLAIN <const> = { number = true, string = true, boolean = true }
-
 --- The next ones were applied, with what @{raft.machine} says of them.
 -- @param report function(err): errors of callbacks, and those that nobody waits
 --   for
@@ -240,7 +238,15 @@ function Group:applied(slice, report)
   self.next = self.next + slice.count
   settle(slice, report)
   local i, count, values, errs = 0, slice.count, slice.values, slice.errors
+  local function tell_plain()
+    while i < count do
+      i = i + 1
+      local callback = callbacks[before + i]
+      if callback then callback(nil, values[i]) end
+    end
+  end
   local function tell()
+    if slice.is_plain then return tell_plain() end
     while i < count do
       i = i + 1
       local callback, err, value = callbacks[before + i], errs[i], values[i]
