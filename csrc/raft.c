@@ -495,12 +495,11 @@ void raft_take(struct raft *r, struct raft_batch *batch) {
   if (r->state == RAFT_LEADER && !raft_is_at_rest(r)) raft_conduct(r);
   bool is_role_told = emit_role(r);
   emit_config(r);
-  /* [Thesis 10.2.1] the others write while we do; to begin ours takes time. */
-  if (r->state == RAFT_LEADER) raft_emit_appends(r);
   if (has_news(r)) emit_store(r);
   if (raft_mark_due(r) != NULL) emit_store(r); /* a batch holds one */
   if (r->snapshots.is_install_due) raft_emit_install(r);
   if (r->ack.to != 0) raft_emit_acks(r);
+  if (r->state == RAFT_LEADER) raft_emit_appends(r);
   if (r->heir != 0) raft_emit_transfer(r);
   emit_apply(r);
   if (is_role_told && r->read_count > 0) raft_emit_reads(r);

@@ -161,6 +161,7 @@ function Transfers:forwarded(token, verdict, term)
     end
   end
   drop_answered(self)
+  self.driver:wants_flush()
   return true
 end
 
