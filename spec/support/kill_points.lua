@@ -10,6 +10,7 @@
 --   pinned, offered, half, arrived              one that is sent
 --   learner|joint|final.appended|stored|committed   a change, by the newest
 --                                configuration; a new node's own only
+local core = require "raft.core"
 local direct = require "raft.storage.direct"
 local inside = require "raft.node.inside"
 local shipment = require "raft.node.shipment"
@@ -145,23 +146,38 @@ local function form_of(config)
   return "final"
 end
 
-local steps = {}  -- index of a configuration that was the newest -> its form
+local steps = {}     -- index of a configuration in the log -> its form
+local looked_at = 0  -- entries up to this index
+
+-- Is it one of the change that is meant?
+local function is_meant(driver, index, config)
+  if armed.after then return index > armed.after end
+  return config.members[driver.id] ~= nil
+end
+
+-- Who is slow gets several at a time, and each is a step.
+local function look_at_entries(driver)
+  local last = driver.core:status().last
+  for index = looked_at + 1, last do
+    local kind, _, _, payload = driver.core:entry(index)
+    local config = kind == "config" and assert(core.config_decode(payload))
+    if config and is_meant(driver, index, config) then
+      steps[index] = form_of(config)
+      hit(steps[index] .. ".appended")
+    end
+  end
+  looked_at = last
+end
 
 -- A step is durable, or committed, also when the next one is there already: on
 -- a fast disk that comes before the end of a write.
 local function look_at_change(driver)
   if not armed or not driver.core then return end
-  local config, index = driver.core:config()
-  if not config then return end
-  local after = armed.after
-  if after and index <= after then return end
-  if not after and not config.members[driver.id] then return end
-  steps[index] = form_of(config)
-  hit(steps[index] .. ".appended")
+  look_at_entries(driver)
   local durable, commit = driver.storage:status().last,
     driver.core:status().commit
   for at, form in pairs(steps) do
-    local is_of_this = at > (after or 0)
+    local is_of_this = at > (armed.after or 0)
     if is_of_this and durable >= at then hit(form .. ".stored") end
     if is_of_this and commit >= at then hit(form .. ".committed") end
   end
