@@ -101,7 +101,7 @@ void raft_log_append_alike(struct raft_log *log, struct raft_entry *e,
     assert(bytes == size);
     log->last = e->index;
   }
-  assert(raft_block_until(b) == log->last + 1);
+  assert(b != NULL && raft_block_until(b) == log->last + 1);
   assert(raft_log_last_term(log) == e->term);
 }
 
